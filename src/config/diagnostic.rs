@@ -1,0 +1,169 @@
+//! A message that points into a file.
+//!
+//! It is data until somebody shows it: what is wrong, where, the line, and what to do. The
+//! text it renders to is part of the interface and tested word for word.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::source::{Source, Span};
+
+/// Something wrong at a place in a file.
+///
+/// ```text
+/// no command for `web`
+///   --> Procfile:3:1
+///    |
+///  3 | web:
+///    | ^^^
+///   hint: write the command behind the colon, as in `web: python app.py`
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    message: String,
+    path: PathBuf,
+    line: usize,
+    column: usize,
+    snippet: Option<Snippet>,
+    hint: Option<String>,
+}
+
+/// The line a message is about, cut to a window around the place, and where the caret goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Snippet {
+    text: String,
+    caret_column: usize,
+    caret_width: usize,
+}
+
+/// Most characters of a line that a message shows.
+const WINDOW: usize = 100;
+
+impl Diagnostic {
+    pub(super) fn at(source: &Source, span: Span, message: String) -> Self {
+        let mut diagnostic = Self::at_place(source, span, message);
+        let text = String::from_utf8_lossy(source.line_at(span.start));
+        let width =
+            String::from_utf8_lossy(source.slice(span)).lines().next().map_or(0, |line| line.chars().count());
+        diagnostic.snippet = Some(Snippet::new(&text, diagnostic.column - 1, width));
+        diagnostic
+    }
+
+    pub(super) fn at_place(source: &Source, span: Span, message: String) -> Self {
+        let position = source.position(span.start);
+        Self {
+            message,
+            path: source.path().to_owned(),
+            line: position.line,
+            column: position.column,
+            snippet: None,
+            hint: None,
+        }
+    }
+
+    /// Adds what the user can do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// What is wrong, in one line.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The line it is about, from 1.
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
+    /// The column it is about, in characters from 1.
+    pub fn column(&self) -> usize {
+        self.column
+    }
+}
+
+impl Snippet {
+    /// `caret` counts characters from 0. Control characters are shown as blanks so that the
+    /// caret stays under its place and nothing in the file can drive the terminal.
+    fn new(line: &str, caret: usize, width: usize) -> Self {
+        let shown: Vec<char> = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let from = if caret < WINDOW - 20 { 0 } else { caret - 20 };
+        let to = (from + WINDOW).min(shown.len());
+        let mut text = String::new();
+        let mut caret_column = caret.saturating_sub(from);
+        if from > 0 {
+            text.push('…');
+            caret_column += 1;
+        }
+        text.extend(&shown[from.min(to)..to]);
+        let caret_width = width.clamp(1, (to.max(caret + 1)) - caret);
+        if to < shown.len() {
+            text.push('…');
+        }
+        Self { text: text.trim_end().to_owned(), caret_column, caret_width }
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { message, path, line, column, snippet, hint } = self;
+        write!(f, "{message}\n  --> {}:{line}:{column}", path.display())?;
+        if let Some(Snippet { text, caret_column, caret_width }) = snippet {
+            let number = line.to_string();
+            let blank = " ".repeat(number.len());
+            write!(f, "\n {blank} |\n {number} | {text}\n {blank} | ")?;
+            write!(f, "{}{}", " ".repeat(*caret_column), "^".repeat(*caret_width))?;
+        }
+        if let Some(hint) = hint {
+            write!(f, "\n  hint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Diagnostic {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_place_line_caret_and_hint() {
+        let source = Source::new("app/Procfile", "# c\nweb : x\n");
+        let error = source.error(Span::new(7..8), "a blank before the colon").hint("write `web: x`");
+        insta::assert_snapshot!(error, @r"
+        a blank before the colon
+          --> app/Procfile:2:4
+           |
+         2 | web : x
+           |    ^
+          hint: write `web: x`
+        ");
+    }
+
+    #[test]
+    fn a_long_line_is_cut_around_the_place() {
+        let text = format!("{}X{}", "a".repeat(300), "b".repeat(300));
+        let source = Source::new("Procfile", text.as_str());
+        let shown = source.error(Span::new(300..301), "here").to_string();
+        let lines: Vec<&str> = shown.lines().collect();
+        let caret = lines[4].chars().position(|c| c == '^').expect("a caret");
+        assert_eq!(lines[3].chars().nth(caret), Some('X'), "{shown}");
+        assert!(lines[3].chars().count() < 120, "{shown}");
+    }
+
+    #[test]
+    fn control_characters_of_the_file_never_reach_the_terminal() {
+        let source = Source::new("Procfile", "we\u{1b}[31mb\tx\n");
+        assert!(!source.error(Span::new(0..2), "here").to_string().contains(['\u{1b}', '\t']));
+    }
+
+    #[test]
+    fn a_secret_line_is_not_shown() {
+        let source = Source::new(".env", "TOKEN=hunter2\n");
+        let shown = source.error_without_text(Span::new(0..5), "no").to_string();
+        assert_eq!(shown, "no\n  --> .env:1:1");
+    }
+}

@@ -1,0 +1,7 @@
+//! What the user wrote: files and option values, turned into types.
+//!
+//! Pure: bytes and text come in, values with their place (path, line, column) come out.
+//! Reading the files is `cmd`'s work, deciding what to run is [`crate::plan`]'s.
+
+pub mod diagnostic;
+pub mod source;

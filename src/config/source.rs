@@ -1,0 +1,122 @@
+//! A file's bytes and the places in them.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use super::diagnostic::Diagnostic;
+
+/// A part of a [`Source`], as byte offsets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// Offset of the first byte.
+    pub start: usize,
+    /// Offset behind the last byte.
+    pub end: usize,
+}
+
+impl Span {
+    /// The bytes `range`.
+    pub fn new(range: Range<usize>) -> Self {
+        Self { start: range.start, end: range.end }
+    }
+}
+
+/// A line and a column, both from 1. Columns count characters, not bytes; a byte that is not
+/// UTF-8 counts as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, from 1.
+    pub column: usize,
+}
+
+/// A file as it was read: the path as messages show it, and its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    path: PathBuf,
+    text: Vec<u8>,
+}
+
+impl Source {
+    /// A file at `path` (shown in messages as given) that holds `text`.
+    pub fn new(path: impl Into<PathBuf>, text: impl Into<Vec<u8>>) -> Self {
+        Self { path: path.into(), text: text.into() }
+    }
+
+    /// The path as messages show it.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// All bytes of the file.
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// The bytes of `span`.
+    pub fn slice(&self, span: Span) -> &[u8] {
+        &self.text[span.start..span.end]
+    }
+
+    /// Where the byte at `offset` stands. An offset behind the end is the end.
+    pub fn position(&self, offset: usize) -> Position {
+        let before = &self.text[..offset.min(self.text.len())];
+        let line_start = memchr::memrchr(b'\n', before).map_or(0, |end| end + 1);
+        Position {
+            line: 1 + memchr::memchr_iter(b'\n', before).count(),
+            column: 1 + String::from_utf8_lossy(without_bom(&before[line_start..])).chars().count(),
+        }
+    }
+
+    /// The whole line that holds `offset`, without its line end and without a byte order mark.
+    pub fn line_at(&self, offset: usize) -> &[u8] {
+        let offset = offset.min(self.text.len());
+        let start = memchr::memrchr(b'\n', &self.text[..offset]).map_or(0, |end| end + 1);
+        let end = memchr::memchr(b'\n', &self.text[offset..]).map_or(self.text.len(), |end| offset + end);
+        let line = without_bom(&self.text[start..end]);
+        line.strip_suffix(b"\r").unwrap_or(line)
+    }
+
+    /// An error about `span`, with the line and a caret under the span.
+    pub fn error(&self, span: Span, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::at(self, span, message.into())
+    }
+
+    /// A message about `span` that shows the place and no text of the file: for `.env` files,
+    /// whose lines hold secrets.
+    pub fn error_without_text(&self, span: Span, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::at_place(self, span, message.into())
+    }
+}
+
+fn without_bom(line: &[u8]) -> &[u8] {
+    line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_count_lines_and_characters_from_one() {
+        let source = Source::new("Procfile", "a: é b\r\nxy\n");
+        let at = |offset| {
+            let position = source.position(offset);
+            (position.line, position.column)
+        };
+        assert_eq!(at(0), (1, 1));
+        assert_eq!(at(6), (1, 6), "é is two bytes and one column");
+        assert_eq!(at(9), (2, 1));
+        assert_eq!(at(1000), (3, 1));
+        assert_eq!(source.line_at(0), "a: é b".as_bytes());
+        assert_eq!(source.line_at(10), b"xy");
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_column() {
+        let source = Source::new("Procfile", "\u{feff}web x\n");
+        assert_eq!(source.position(3), Position { line: 1, column: 1 });
+        assert_eq!(source.line_at(3), b"web x");
+    }
+}

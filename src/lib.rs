@@ -1,0 +1,4 @@
+//! ganger runs the processes of a Procfile.
+
+pub mod config;
+pub mod model;
