@@ -26,7 +26,7 @@ const NAMES: &[(&str, Sig)] = &[
     ("USR1", Sig::USR1),
     ("SEGV", Sig(libc::SIGSEGV)),
     ("USR2", Sig::USR2),
-    ("PIPE", Sig(libc::SIGPIPE)),
+    ("PIPE", Sig::PIPE),
     ("ALRM", Sig(libc::SIGALRM)),
     ("TERM", Sig::TERM),
     ("CHLD", Sig::CHLD),
@@ -53,6 +53,7 @@ impl Sig {
     pub const KILL: Self = Self(libc::SIGKILL);
     pub const USR1: Self = Self(libc::SIGUSR1);
     pub const USR2: Self = Self(libc::SIGUSR2);
+    pub const PIPE: Self = Self(libc::SIGPIPE);
     pub const TERM: Self = Self(libc::SIGTERM);
     pub const CHLD: Self = Self(libc::SIGCHLD);
     pub const CONT: Self = Self(libc::SIGCONT);

@@ -1,0 +1,161 @@
+//! The words between the pure part, the driver and the output. No behaviour.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::{InstanceId, Port, Sig};
+
+/// The place of a process in the plan, from 0. It never changes while ganger runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Slot(pub usize);
+
+/// One attempt to run a process. A message that carries an old run is stale and changes nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Run {
+    /// Whose run.
+    pub slot: Slot,
+    /// Counts the runs of the slot, from 1.
+    pub number: u32,
+}
+
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.slot.0, self.number)
+    }
+}
+
+/// One setting of a process's timer. A timer of an older epoch changes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Epoch(pub u32);
+
+/// A process group, which is also the pid of its leader and its session.
+///
+/// Kept by us because the leader's pid is gone once it was reaped, while its group lives on
+/// with its other members.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Pgid(pub i32);
+
+/// How a process came to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// It exited with this code, 0 to 255.
+    Exited(u8),
+    /// A signal killed it.
+    Signaled(Sig),
+    /// It never ran.
+    NotStarted(StartError),
+}
+
+impl Ended {
+    /// Whether nothing went wrong.
+    pub fn is_success(&self) -> bool {
+        matches!(self, Self::Exited(0))
+    }
+
+    /// The exit status ganger ends with when this end was the cause: the code, or 128 + signal
+    /// as a shell would show it.
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::Exited(code) => *code,
+            Self::Signaled(sig) => sig.exit_status(),
+            Self::NotStarted(_) => 1,
+        }
+    }
+}
+
+/// Why a process could not be started: one line for the user, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartError {
+    /// What the system said.
+    pub message: Arc<str>,
+    /// What the user can do, where we know.
+    pub hint: Option<Arc<str>>,
+}
+
+/// What is done when a process ends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnExit {
+    /// Everything ends, as with `heroku local`.
+    #[default]
+    Stop,
+    /// An end with 0 is fine; any other ends everything.
+    Ignore,
+    /// It is started again, after 1, 2, 4 … 60 s.
+    Restart,
+}
+
+/// How one process is stopped and what its end means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// What asks it to stop.
+    pub stop_signal: Sig,
+    /// How long it may take before it is killed.
+    pub grace: Duration,
+    /// What its end means for the others.
+    pub on_exit: OnExit,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { stop_signal: Sig::TERM, grace: Duration::from_secs(10), on_exit: OnExit::default() }
+    }
+}
+
+/// What people are told. Rendered by the output, in the order they are sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The process runs.
+    Started {
+        /// Which one.
+        id: InstanceId,
+        /// Its leader's pid.
+        pid: i32,
+        /// The port it was given.
+        port: Option<Port>,
+    },
+    /// The process has ended, and all it wrote was handed on before.
+    Ended {
+        /// Which one.
+        id: InstanceId,
+        /// How.
+        end: Ended,
+        /// How long it ran.
+        after: Duration,
+        /// What follows from it.
+        then: Consequence,
+    },
+    /// A signal asked ganger to stop.
+    StopRequested(Sig),
+    /// Processes that did not stop in time are killed now.
+    Killed {
+        /// Which one.
+        id: InstanceId,
+        /// How long it was given.
+        after: Duration,
+    },
+    /// The processes and ganger are being stopped by Ctrl-Z, or go on.
+    Suspended,
+    /// See [`Event::Suspended`].
+    Resumed,
+    /// The last word: who ended first, how, and how it looked.
+    Report {
+        /// Who.
+        id: InstanceId,
+        /// How.
+        end: Ended,
+        /// After how long.
+        after: Duration,
+    },
+}
+
+/// What the end of a process leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consequence {
+    /// Nothing more: it was asked to stop, or others run on.
+    Nothing,
+    /// Everything is stopped because of it.
+    StopsAll,
+    /// It is started again after this time (0: at once).
+    StartsAgain(Duration),
+}

@@ -1,0 +1,319 @@
+//! All processes: when everything ends, why, and with which exit status. Pure.
+//!
+//! The fleet owns one [`Machine`] for each slot and the phase of the whole. It applies the
+//! "one ended" policy the moment a leader dies, while that process may still be draining.
+
+use std::time::Duration;
+
+use super::event::{Consequence, Ended, OnExit, Pgid, Policy, Run, Slot};
+use super::machine::{self, Machine, State, Then};
+use crate::model::Sig;
+
+/// How long processes are given when the guard is gone: everything must be over in 2 s.
+const HURRY: Duration = Duration::from_secs(1);
+
+/// What the whole is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// The processes are meant to run.
+    Running,
+    /// All were asked to stop.
+    Stopping,
+    /// All are being killed.
+    Killing,
+    /// Nothing is alive and nothing will start.
+    Done,
+}
+
+/// Why everything ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// A process ended by itself.
+    Process {
+        /// Its run.
+        run: Run,
+        /// How it ended.
+        end: Ended,
+    },
+    /// Ganger was told to by a signal.
+    Signal(Sig),
+    /// Nobody reads our output any more.
+    OutputGone,
+    /// The guard is dead: nobody would clean up after us.
+    GuardGone,
+    /// Every process has ended and that was fine.
+    AllEnded,
+}
+
+/// How ganger ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// With this exit status.
+    Exit(u8),
+    /// By this signal, so that the shell sees what happened.
+    Signal(Sig),
+}
+
+/// Where a terminating signal was received. One Ctrl-C reaches guard and supervisor both; two
+/// of the same place are two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Via {
+    /// The guard handed it on.
+    Guard,
+    /// It came to the supervisor itself.
+    Direct,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// Bring all up.
+    Start,
+    /// Something about one process.
+    One(Slot, machine::Input),
+    /// INT, TERM or HUP.
+    Terminate(Sig, Via),
+    /// A signal that is handed on to every group and stops nothing.
+    Forward(Sig),
+    /// Stdout is closed.
+    OutputGone,
+    /// The guard is gone.
+    GuardGone,
+    /// The time that [`Effect::HurryAfter`] asked for is over.
+    Hurry,
+}
+
+/// What is to be done, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Something about one process.
+    One(Slot, machine::Effect),
+    /// A run is over.
+    Finished {
+        /// Which.
+        run: Run,
+        /// How.
+        end: Ended,
+        /// What follows.
+        then: Consequence,
+    },
+    /// Everything was asked to stop by this signal.
+    StopRequested(Sig),
+    /// Send [`Input::Hurry`] after this time.
+    HurryAfter(Duration),
+    /// Nothing is alive any more.
+    Done(Outcome),
+}
+
+/// How often we were asked to end. Signals to a whole process group (Ctrl-C, `timeout`) or to
+/// every process of a name (`pkill`) reach guard and supervisor, others one of them: so they
+/// are counted by place, and the larger count is how often somebody asked.
+#[derive(Debug, Default)]
+struct Asked {
+    guard: u32,
+    direct: u32,
+}
+
+impl Asked {
+    fn count(&mut self, via: Via) {
+        match via {
+            Via::Guard => self.guard += 1,
+            Via::Direct => self.direct += 1,
+        }
+    }
+
+    fn times(&self) -> u32 {
+        self.guard.max(self.direct)
+    }
+}
+
+/// All processes.
+#[derive(Debug)]
+pub struct Fleet {
+    machines: Vec<Machine>,
+    phase: Phase,
+    cause: Option<Cause>,
+    /// How many terminating signals came, for each [`Via`].
+    asked: Asked,
+}
+
+impl Fleet {
+    /// One process for each policy; its place is its slot.
+    pub fn new(policies: impl IntoIterator<Item = Policy>) -> Self {
+        let machines =
+            policies.into_iter().enumerate().map(|(i, policy)| Machine::new(Slot(i), policy)).collect();
+        Self { machines, phase: Phase::Running, cause: None, asked: Asked::default() }
+    }
+
+    /// What the whole is doing.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Why everything ends, once it does.
+    pub fn cause(&self) -> Option<&Cause> {
+        self.cause.as_ref()
+    }
+
+    /// The process at `slot`.
+    pub fn machine(&self, slot: Slot) -> &Machine {
+        &self.machines[slot.0]
+    }
+
+    /// Groups whose leader is dead and that may have become empty.
+    pub fn draining_groups(&self) -> impl Iterator<Item = (Run, Pgid)> {
+        self.machines.iter().filter_map(Machine::draining_group)
+    }
+
+    /// Groups whose leader is alive.
+    pub fn live_groups(&self) -> impl Iterator<Item = (Slot, Pgid)> {
+        self.machines.iter().enumerate().filter_map(|(i, machine)| Some((Slot(i), machine.live_group()?)))
+    }
+
+    /// Whether the ordered run is still wanted. Asked just before the spawn, so that a failure
+    /// of one process does not start the ones behind it only to stop them.
+    pub fn wants(&self, run: Run) -> bool {
+        matches!(self.machine(run.slot).state(),
+            State::Starting { run: ordered, then } if *ordered == run && *then != Then::Rest)
+    }
+
+    /// Takes one input and answers what to do.
+    pub fn step(&mut self, input: Input) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match input {
+            Input::Start => self.all(&machine::Input::Start, &mut effects),
+            Input::One(slot, input) => self.one(slot, input, &mut effects),
+            Input::Terminate(sig, via) => self.terminate(sig, via, &mut effects),
+            Input::Forward(sig) => {
+                for (slot, pgid) in self.live_groups() {
+                    effects.push(Effect::One(slot, machine::Effect::Signal(pgid, sig)));
+                }
+            }
+            Input::OutputGone => self.stop(Cause::OutputGone, &mut effects),
+            Input::GuardGone => {
+                effects.push(Effect::HurryAfter(HURRY));
+                self.stop(Cause::GuardGone, &mut effects);
+            }
+            Input::Hurry => self.kill(&mut effects),
+        }
+        self.check_done(&mut effects);
+        effects
+    }
+
+    fn one(&mut self, slot: Slot, input: machine::Input, effects: &mut Vec<Effect>) {
+        let cause = self.cause_in(slot, &input);
+        self.feed(slot, input, effects);
+        if let Some(cause) = cause {
+            self.stop(cause, effects);
+        }
+    }
+
+    /// Whether this input ends everything: a process ended that nobody asked to, and its policy
+    /// does not let that pass.
+    fn cause_in(&self, slot: Slot, input: &machine::Input) -> Option<Cause> {
+        let machine = self.machine(slot);
+        let (run, end) = match (input, machine.state()) {
+            (machine::Input::Exited(run, end), State::Up { run: present, .. }) if run == present => {
+                (*run, end.clone())
+            }
+            (
+                machine::Input::SpawnFailed(run, error),
+                State::Starting { run: ordered, then: Then::Policy },
+            ) if run == ordered => (*run, Ended::NotStarted(error.clone())),
+            _ => return None,
+        };
+        match machine.policy().on_exit {
+            OnExit::Restart => None,
+            OnExit::Ignore if end.is_success() => None,
+            OnExit::Ignore | OnExit::Stop => Some(Cause::Process { run, end }),
+        }
+    }
+
+    fn terminate(&mut self, sig: Sig, via: Via, effects: &mut Vec<Effect>) {
+        let before = self.asked.times();
+        self.asked.count(via);
+        if self.asked.times() == before {
+            return;
+        }
+        match self.phase {
+            Phase::Running => {
+                effects.push(Effect::StopRequested(sig));
+                self.stop(Cause::Signal(sig), effects);
+            }
+            // The first signal while everything stops for another reason: whoever sent it wanted
+            // just that. The second one is impatience.
+            Phase::Stopping if before == 0 => {}
+            Phase::Stopping => self.kill(effects),
+            Phase::Killing | Phase::Done => {}
+        }
+    }
+
+    fn stop(&mut self, cause: Cause, effects: &mut Vec<Effect>) {
+        match self.phase {
+            Phase::Running => {
+                self.phase = Phase::Stopping;
+                self.cause = Some(cause);
+                self.all(&machine::Input::Stop, effects);
+            }
+            Phase::Stopping | Phase::Killing | Phase::Done => {}
+        }
+    }
+
+    fn kill(&mut self, effects: &mut Vec<Effect>) {
+        match self.phase {
+            Phase::Running | Phase::Stopping => {
+                self.phase = Phase::Killing;
+                self.all(&machine::Input::Kill, effects);
+            }
+            Phase::Killing | Phase::Done => {}
+        }
+    }
+
+    fn all(&mut self, input: &machine::Input, effects: &mut Vec<Effect>) {
+        for i in 0..self.machines.len() {
+            self.feed(Slot(i), input.clone(), effects);
+        }
+    }
+
+    fn feed(&mut self, slot: Slot, input: machine::Input, effects: &mut Vec<Effect>) {
+        for effect in self.machines[slot.0].step(input) {
+            effects.push(match effect {
+                machine::Effect::Finished { run, end, again } => {
+                    let then = self.consequence(run, again);
+                    Effect::Finished { run, end, then }
+                }
+                other => Effect::One(slot, other),
+            });
+        }
+    }
+
+    fn consequence(&self, finished: Run, again: Option<Duration>) -> Consequence {
+        match (again, &self.cause) {
+            (Some(delay), _) => Consequence::StartsAgain(delay),
+            (None, Some(Cause::Process { run, .. })) if *run == finished => Consequence::StopsAll,
+            (None, _) => Consequence::Nothing,
+        }
+    }
+
+    fn check_done(&mut self, effects: &mut Vec<Effect>) {
+        let done = match self.phase {
+            // A machine that is down is still to be started; one that is over has run.
+            Phase::Running => self.machines.iter().all(|m| matches!(m.state(), State::Over { .. })),
+            Phase::Stopping | Phase::Killing => self.machines.iter().all(Machine::is_at_rest),
+            Phase::Done => false,
+        };
+        if !done {
+            return;
+        }
+        self.phase = Phase::Done;
+        let cause = self.cause.get_or_insert(Cause::AllEnded);
+        effects.push(Effect::Done(match cause {
+            Cause::Process { end, .. } => Outcome::Exit(end.exit_status()),
+            Cause::Signal(sig) => Outcome::Signal(*sig),
+            // As for every program whose reader has gone.
+            Cause::OutputGone => Outcome::Exit(Sig::PIPE.exit_status()),
+            Cause::GuardGone => Outcome::Exit(Sig::KILL.exit_status()),
+            Cause::AllEnded => Outcome::Exit(0),
+        }));
+    }
+}

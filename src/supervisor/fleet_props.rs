@@ -1,0 +1,257 @@
+//! What must hold of all processes together, in every order of events.
+
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+
+use super::event::{Ended, OnExit, Pgid, Policy, Run, Slot, StartError};
+use super::fleet::{Effect, Fleet, Input, Outcome, Phase, Via};
+use super::machine;
+use crate::model::Sig;
+
+#[derive(Debug, Clone, Copy)]
+enum Move {
+    Dies(usize, u8),
+    Empties(usize),
+    Closes(usize),
+    Terminate(Via),
+    OutputGone,
+    GuardGone,
+    Hurry,
+    Forward,
+    Rings(usize),
+}
+
+fn moves() -> impl Strategy<Value = Vec<Move>> {
+    let slot = 0..3_usize;
+    let one = prop_oneof![
+        3 => (slot.clone(), 0..4_u8).prop_map(|(slot, code)| Move::Dies(slot, code)),
+        3 => slot.clone().prop_map(Move::Empties),
+        3 => slot.clone().prop_map(Move::Closes),
+        2 => prop_oneof![Just(Via::Guard), Just(Via::Direct)].prop_map(Move::Terminate),
+        1 => Just(Move::OutputGone),
+        1 => Just(Move::GuardGone),
+        1 => Just(Move::Hurry),
+        1 => Just(Move::Forward),
+        2 => slot.prop_map(Move::Rings),
+    ];
+    proptest::collection::vec(one, 0..50)
+}
+
+fn policies() -> impl Strategy<Value = Vec<Policy>> {
+    let on_exit = prop_oneof![3 => Just(OnExit::Stop), 1 => Just(OnExit::Ignore), 1 => Just(OnExit::Restart)];
+    proptest::collection::vec(on_exit.prop_map(|on_exit| Policy { on_exit, ..Policy::default() }), 3)
+}
+
+/// The processes as they really are.
+struct World {
+    fleet: Fleet,
+    alive: HashMap<Slot, Run>,
+    draining: HashMap<Slot, (Run, bool, bool)>,
+    timers: HashMap<Slot, super::event::Epoch>,
+    done: Vec<Outcome>,
+    killed: Vec<Slot>,
+    /// The exit status that the first end which stops everything must give.
+    expected: Option<Outcome>,
+    /// A process that cannot be started.
+    unstartable: Option<Slot>,
+}
+
+impl World {
+    fn new(policies: Vec<Policy>) -> Self {
+        Self {
+            fleet: Fleet::new(policies),
+            alive: HashMap::new(),
+            draining: HashMap::new(),
+            timers: HashMap::new(),
+            done: Vec::new(),
+            killed: Vec::new(),
+            expected: None,
+            unstartable: None,
+        }
+    }
+
+    fn feed(&mut self, input: Input) {
+        for effect in self.fleet.step(input) {
+            match effect {
+                Effect::One(slot, machine::Effect::Spawn(run)) => {
+                    let input = if self.fleet.wants(run) && self.unstartable != Some(slot) {
+                        assert_eq!(self.fleet.phase(), Phase::Running, "a spawn after the end began");
+                        self.alive.insert(slot, run);
+                        machine::Input::Spawned(run, Pgid(i32::try_from(slot.0).expect("few") + 10))
+                    } else {
+                        if self.fleet.machine(slot).policy().on_exit != OnExit::Restart {
+                            self.expect(Outcome::Exit(1));
+                        }
+                        machine::Input::SpawnFailed(run, refused())
+                    };
+                    self.feed(Input::One(slot, input));
+                }
+                Effect::One(slot, machine::Effect::Signal(pgid, sig)) => {
+                    assert_eq!(pgid.0, i32::try_from(slot.0).expect("few") + 10);
+                    if sig == Sig::KILL {
+                        self.killed.push(slot);
+                    }
+                }
+                Effect::One(slot, machine::Effect::Arm(epoch, _)) => drop(self.timers.insert(slot, epoch)),
+                Effect::One(slot, machine::Effect::CloseOutput(_)) => drop(self.draining.remove(&slot)),
+                Effect::Done(outcome) => {
+                    assert!(self.alive.is_empty(), "done while {:?} live", self.alive);
+                    self.done.push(outcome);
+                }
+                Effect::One(..)
+                | Effect::Finished { .. }
+                | Effect::StopRequested(_)
+                | Effect::HurryAfter(_) => {}
+            }
+        }
+    }
+
+    fn expect(&mut self, outcome: Outcome) {
+        if self.fleet.phase() == Phase::Running {
+            self.expected.get_or_insert(outcome);
+        }
+    }
+
+    fn play(&mut self, it: Move) {
+        match it {
+            Move::Dies(slot, code) => {
+                let slot = Slot(slot);
+                let Some(run) = self.alive.remove(&slot) else { return };
+                self.draining.insert(slot, (run, true, true));
+                let policy = self.fleet.machine(slot).policy().on_exit;
+                if policy == OnExit::Stop || (policy == OnExit::Ignore && code != 0) {
+                    self.expect(Outcome::Exit(code));
+                }
+                self.feed(Input::One(slot, machine::Input::Exited(run, Ended::Exited(code))));
+            }
+            Move::Empties(slot) => {
+                if let Some((run, group @ true, _)) = self.draining.get_mut(&Slot(slot)) {
+                    *group = false;
+                    let input = machine::Input::GroupEmpty(*run);
+                    self.feed(Input::One(Slot(slot), input));
+                }
+            }
+            Move::Closes(slot) => {
+                if let Some((run, _, output @ true)) = self.draining.get_mut(&Slot(slot)) {
+                    *output = false;
+                    let input = machine::Input::OutputClosed(*run);
+                    self.feed(Input::One(Slot(slot), input));
+                }
+            }
+            Move::Terminate(via) => {
+                self.expect(Outcome::Signal(Sig::INT));
+                self.feed(Input::Terminate(Sig::INT, via));
+            }
+            Move::OutputGone => {
+                self.expect(Outcome::Exit(141));
+                self.feed(Input::OutputGone);
+            }
+            Move::GuardGone => {
+                self.expect(Outcome::Exit(137));
+                self.feed(Input::GuardGone);
+            }
+            Move::Hurry => {
+                // Only ever sent after HurryAfter, which comes with the end of the guard.
+                if self.fleet.phase() != Phase::Running {
+                    self.feed(Input::Hurry);
+                }
+            }
+            Move::Forward => self.feed(Input::Forward(Sig::USR1)),
+            Move::Rings(slot) => {
+                if let Some(epoch) = self.timers.remove(&Slot(slot)) {
+                    self.feed(Input::One(Slot(slot), machine::Input::Timeout(epoch)));
+                }
+            }
+        }
+    }
+}
+
+fn refused() -> StartError {
+    StartError { message: "withdrawn".into(), hint: None }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn the_end_comes_once_with_the_status_of_its_cause(
+        policies in policies(),
+        moves in moves(),
+        unstartable in proptest::option::weighted(0.2, 0..3_usize),
+    ) {
+        let mut world = World::new(policies);
+        world.unstartable = unstartable.map(Slot);
+        world.feed(Input::Start);
+        for it in moves {
+            world.play(it);
+        }
+        // Whatever happened: a signal, deaths and closing pipes end it.
+        world.play(Move::Terminate(Via::Guard));
+        for slot in 0..3 {
+            world.play(Move::Dies(slot, 0));
+            world.play(Move::Empties(slot));
+            world.play(Move::Closes(slot));
+        }
+        prop_assert_eq!(world.fleet.phase(), Phase::Done);
+        // Every process may have ended with 0 under `ignore` before anything else happened.
+        prop_assert_eq!(world.done, vec![world.expected.unwrap_or(Outcome::Exit(0))]);
+    }
+
+    #[test]
+    fn one_signal_seen_in_two_places_kills_nobody(first in prop_oneof![Just(Via::Guard), Just(Via::Direct)]) {
+        let mut world = World::new(vec![Policy::default(); 3]);
+        world.feed(Input::Start);
+        let other = match first { Via::Guard => Via::Direct, Via::Direct => Via::Guard };
+        world.play(Move::Terminate(first));
+        world.play(Move::Terminate(other));
+        prop_assert_eq!(&world.killed, &vec![]);
+        world.play(Move::Terminate(first));
+        prop_assert_eq!(&world.killed, &vec![Slot(0), Slot(1), Slot(2)]);
+        world.play(Move::Terminate(other));
+        prop_assert_eq!(world.killed.len(), 3, "killed once");
+    }
+}
+
+#[test]
+fn a_failed_spawn_starts_none_of_the_processes_behind_it() {
+    let mut fleet = Fleet::new(vec![Policy::default(); 3]);
+    let spawns: Vec<Run> = fleet
+        .step(Input::Start)
+        .into_iter()
+        .filter_map(|effect| match effect {
+            Effect::One(_, machine::Effect::Spawn(run)) => Some(run),
+            _ => None,
+        })
+        .collect();
+    assert!(fleet.wants(spawns[0]));
+    fleet.step(Input::One(Slot(0), machine::Input::Spawned(spawns[0], Pgid(5))));
+    fleet.step(Input::One(Slot(1), machine::Input::SpawnFailed(spawns[1], refused())));
+    assert!(!fleet.wants(spawns[2]));
+    assert_eq!(fleet.phase(), Phase::Stopping);
+}
+
+#[test]
+fn the_first_signal_while_everything_stops_is_not_impatience() {
+    let mut world = World::new(vec![Policy::default(); 3]);
+    world.feed(Input::Start);
+    world.play(Move::Dies(0, 3));
+    world.play(Move::Terminate(Via::Guard));
+    assert_eq!(world.killed, []);
+    world.play(Move::Terminate(Via::Guard));
+    assert_eq!(world.killed, [Slot(1), Slot(2)]);
+}
+
+#[test]
+fn a_clean_end_under_ignore_lets_the_others_run() {
+    let ignore = Policy { on_exit: OnExit::Ignore, ..Policy::default() };
+    let mut world = World::new(vec![ignore.clone(), ignore.clone(), ignore]);
+    world.feed(Input::Start);
+    for slot in 0..3 {
+        assert_eq!(world.fleet.phase(), Phase::Running);
+        world.play(Move::Dies(slot, 0));
+        world.play(Move::Empties(slot));
+        world.play(Move::Closes(slot));
+    }
+    assert_eq!(world.done, [Outcome::Exit(0)]);
+}

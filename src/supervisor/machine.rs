@@ -1,0 +1,476 @@
+//! One process: its states, and what each input does in each of them. Pure.
+//!
+//! The machine never acts. [`Machine::step`] takes an input and answers with effects; the
+//! driver performs them in order. Inputs of an older [`Run`] or [`Epoch`] change nothing, so
+//! nobody has to cancel anything.
+//!
+//! A process has ended when its leader is dead, its process group is empty and its output is
+//! closed. The three come in any order and none implies another: `sh -c 'sleep 2 & echo hi'`
+//! exits at once, while `sleep` keeps the group and the pipe for two seconds.
+
+use std::time::Duration;
+
+use super::event::{Ended, Epoch, OnExit, Pgid, Policy, Run, Slot, StartError};
+use crate::model::Sig;
+
+/// How long output may stay open after the leader has ended and the group is empty or was
+/// killed. Only a process that left the group can hold it then.
+pub const DRAIN: Duration = Duration::from_secs(1);
+
+/// A process that ran this long is healthy: its next failure waits for 1 s again.
+pub const HEALTHY: Duration = Duration::from_secs(60);
+
+/// The longest wait before a restart.
+pub const MAX_BACKOFF: Duration = Duration::from_secs(60);
+
+/// Where a process is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// It has not run yet.
+    Down,
+    /// The spawn was ordered and not answered yet.
+    Starting {
+        /// The run that was ordered.
+        run: Run,
+        /// What to do once it is answered: [`Then::Policy`] is the normal case.
+        then: Then,
+    },
+    /// It runs.
+    Up {
+        /// The present run.
+        run: Run,
+        /// Its group.
+        pgid: Pgid,
+    },
+    /// It was asked to stop; the leader is alive.
+    Stopping(Stopping),
+    /// The leader is dead; its group or its output is not done.
+    Draining(Draining),
+    /// It ended and starts again when the timer says so.
+    Backoff {
+        /// How it ended.
+        end: Ended,
+    },
+    /// It has ended and stays so until somebody starts it.
+    Over {
+        /// How it ended.
+        end: Ended,
+    },
+}
+
+/// See [`State::Stopping`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stopping {
+    /// The present run.
+    pub run: Run,
+    /// Its group.
+    pub pgid: Pgid,
+    /// What follows.
+    pub then: Then,
+    /// How hard it was asked.
+    pub force: Force,
+}
+
+/// See [`State::Draining`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draining {
+    /// The present run.
+    pub run: Run,
+    /// What is left of its group.
+    pub pgid: Pgid,
+    /// How the leader ended.
+    pub end: Ended,
+    /// What follows.
+    pub then: Then,
+    /// What we wait for.
+    pub open: Open,
+    /// How hard the rest of the group was asked.
+    pub force: Force,
+}
+
+/// What follows the end of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// Nothing: somebody asked it to stop.
+    Rest,
+    /// A new run at once: somebody asked for it.
+    Restart,
+    /// It ended by itself: what [`OnExit`] says.
+    Policy,
+}
+
+/// How hard a group was asked to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Force {
+    /// With its stop signal, once.
+    Asked,
+    /// With SIGKILL.
+    Killed,
+}
+
+/// What of a process is left after its leader's death.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Open {
+    /// Members of its group live and its output is open.
+    GroupAndOutput,
+    /// Members of its group live.
+    Group,
+    /// Its output is open.
+    Output,
+}
+
+/// What happened, for one process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// Somebody wants it up.
+    Start,
+    /// Somebody wants it down. A second time: at once.
+    Stop,
+    /// Somebody wants it down at once.
+    Kill,
+    /// Somebody wants a new run.
+    Restart,
+    /// The ordered run is alive.
+    Spawned(Run, Pgid),
+    /// The ordered run could not be started.
+    SpawnFailed(Run, StartError),
+    /// The leader is dead. It must not have been reaped yet, so that its group number is ours.
+    Exited(Run, Ended),
+    /// No member of the group is left.
+    GroupEmpty(Run),
+    /// All output was read.
+    OutputClosed(Run),
+    /// The timer rang.
+    Timeout(Epoch),
+}
+
+/// What is to be done, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Start the process as this run; answer with [`Input::Spawned`] or [`Input::SpawnFailed`].
+    Spawn(Run),
+    /// Signal the whole group. Its leader has not been reaped: the number is certainly ours.
+    Signal(Pgid, Sig),
+    /// Signal what is left of a group whose leader was reaped. The number alone proves nothing
+    /// any more: only descendants of ours may be signalled.
+    SignalRest(Pgid, Sig),
+    /// Read what is there and close the output of this run.
+    CloseOutput(Run),
+    /// Set the timer; it replaces the one before.
+    Arm(Epoch, Duration),
+    /// The process was killed because it did not stop in time.
+    Overdue,
+    /// The run is completely over.
+    Finished {
+        /// Which run.
+        run: Run,
+        /// How its leader ended.
+        end: Ended,
+        /// When the next run starts, if one does.
+        again: Option<Duration>,
+    },
+}
+
+/// One process.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    slot: Slot,
+    policy: Policy,
+    state: State,
+    runs: u32,
+    epoch: Epoch,
+    /// Failures in a row: the exponent of the next backoff.
+    failures: u32,
+}
+
+impl Machine {
+    /// A process that has not run yet.
+    pub fn new(slot: Slot, policy: Policy) -> Self {
+        Self { slot, policy, state: State::Down, runs: 0, epoch: Epoch(0), failures: 0 }
+    }
+
+    /// Where it is.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// How it is stopped and what its end means.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Whether nothing of it is alive and nothing will start by itself.
+    pub fn is_at_rest(&self) -> bool {
+        match self.state {
+            State::Down | State::Over { .. } => true,
+            State::Starting { .. }
+            | State::Up { .. }
+            | State::Stopping(_)
+            | State::Draining(_)
+            | State::Backoff { .. } => false,
+        }
+    }
+
+    /// The group to signal while its leader has not been reaped.
+    pub fn live_group(&self) -> Option<Pgid> {
+        match self.state {
+            State::Up { pgid, .. } | State::Stopping(Stopping { pgid, .. }) => Some(pgid),
+            State::Down
+            | State::Starting { .. }
+            | State::Draining(_)
+            | State::Backoff { .. }
+            | State::Over { .. } => None,
+        }
+    }
+
+    /// The group of a dead leader that has to become empty.
+    pub fn draining_group(&self) -> Option<(Run, Pgid)> {
+        match &self.state {
+            State::Draining(Draining { run, pgid, open, .. }) => match open {
+                Open::GroupAndOutput | Open::Group => Some((*run, *pgid)),
+                Open::Output => None,
+            },
+            State::Down
+            | State::Starting { .. }
+            | State::Up { .. }
+            | State::Stopping(_)
+            | State::Backoff { .. }
+            | State::Over { .. } => None,
+        }
+    }
+
+    /// Takes one input and answers what to do.
+    pub fn step(&mut self, input: Input) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let state = std::mem::replace(&mut self.state, State::Down);
+        self.state = match state {
+            State::Down => self.at_rest(input, State::Down, &mut effects),
+            State::Over { end } => self.at_rest(input, State::Over { end }, &mut effects),
+            State::Backoff { end } => self.backing_off(&input, end, &mut effects),
+            State::Starting { run, then } => self.starting(input, run, then, &mut effects),
+            State::Up { run, pgid } => self.up(input, run, pgid, &mut effects),
+            State::Stopping(now) => self.stopping(input, now, &mut effects),
+            State::Draining(now) => self.draining(&input, now, &mut effects),
+        };
+        effects
+    }
+
+    fn at_rest(&mut self, input: Input, same: State, effects: &mut Vec<Effect>) -> State {
+        match input {
+            Input::Start | Input::Restart => {
+                self.failures = 0;
+                self.spawn(effects)
+            }
+            Input::Stop
+            | Input::Kill
+            | Input::Spawned(..)
+            | Input::SpawnFailed(..)
+            | Input::Exited(..)
+            | Input::GroupEmpty(_)
+            | Input::OutputClosed(_)
+            | Input::Timeout(_) => same,
+        }
+    }
+
+    fn backing_off(&mut self, input: &Input, end: Ended, effects: &mut Vec<Effect>) -> State {
+        match input {
+            Input::Start | Input::Restart => {
+                self.failures = 0;
+                self.spawn(effects)
+            }
+            Input::Timeout(epoch) if *epoch == self.epoch => self.spawn(effects),
+            Input::Stop | Input::Kill => State::Over { end },
+            Input::Timeout(_)
+            | Input::Spawned(..)
+            | Input::SpawnFailed(..)
+            | Input::Exited(..)
+            | Input::GroupEmpty(_)
+            | Input::OutputClosed(_) => State::Backoff { end },
+        }
+    }
+
+    fn starting(&mut self, input: Input, run: Run, then: Then, effects: &mut Vec<Effect>) -> State {
+        match input {
+            Input::Stop | Input::Kill => State::Starting { run, then: Then::Rest },
+            Input::Start | Input::Restart => State::Starting { run, then: Then::Policy },
+            Input::Spawned(spawned, pgid) if spawned == run => match then {
+                Then::Rest => self.stop(run, pgid, Then::Rest, effects),
+                Then::Restart | Then::Policy => {
+                    if self.policy.on_exit == OnExit::Restart {
+                        self.arm(HEALTHY, effects);
+                    }
+                    State::Up { run, pgid }
+                }
+            },
+            Input::SpawnFailed(failed, error) if failed == run => {
+                self.finish(run, Ended::NotStarted(error), then, effects)
+            }
+            Input::Spawned(..)
+            | Input::SpawnFailed(..)
+            | Input::Exited(..)
+            | Input::GroupEmpty(_)
+            | Input::OutputClosed(_)
+            | Input::Timeout(_) => State::Starting { run, then },
+        }
+    }
+
+    fn up(&mut self, input: Input, run: Run, pgid: Pgid, effects: &mut Vec<Effect>) -> State {
+        match input {
+            Input::Stop => self.stop(run, pgid, Then::Rest, effects),
+            Input::Restart => self.stop(run, pgid, Then::Restart, effects),
+            Input::Kill => {
+                effects.push(Effect::Signal(pgid, Sig::KILL));
+                State::Stopping(Stopping { run, pgid, then: Then::Rest, force: Force::Killed })
+            }
+            Input::Exited(exited, end) if exited == run => {
+                // What the leader left in its group is asked now, while the number is surely ours.
+                self.ask(pgid, effects);
+                let (then, open, force) = (Then::Policy, Open::GroupAndOutput, Force::Asked);
+                State::Draining(Draining { run, pgid, end, then, open, force })
+            }
+            Input::Timeout(epoch) => {
+                if epoch == self.epoch {
+                    self.failures = 0;
+                }
+                State::Up { run, pgid }
+            }
+            Input::Start
+            | Input::Spawned(..)
+            | Input::SpawnFailed(..)
+            | Input::Exited(..)
+            | Input::GroupEmpty(_)
+            | Input::OutputClosed(_) => State::Up { run, pgid },
+        }
+    }
+
+    fn stopping(&mut self, input: Input, mut now: Stopping, effects: &mut Vec<Effect>) -> State {
+        match input {
+            Input::Stop | Input::Kill => {
+                effects.push(Effect::Signal(now.pgid, Sig::KILL));
+                now.then = Then::Rest;
+                now.force = Force::Killed;
+            }
+            Input::Timeout(epoch) if epoch == self.epoch && now.force == Force::Asked => {
+                effects.extend([Effect::Overdue, Effect::Signal(now.pgid, Sig::KILL)]);
+                now.force = Force::Killed;
+            }
+            Input::Start => now.then = Then::Restart,
+            Input::Exited(exited, end) if exited == now.run => {
+                let Stopping { run, pgid, then, force } = now;
+                match force {
+                    // The grace timer runs on: the rest of the group was asked with the leader.
+                    Force::Asked => {}
+                    Force::Killed => self.arm(DRAIN, effects),
+                }
+                return State::Draining(Draining { run, pgid, end, then, open: Open::GroupAndOutput, force });
+            }
+            Input::Restart
+            | Input::Timeout(_)
+            | Input::Spawned(..)
+            | Input::SpawnFailed(..)
+            | Input::Exited(..)
+            | Input::GroupEmpty(_)
+            | Input::OutputClosed(_) => {}
+        }
+        State::Stopping(now)
+    }
+
+    fn draining(&mut self, input: &Input, mut now: Draining, effects: &mut Vec<Effect>) -> State {
+        match (input, now.open) {
+            (Input::GroupEmpty(run), Open::GroupAndOutput) if *run == now.run => {
+                self.arm(DRAIN, effects);
+                now.open = Open::Output;
+            }
+            (Input::OutputClosed(run), Open::GroupAndOutput) if *run == now.run => now.open = Open::Group,
+            (Input::GroupEmpty(run), Open::Group) | (Input::OutputClosed(run), Open::Output)
+                if *run == now.run =>
+            {
+                return self.finish(now.run, now.end, now.then, effects);
+            }
+            (Input::Timeout(epoch), open) if *epoch == self.epoch => match (open, now.force) {
+                (Open::GroupAndOutput | Open::Group, Force::Asked) => {
+                    effects.push(Effect::Overdue);
+                    self.kill_rest(&mut now, effects);
+                }
+                (Open::Output, Force::Asked | Force::Killed)
+                | (Open::GroupAndOutput | Open::Group, Force::Killed) => {
+                    effects.push(Effect::CloseOutput(now.run));
+                    return self.finish(now.run, now.end, now.then, effects);
+                }
+            },
+            (Input::Stop, _) => now.then = Then::Rest,
+            (Input::Kill, open) => {
+                now.then = Then::Rest;
+                match open {
+                    Open::GroupAndOutput | Open::Group => self.kill_rest(&mut now, effects),
+                    Open::Output => {}
+                }
+            }
+            (Input::Start, _) => now.then = Then::Restart,
+            (
+                Input::Restart
+                | Input::Timeout(_)
+                | Input::Spawned(..)
+                | Input::SpawnFailed(..)
+                | Input::Exited(..)
+                | Input::GroupEmpty(_)
+                | Input::OutputClosed(_),
+                _,
+            ) => {}
+        }
+        State::Draining(now)
+    }
+
+    fn kill_rest(&mut self, now: &mut Draining, effects: &mut Vec<Effect>) {
+        effects.push(Effect::SignalRest(now.pgid, Sig::KILL));
+        self.arm(DRAIN, effects);
+        now.force = Force::Killed;
+    }
+
+    fn stop(&mut self, run: Run, pgid: Pgid, then: Then, effects: &mut Vec<Effect>) -> State {
+        self.ask(pgid, effects);
+        State::Stopping(Stopping { run, pgid, then, force: Force::Asked })
+    }
+
+    /// Asks the whole group to stop, once. A stopped process (Ctrl-Z, SIGSTOP) would not hear
+    /// it, so it is also told to go on, as service managers do.
+    fn ask(&mut self, pgid: Pgid, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Signal(pgid, self.policy.stop_signal));
+        effects.push(Effect::Signal(pgid, Sig::CONT));
+        self.arm(self.policy.grace, effects);
+    }
+
+    fn finish(&mut self, run: Run, end: Ended, then: Then, effects: &mut Vec<Effect>) -> State {
+        // No timer of this run may ring in the next state.
+        self.epoch = Epoch(self.epoch.0 + 1);
+        match (then, self.policy.on_exit) {
+            (Then::Restart, _) => {
+                effects.push(Effect::Finished { run, end, again: Some(Duration::ZERO) });
+                self.spawn(effects)
+            }
+            (Then::Policy, OnExit::Restart) => {
+                let delay = MAX_BACKOFF.min(Duration::from_secs(1 << self.failures.min(6)));
+                self.failures += 1;
+                effects.push(Effect::Finished { run, end: end.clone(), again: Some(delay) });
+                self.arm(delay, effects);
+                State::Backoff { end }
+            }
+            (Then::Rest, _) | (Then::Policy, OnExit::Stop | OnExit::Ignore) => {
+                effects.push(Effect::Finished { run, end: end.clone(), again: None });
+                State::Over { end }
+            }
+        }
+    }
+
+    fn spawn(&mut self, effects: &mut Vec<Effect>) -> State {
+        self.runs += 1;
+        let run = Run { slot: self.slot, number: self.runs };
+        effects.push(Effect::Spawn(run));
+        State::Starting { run, then: Then::Policy }
+    }
+
+    fn arm(&mut self, after: Duration, effects: &mut Vec<Effect>) {
+        self.epoch = Epoch(self.epoch.0 + 1);
+        effects.push(Effect::Arm(self.epoch, after));
+    }
+}

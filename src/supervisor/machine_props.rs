@@ -1,0 +1,348 @@
+//! What must hold of one machine in every order of events, and the table row by row.
+//!
+//! Moves are generated *relative to the machine* (the present run, an old run) and not as
+//! random numbers: random numbers hardly ever name the present run and so miss most faults.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::event::{Ended, Epoch, OnExit, Pgid, Policy, Run, Slot, StartError};
+use super::machine::{DRAIN, Effect, Input, Machine, State, Then};
+use crate::model::Sig;
+
+/// Which run or epoch a message carries.
+#[derive(Debug, Clone, Copy)]
+enum Age {
+    Present,
+    Old,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Move {
+    Start,
+    Stop,
+    Kill,
+    Restart,
+    SpawnWorks,
+    SpawnFails,
+    LeaderDies(Age),
+    GroupEmpties(Age),
+    OutputCloses(Age),
+    TimerRings(Age),
+}
+
+fn moves() -> impl Strategy<Value = Vec<Move>> {
+    let age = prop_oneof![4 => Just(Age::Present), 1 => Just(Age::Old)];
+    let one = prop_oneof![
+        2 => Just(Move::Start),
+        2 => Just(Move::Stop),
+        1 => Just(Move::Kill),
+        2 => Just(Move::Restart),
+        6 => Just(Move::SpawnWorks),
+        1 => Just(Move::SpawnFails),
+        4 => age.clone().prop_map(Move::LeaderDies),
+        4 => age.clone().prop_map(Move::GroupEmpties),
+        4 => age.clone().prop_map(Move::OutputCloses),
+        3 => age.prop_map(Move::TimerRings),
+    ];
+    proptest::collection::vec(one, 1..60)
+}
+
+fn policies() -> impl Strategy<Value = Policy> {
+    let on_exit = prop_oneof![Just(OnExit::Stop), Just(OnExit::Ignore), Just(OnExit::Restart)];
+    on_exit.prop_map(|on_exit| Policy { on_exit, stop_signal: Sig::QUIT, ..Policy::default() })
+}
+
+/// The outside world of one machine: what is really alive, and what was promised.
+struct World {
+    machine: Machine,
+    ordered: Option<Run>,
+    alive: Option<Run>,
+    group: bool,
+    output: bool,
+    last: Option<Run>,
+    timer: Option<Epoch>,
+    asked_in_run: u32,
+    unfinished: u32,
+    wanted_down: bool,
+}
+
+fn pgid_of(run: Run) -> Pgid {
+    Pgid(1000 + i32::try_from(run.number).expect("few runs"))
+}
+
+impl World {
+    fn new(policy: Policy) -> Self {
+        Self {
+            machine: Machine::new(Slot(0), policy),
+            ordered: None,
+            alive: None,
+            group: false,
+            output: false,
+            last: None,
+            timer: None,
+            asked_in_run: 0,
+            unfinished: 0,
+            wanted_down: false,
+        }
+    }
+
+    fn run(&self, age: Age) -> Option<Run> {
+        let last = self.last?;
+        match age {
+            Age::Present => Some(last),
+            Age::Old => (last.number > 1).then_some(Run { number: last.number - 1, ..last }),
+        }
+    }
+
+    /// Turns the move into an input that this world can send, or nothing if it cannot happen.
+    fn input(&mut self, it: Move) -> Option<Input> {
+        match it {
+            Move::Start => {
+                self.wanted_down = false;
+                Some(Input::Start)
+            }
+            Move::Restart => {
+                // While it stops for good a restart is not heard: the stop is kept.
+                self.wanted_down &= !self.machine.is_at_rest() && self.ordered.is_none();
+                Some(Input::Restart)
+            }
+            Move::Stop => {
+                self.wanted_down = true;
+                Some(Input::Stop)
+            }
+            Move::Kill => {
+                self.wanted_down = true;
+                Some(Input::Kill)
+            }
+            Move::SpawnWorks => {
+                let run = self.ordered.take()?;
+                (self.alive, self.group, self.output) = (Some(run), true, true);
+                self.asked_in_run = 0;
+                Some(Input::Spawned(run, pgid_of(run)))
+            }
+            Move::SpawnFails => {
+                let run = self.ordered.take()?;
+                Some(Input::SpawnFailed(run, StartError { message: "no".into(), hint: None }))
+            }
+            Move::LeaderDies(Age::Present) => {
+                let run = self.alive.take()?;
+                Some(Input::Exited(run, Ended::Exited(1)))
+            }
+            Move::LeaderDies(Age::Old) => Some(Input::Exited(self.run(Age::Old)?, Ended::Exited(1))),
+            Move::GroupEmpties(Age::Present) => {
+                let happens = self.group && self.alive.is_none();
+                self.group &= !happens;
+                happens.then_some(Input::GroupEmpty(self.last?))
+            }
+            Move::GroupEmpties(Age::Old) => Some(Input::GroupEmpty(self.run(Age::Old)?)),
+            Move::OutputCloses(Age::Present) => {
+                // A leader may close its output and live on: the driver tells only once.
+                let happens = self.output && self.alive.is_none();
+                self.output &= !happens;
+                happens.then_some(Input::OutputClosed(self.last?))
+            }
+            Move::OutputCloses(Age::Old) => Some(Input::OutputClosed(self.run(Age::Old)?)),
+            Move::TimerRings(Age::Present) => Some(Input::Timeout(self.timer.take()?)),
+            Move::TimerRings(Age::Old) => {
+                let Epoch(now) = self.timer?;
+                Some(Input::Timeout(Epoch(now.checked_sub(1)?)))
+            }
+        }
+    }
+
+    /// Feeds the input and checks each effect against what is really there.
+    fn feed(&mut self, input: Input) -> Vec<Effect> {
+        let effects = self.machine.step(input);
+        for effect in &effects {
+            match effect {
+                Effect::Spawn(run) => {
+                    assert_eq!(self.alive, None, "two runs live at once");
+                    assert_eq!(self.ordered, None, "a spawn is ordered while another is unanswered");
+                    assert!(!self.wanted_down, "a spawn after a stop");
+                    assert!(Some(*run) > self.last, "runs are never used twice");
+                    (self.ordered, self.last) = (Some(*run), Some(*run));
+                    self.unfinished += 1;
+                    assert_eq!(self.unfinished, 1, "the run before was not finished");
+                }
+                Effect::Signal(pgid, sig) => {
+                    let leader_unreaped = self.last.expect("a run");
+                    assert_eq!(*pgid, pgid_of(leader_unreaped), "only the present group is signalled");
+                    if *sig == self.machine.policy().stop_signal {
+                        self.asked_in_run += 1;
+                        assert_eq!(self.asked_in_run, 1, "asked to stop twice");
+                    }
+                }
+                Effect::SignalRest(pgid, sig) => {
+                    assert_eq!(self.alive, None, "the leader is alive");
+                    assert_eq!((*pgid, *sig), (pgid_of(self.last.expect("a run")), Sig::KILL));
+                }
+                Effect::CloseOutput(run) => assert_eq!(Some(*run), self.last),
+                Effect::Arm(epoch, _) => self.timer = Some(*epoch),
+                Effect::Finished { run, .. } => {
+                    assert_eq!((Some(*run), self.alive), (self.last, None));
+                    self.unfinished -= 1;
+                }
+                Effect::Overdue => {}
+            }
+        }
+        effects
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    /// Two runs never live at once, nothing is spawned after a stop, only the present group is
+    /// signalled, and asked once: asserted by [`World::feed`] at each step.
+    #[test]
+    fn every_order_of_events_keeps_the_promises(policy in policies(), moves in moves()) {
+        let mut world = World::new(policy);
+        for it in moves {
+            if let Some(input) = world.input(it) {
+                world.feed(input);
+            }
+        }
+    }
+
+    /// However it came there: after a stop one timeout kills, and the deaths end it.
+    #[test]
+    fn a_stop_and_one_timeout_are_always_enough(policy in policies(), moves in moves()) {
+        let mut world = World::new(policy);
+        for it in moves {
+            if let Some(input) = world.input(it) {
+                world.feed(input);
+            }
+        }
+        let stop = world.input(Move::Stop).expect("possible");
+        let mut killed = world.feed(stop).iter().any(|e| matches!(e, Effect::Signal(_, Sig::KILL)));
+        if let Some(spawned) = world.input(Move::SpawnWorks) {
+            world.feed(spawned);
+        }
+        if world.alive.is_some() {
+            if !matches!(world.machine.state(), State::Stopping(s) if s.force == super::machine::Force::Killed) {
+                let rings = world.input(Move::TimerRings(Age::Present)).expect("the grace timer is set");
+                killed |= world.feed(rings).iter().any(|e| matches!(e, Effect::Signal(_, Sig::KILL)));
+                prop_assert!(killed, "not killed: {:?}", world.machine.state());
+            }
+            let dies = world.input(Move::LeaderDies(Age::Present)).expect("alive");
+            world.feed(dies);
+        }
+        // The rest closes by itself, or two more timeouts give it up.
+        for it in [Move::TimerRings(Age::Present), Move::TimerRings(Age::Present), Move::TimerRings(Age::Present)] {
+            if let Some(input) = world.input(it) {
+                world.feed(input);
+            }
+        }
+        prop_assert!(world.machine.is_at_rest(), "{:?}", world.machine.state());
+        prop_assert_eq!(world.unfinished, 0);
+    }
+}
+
+/// A machine that is up, with its run and group.
+fn up(on_exit: OnExit) -> (Machine, Run, Pgid) {
+    let mut machine = Machine::new(Slot(0), Policy { on_exit, ..Policy::default() });
+    let run = Run { slot: Slot(0), number: 1 };
+    assert_eq!(machine.step(Input::Start), [Effect::Spawn(run)]);
+    machine.step(Input::Spawned(run, Pgid(7)));
+    (machine, run, Pgid(7))
+}
+
+const GRACE: Duration = Duration::from_secs(10);
+
+#[test]
+fn stop_asks_the_group_once_and_gives_it_the_grace_time() {
+    let (mut machine, _, pgid) = up(OnExit::Stop);
+    let asked = machine.step(Input::Stop);
+    let expected =
+        [Effect::Signal(pgid, Sig::TERM), Effect::Signal(pgid, Sig::CONT), Effect::Arm(Epoch(1), GRACE)];
+    assert_eq!(asked, expected);
+    assert_eq!(machine.step(Input::Timeout(Epoch(0))), [], "an old timer");
+    assert_eq!(machine.step(Input::Timeout(Epoch(1))), [Effect::Overdue, Effect::Signal(pgid, Sig::KILL)]);
+}
+
+#[test]
+fn a_second_stop_kills() {
+    let (mut machine, _, pgid) = up(OnExit::Stop);
+    machine.step(Input::Stop);
+    assert_eq!(machine.step(Input::Stop), [Effect::Signal(pgid, Sig::KILL)]);
+}
+
+#[test]
+fn a_leader_that_ends_leaves_a_group_that_is_asked_too() {
+    let (mut machine, run, pgid) = up(OnExit::Stop);
+    let effects = machine.step(Input::Exited(run, Ended::Exited(0)));
+    assert_eq!(effects[0], Effect::Signal(pgid, Sig::TERM));
+    assert_eq!(machine.step(Input::OutputClosed(run)), [], "the group is not empty yet");
+    let finished = machine.step(Input::GroupEmpty(run));
+    assert_eq!(finished, [Effect::Finished { run, end: Ended::Exited(0), again: None }]);
+}
+
+#[test]
+fn output_that_a_stranger_holds_is_given_up_after_a_while() {
+    let (mut machine, run, _) = up(OnExit::Stop);
+    machine.step(Input::Exited(run, Ended::Exited(0)));
+    assert_eq!(machine.step(Input::GroupEmpty(run)), [Effect::Arm(Epoch(2), DRAIN)]);
+    let effects = machine.step(Input::Timeout(Epoch(2)));
+    assert_eq!(effects[0], Effect::CloseOutput(run));
+    assert!(machine.is_at_rest());
+}
+
+#[test]
+fn the_rest_of_a_group_keeps_the_grace_time_when_its_leader_dies_first() {
+    let (mut machine, run, pgid) = up(OnExit::Stop);
+    machine.step(Input::Stop);
+    assert_eq!(machine.step(Input::Exited(run, Ended::Signaled(Sig::TERM))), [], "asked already");
+    assert_eq!(
+        machine.step(Input::Timeout(Epoch(1))),
+        [Effect::Overdue, Effect::SignalRest(pgid, Sig::KILL), Effect::Arm(Epoch(2), DRAIN)]
+    );
+}
+
+#[test]
+fn a_restart_waits_for_the_old_group() {
+    let (mut machine, run, _) = up(OnExit::Stop);
+    machine.step(Input::Restart);
+    machine.step(Input::Exited(run, Ended::Signaled(Sig::TERM)));
+    assert_eq!(machine.step(Input::OutputClosed(run)), []);
+    let effects = machine.step(Input::GroupEmpty(run));
+    assert_eq!(effects[1], Effect::Spawn(Run { number: 2, ..run }));
+}
+
+#[test]
+fn a_stop_that_overtakes_the_spawn_is_kept() {
+    let mut machine = Machine::new(Slot(0), Policy::default());
+    let run = Run { slot: Slot(0), number: 1 };
+    machine.step(Input::Start);
+    machine.step(Input::Stop);
+    assert!(matches!(machine.state(), State::Starting { then: Then::Rest, .. }));
+    let effects = machine.step(Input::Spawned(run, Pgid(7)));
+    assert_eq!(effects[0], Effect::Signal(Pgid(7), Sig::TERM));
+}
+
+#[test]
+fn restarts_wait_1_2_4_up_to_60_seconds_and_a_healthy_minute_resets() {
+    let mut machine = Machine::new(Slot(0), Policy { on_exit: OnExit::Restart, ..Policy::default() });
+    let mut effects = machine.step(Input::Start);
+    let mut waits = Vec::new();
+    for number in 1..=9 {
+        let run = Run { slot: Slot(0), number };
+        assert_eq!(effects, [Effect::Spawn(run)]);
+        let healthy = machine.step(Input::Spawned(run, Pgid(7)));
+        if number == 8 {
+            let [Effect::Arm(epoch, _)] = healthy[..] else { panic!("{healthy:?}") };
+            machine.step(Input::Timeout(epoch));
+        }
+        machine.step(Input::Exited(run, Ended::Exited(1)));
+        machine.step(Input::OutputClosed(run));
+        let end = machine.step(Input::GroupEmpty(run));
+        let [Effect::Finished { again: Some(delay), .. }, Effect::Arm(epoch, after)] = end[..] else {
+            panic!("{end:?}")
+        };
+        assert_eq!(delay, after);
+        waits.push(delay.as_secs());
+        effects = machine.step(Input::Timeout(epoch));
+    }
+    assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 1, 2]);
+}

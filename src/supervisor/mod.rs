@@ -1,0 +1,22 @@
+//! Deciding what happens to the processes, and making it happen.
+//!
+//! [`machine`] decides for one process and [`fleet`] for all of them. Both are pure: no clock,
+//! no channel, no system call, so that every order of events can be tried in a test.
+//! [`driver`] is the one task that feeds them and performs what they answer. [`event`] is the
+//! vocabulary they share.
+//!
+//! ```text
+//!  signals ─┐                                    ┌─▶ Children (spawn, signal, reap)
+//!  exits   ─┼─▶ inbox ─▶ driver ─▶ fleet.step ───┼─▶ timers
+//!  output  ─┤                      └ machine     └─▶ Event ─▶ output
+//!  timers  ─┘
+//! ```
+
+pub mod event;
+pub mod fleet;
+pub mod machine;
+
+#[cfg(test)]
+mod fleet_props;
+#[cfg(test)]
+mod machine_props;
