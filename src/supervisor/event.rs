@@ -134,10 +134,6 @@ pub enum Event {
         /// How long it was given.
         after: Duration,
     },
-    /// The processes and ganger are being stopped by Ctrl-Z, or go on.
-    Suspended,
-    /// See [`Event::Suspended`].
-    Resumed,
     /// The last word: who ended first, how, and how it looked.
     Report {
         /// Who.

@@ -88,15 +88,6 @@ pub enum Input {
 pub enum Effect {
     /// Something about one process.
     One(Slot, machine::Effect),
-    /// A run is over.
-    Finished {
-        /// Which.
-        run: Run,
-        /// How.
-        end: Ended,
-        /// What follows.
-        then: Consequence,
-    },
     /// Everything was asked to stop by this signal.
     StopRequested(Sig),
     /// Send [`Input::Hurry`] after this time.
@@ -175,6 +166,15 @@ impl Fleet {
     pub fn wants(&self, run: Run) -> bool {
         matches!(self.machine(run.slot).state(),
             State::Starting { run: ordered, then } if *ordered == run && *then != Then::Rest)
+    }
+
+    /// What the end of this run leads to, told beside its [`machine::Effect::Finished`].
+    pub fn consequence(&self, finished: Run, again: Option<Duration>) -> Consequence {
+        match (again, &self.cause) {
+            (Some(delay), _) => Consequence::StartsAgain(delay),
+            (None, Some(Cause::Process { run, .. })) if *run == finished => Consequence::StopsAll,
+            (None, _) => Consequence::Nothing,
+        }
     }
 
     /// Takes one input and answers what to do.
@@ -276,23 +276,8 @@ impl Fleet {
     }
 
     fn feed(&mut self, slot: Slot, input: machine::Input, effects: &mut Vec<Effect>) {
-        for effect in self.machines[slot.0].step(input) {
-            effects.push(match effect {
-                machine::Effect::Finished { run, end, again } => {
-                    let then = self.consequence(run, again);
-                    Effect::Finished { run, end, then }
-                }
-                other => Effect::One(slot, other),
-            });
-        }
-    }
-
-    fn consequence(&self, finished: Run, again: Option<Duration>) -> Consequence {
-        match (again, &self.cause) {
-            (Some(delay), _) => Consequence::StartsAgain(delay),
-            (None, Some(Cause::Process { run, .. })) if *run == finished => Consequence::StopsAll,
-            (None, _) => Consequence::Nothing,
-        }
+        let new = self.machines[slot.0].step(input);
+        effects.extend(new.into_iter().map(|effect| Effect::One(slot, effect)));
     }
 
     fn check_done(&mut self, effects: &mut Vec<Effect>) {

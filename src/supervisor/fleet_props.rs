@@ -100,7 +100,6 @@ impl World {
                     self.done.push(outcome);
                 }
                 Effect::One(..)
-                | Effect::Finished { .. }
                 | Effect::StopRequested(_)
                 | Effect::HurryAfter(_) => {}
             }

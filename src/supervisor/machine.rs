@@ -18,10 +18,10 @@ use crate::model::Sig;
 pub const DRAIN: Duration = Duration::from_secs(1);
 
 /// A process that ran this long is healthy: its next failure waits for 1 s again.
-pub const HEALTHY: Duration = Duration::from_secs(60);
+pub const HEALTHY: Duration = Duration::from_mins(1);
 
 /// The longest wait before a restart.
-pub const MAX_BACKOFF: Duration = Duration::from_secs(60);
+pub const MAX_BACKOFF: Duration = Duration::from_mins(1);
 
 /// Where a process is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -244,8 +244,8 @@ impl Machine {
         let mut effects = Vec::new();
         let state = std::mem::replace(&mut self.state, State::Down);
         self.state = match state {
-            State::Down => self.at_rest(input, State::Down, &mut effects),
-            State::Over { end } => self.at_rest(input, State::Over { end }, &mut effects),
+            State::Down => self.at_rest(&input, State::Down, &mut effects),
+            State::Over { end } => self.at_rest(&input, State::Over { end }, &mut effects),
             State::Backoff { end } => self.backing_off(&input, end, &mut effects),
             State::Starting { run, then } => self.starting(input, run, then, &mut effects),
             State::Up { run, pgid } => self.up(input, run, pgid, &mut effects),
@@ -255,7 +255,7 @@ impl Machine {
         effects
     }
 
-    fn at_rest(&mut self, input: Input, same: State, effects: &mut Vec<Effect>) -> State {
+    fn at_rest(&mut self, input: &Input, same: State, effects: &mut Vec<Effect>) -> State {
         match input {
             Input::Start | Input::Restart => {
                 self.failures = 0;

@@ -12,10 +12,14 @@
 //!  timers  ─┘
 //! ```
 
+pub mod driver;
 pub mod event;
 pub mod fleet;
 pub mod machine;
+mod timers;
 
+#[cfg(test)]
+mod driver_tests;
 #[cfg(test)]
 mod fleet_props;
 #[cfg(test)]

@@ -1,0 +1,151 @@
+//! Finding every living descendant of this process and signalling it for sure.
+//!
+//! Members of a process group are reached by number. What left its group (`setsid`, a
+//! double-forked daemon) is only found by walking from parent to child; a subreaper is the
+//! parent of every orphan below it, so the walk reaches all.
+
+use crate::model::Sig;
+
+/// A living process below us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Process {
+    /// Its pid when it was seen.
+    pub pid: i32,
+    /// Its group when it was seen.
+    pub pgid: i32,
+    /// Clock ticks from boot to its start: with the pid it names a process for good.
+    start: u64,
+}
+
+/// All living descendants. Zombies are left out: they need a reaper, not a signal.
+#[cfg(target_os = "linux")]
+pub fn find() -> Vec<Process> {
+    linux::find()
+}
+
+/// See the Linux version; other systems have no way to find an orphan's origin.
+#[cfg(not(target_os = "linux"))]
+pub fn find() -> Vec<Process> {
+    Vec::new()
+}
+
+/// Signals the process, and never another one that has its pid now.
+#[cfg(target_os = "linux")]
+pub fn signal(process: Process, sig: Sig) {
+    linux::signal(process, sig);
+}
+
+/// See the Linux version.
+#[cfg(not(target_os = "linux"))]
+pub fn signal(_: Process, _: Sig) {}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::collections::HashMap;
+    use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+    use super::Process;
+    use crate::model::Sig;
+
+    struct Stat {
+        parent: i32,
+        process: Process,
+        is_zombie: bool,
+    }
+
+    pub(super) fn find() -> Vec<Process> {
+        let mut children: HashMap<i32, Vec<Stat>> = HashMap::new();
+        let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+        let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        for stat in pids.filter_map(read) {
+            children.entry(stat.parent).or_default().push(stat);
+        }
+        let mut found = Vec::new();
+        let mut parents = vec![i32::try_from(std::process::id()).unwrap_or(0)];
+        while let Some(parent) = parents.pop() {
+            for stat in children.remove(&parent).unwrap_or_default() {
+                parents.push(stat.process.pid);
+                if !stat.is_zombie {
+                    found.push(stat.process);
+                }
+            }
+        }
+        found
+    }
+
+    /// `/proc/PID/stat` (`proc_pid_stat(5))`: pid, (name), state, parent, group, …, start time as
+    /// field 22. The name may hold anything, so the fields are counted from its last bracket.
+    fn read(pid: i32) -> Option<Stat> {
+        let text = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+        let text = String::from_utf8_lossy(&text);
+        let mut fields = text[text.rfind(')')? + 1..].split_ascii_whitespace();
+        let state = fields.next()?;
+        let parent = fields.next()?.parse().ok()?;
+        let pgid = fields.next()?.parse().ok()?;
+        let start = fields.nth(16)?.parse().ok()?;
+        let process = Process { pid, pgid, start };
+        Some(Stat { parent, process, is_zombie: matches!(state, "Z" | "X") })
+    }
+
+    pub(super) fn signal(process: Process, sig: Sig) {
+        let handle = pidfd_open(process.pid);
+        // The handle is of whoever has the pid now; if that is still the one that was seen, it
+        // stays the one, however pids are reused from here on.
+        if read(process.pid).is_none_or(|stat| stat.process.start != process.start) {
+            return;
+        }
+        match handle {
+            Some(handle) => pidfd_send_signal(&handle, sig),
+            // Before Linux 5.3. The gap between look and signal cannot be closed there.
+            None => drop(nix::sys::signal::kill(
+                nix::unistd::Pid::from_raw(process.pid),
+                nix::sys::signal::Signal::try_from(sig.number()).ok(),
+            )),
+        }
+    }
+
+    #[allow(unsafe_code)]
+    fn pidfd_open(pid: i32) -> Option<OwnedFd> {
+        // SAFETY: pidfd_open(2) takes two integers and touches no memory of ours.
+        let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+        let fd = i32::try_from(fd).ok().filter(|fd| *fd >= 0)?;
+        // SAFETY: the kernel just gave us this descriptor and nobody else knows it.
+        Some(unsafe { OwnedFd::from_raw_fd(fd) })
+    }
+
+    #[allow(unsafe_code)]
+    fn pidfd_send_signal(handle: &OwnedFd, sig: Sig) {
+        let no_info = std::ptr::null::<libc::siginfo_t>();
+        // SAFETY: pidfd_send_signal(2) with a null siginfo reads no memory of ours; the
+        // descriptor lives as long as the borrow.
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, handle.as_raw_fd(), sig.number(), no_info, 0) };
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn finds_a_grandchild_in_another_session_and_signals_it() {
+        let mut child = Command::new("sh")
+            .args(["-c", "setsid sh -c 'echo $$; exec sleep 1000' & wait"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("sh starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a pid");
+        let pid: i32 = line.trim().parse().expect("a pid");
+        let found = find().into_iter().find(|process| process.pid == pid).expect("found");
+        assert_ne!(found.pgid, i32::try_from(child.id()).expect("a pid"));
+        signal(Process { start: found.start + 1, ..found }, Sig::KILL);
+        assert!(find().contains(&found), "another process of that pid is not signalled");
+        signal(found, Sig::KILL);
+        // The shell's `wait` ends when the grandchild is dead.
+        assert!(child.wait().expect("waited").success());
+        assert!(!find().contains(&found));
+    }
+}

@@ -1,0 +1,39 @@
+//! Process groups.
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+
+use super::descendants;
+use crate::model::Sig;
+
+/// Signals every member of a group whose leader has not been reaped: the kernel does not give
+/// the number to anybody else while the leader is there, even dead.
+pub fn signal(pgid: i32, sig: Sig) {
+    if let Ok(signal) = Signal::try_from(sig.number()) {
+        // ESRCH: all are dead. EPERM: a member changed its user; macOS says it of zombies too.
+        let _ = killpg(Pid::from_raw(pgid), signal);
+    }
+}
+
+/// Signals what is left of a group whose leader was reaped. Its number may have gone to a
+/// stranger by now, so only members that descend from us are signalled.
+#[cfg(target_os = "linux")]
+pub fn signal_rest(pgid: i32, sig: Sig) {
+    for process in descendants::find().into_iter().filter(|process| process.pgid == pgid) {
+        descendants::signal(process, sig);
+    }
+}
+
+/// See the Linux version. Here the number is all there is; a group that still has members keeps
+/// its number, so only an empty one could be mistaken.
+#[cfg(not(target_os = "linux"))]
+pub fn signal_rest(pgid: i32, sig: Sig) {
+    signal(pgid, sig);
+}
+
+/// Whether no process has this group. A group of a stranger that got the number counts as not
+/// empty; a time limit of the caller ends that.
+pub fn is_empty(pgid: i32) -> bool {
+    kill(Pid::from_raw(-pgid), None) == Err(Errno::ESRCH)
+}

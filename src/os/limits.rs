@@ -1,0 +1,34 @@
+//! The limit on open files.
+
+use std::io;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+/// Soft and hard limit on open files, as this process was started with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenFiles {
+    soft: u64,
+    hard: u64,
+}
+
+impl OpenFiles {
+    /// The present limits.
+    pub fn now() -> io::Result<Self> {
+        let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+        Ok(Self { soft, hard })
+    }
+
+    /// Raises the soft limit to the hard one: ganger holds descriptors for every process.
+    /// Answers the limits before, which the processes get back. macOS refuses more than
+    /// `OPEN_MAX` (setrlimit(2)); then nothing changes.
+    pub fn raise() -> io::Result<Self> {
+        let before = Self::now()?;
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, before.hard, before.hard);
+        Ok(before)
+    }
+
+    /// Sets these limits. Safe between fork and exec.
+    pub fn apply(self) -> io::Result<()> {
+        Ok(setrlimit(Resource::RLIMIT_NOFILE, self.soft, self.hard)?)
+    }
+}

@@ -1,0 +1,13 @@
+//! System calls, and all `unsafe` of the crate.
+//!
+//! Each module wraps one part of the system in a small safe interface that speaks the words of
+//! [`crate::model`] and plain numbers; no type of `nix` or `libc` leaves this folder. What only
+//! Linux has (subreaper, `/proc`, pidfd) is chosen here by `cfg`, so that nothing above knows.
+
+pub mod descendants;
+pub mod group;
+pub mod guard;
+pub mod limits;
+pub mod reap;
+pub mod signals;
+pub mod spawn;

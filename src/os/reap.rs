@@ -1,0 +1,101 @@
+//! Learning of deaths, and letting the dead go.
+
+use std::io;
+
+use crate::model::Sig;
+
+/// How a child of ours ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// With this code, 0 to 255.
+    Exited(u8),
+    /// By this signal.
+    Signaled(Sig),
+}
+
+/// A dead child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Death {
+    /// Its pid.
+    pub pid: i32,
+    /// How it ended.
+    pub how: How,
+}
+
+/// The next dead child, or `None`. On Linux it is not reaped yet: until [`reap`], its pid and
+/// its group's number belong to nobody else, so the group can be signalled without doubt.
+#[cfg(target_os = "linux")]
+pub fn next_dead() -> Option<Death> {
+    use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    match waitid(Id::All, flags) {
+        Ok(WaitStatus::Exited(pid, code)) => Some(exited(pid.as_raw(), code)),
+        Ok(WaitStatus::Signaled(pid, signal, _)) => Some(signaled(pid.as_raw(), signal as i32)),
+        _ => None,
+    }
+}
+
+/// See the Linux version. Here the child is gone already: nix has no `waitid` for this system.
+#[cfg(not(target_os = "linux"))]
+pub fn next_dead() -> Option<Death> {
+    use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+    match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+        Ok(WaitStatus::Exited(pid, code)) => Some(exited(pid.as_raw(), code)),
+        Ok(WaitStatus::Signaled(pid, signal, _)) => Some(signaled(pid.as_raw(), signal as i32)),
+        _ => None,
+    }
+}
+
+fn exited(pid: i32, code: i32) -> Death {
+    // Only the low 8 bits of a code arrive (exit(3)).
+    Death { pid, how: How::Exited(u8::try_from(code & 0xff).unwrap_or(u8::MAX)) }
+}
+
+fn signaled(pid: i32, signal: i32) -> Death {
+    Death { pid, how: How::Signaled(Sig::from_number(signal)) }
+}
+
+/// Lets a dead child go; its pid may be used again from now on.
+pub fn reap(dead: Death) {
+    #[cfg(target_os = "linux")]
+    let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(dead.pid), None);
+    let _ = dead;
+}
+
+/// Lets all dead children go and tells whether living ones are left. Answers the way `watched`
+/// ended, if it is among the dead.
+pub fn reap_all(watched: i32) -> (Option<How>, Left) {
+    use nix::errno::Errno;
+    use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+    let mut found = None;
+    loop {
+        let death = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::Exited(pid, code)) => exited(pid.as_raw(), code),
+            Ok(WaitStatus::Signaled(pid, signal, _)) => signaled(pid.as_raw(), signal as i32),
+            Ok(WaitStatus::StillAlive) => return (found, Left::Some),
+            Err(Errno::ECHILD) => return (found, Left::None),
+            Ok(_) | Err(_) => continue,
+        };
+        if death.pid == watched {
+            found = Some(death.how);
+        }
+    }
+}
+
+/// Whether living children are left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// There are some.
+    Some,
+    /// There are none: for a subreaper, no descendant at all is alive.
+    None,
+}
+
+/// Makes orphaned descendants children of this process instead of init's
+/// (`PR_SET_CHILD_SUBREAPER`, prctl(2)). Linux only; elsewhere nothing happens and orphans that
+/// left their group cannot be found.
+pub fn adopt_orphans() -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    nix::sys::prctl::set_child_subreaper(true)?;
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! Receiving signals, through signal-hook's pipe.
+
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
+use signal_hook::iterator::backend::SignalDelivery;
+use signal_hook::iterator::exfiltrator::WithOrigin;
+use signal_hook::low_level::siginfo::Cause;
+
+use crate::model::Sig;
+
+/// A signal that came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Received {
+    /// Which.
+    pub sig: Sig,
+    /// Whether the kernel sent it (Ctrl-C, a closed terminal) and so the whole foreground group
+    /// has it. Otherwise a process sent it.
+    pub from_kernel: bool,
+}
+
+/// The signals of this process, as something that can be polled.
+///
+/// Signals of one number coalesce: five raises may be one (signal(7)).
+#[derive(Debug)]
+pub struct Signals {
+    delivery: SignalDelivery<UnixStream, WithOrigin>,
+}
+
+impl Signals {
+    /// Takes over these signals for the rest of the process's life.
+    pub fn new(signals: &[Sig]) -> io::Result<Self> {
+        let (read, write) = UnixStream::pair()?;
+        read.set_nonblocking(true)?;
+        let numbers = signals.iter().map(|sig| sig.number());
+        Ok(Self { delivery: SignalDelivery::with_pipe(read, write, WithOrigin::default(), numbers)? })
+    }
+
+    /// Everything that came since the last call. Never blocks.
+    pub fn take(&mut self) -> Vec<Received> {
+        // Emptied before the flags are read: a signal in between rings the pipe again.
+        let mut buffer = [0; 64];
+        while matches!(self.delivery.get_read().read(&mut buffer), Ok(1..)) {}
+        self.delivery
+            .pending()
+            .map(|origin| Received {
+                sig: Sig::from_number(origin.signal),
+                from_kernel: origin.cause == Cause::Kernel,
+            })
+            .collect()
+    }
+}
+
+impl AsFd for Signals {
+    /// Readable when a signal came.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.delivery.get_read().as_fd()
+    }
+}
+
+/// Holds back all signals of this thread, for the time between a fork and the moment the
+/// handlers stand.
+pub fn block() -> io::Result<()> {
+    Ok(pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::all()), None)?)
+}
+
+/// Lets signals through again, those that came meanwhile first.
+pub fn unblock() -> io::Result<()> {
+    Ok(pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
+}
+
+/// The signals that were ignored when this program was started. `nohup` does that with HUP,
+/// and a shell with INT and QUIT for what it starts in the background.
+pub fn ignored() -> Vec<Sig> {
+    Signal::iterator().map(|signal| Sig::from_number(signal as i32)).filter(|sig| is_ignored(*sig)).collect()
+}
+
+#[allow(unsafe_code)]
+fn is_ignored(sig: Sig) -> bool {
+    let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: a null new action only reads the present one into `action`, which is large enough.
+    unsafe { libc::sigaction(sig.number(), std::ptr::null(), action.as_mut_ptr()) };
+    // SAFETY: all zero bytes are a valid sigaction, should the call have failed.
+    let action = unsafe { action.assume_init() };
+    action.sa_sigaction == libc::SIG_IGN
+}
+
+/// Ends this process by `sig`, so that whoever waits for it sees a death by signal.
+pub fn die(sig: Sig) -> ! {
+    // The kernel shields PID 1 from its own default actions (pid_namespaces(7)).
+    if std::process::id() != 1 {
+        let _ = unblock();
+        let _ = signal_hook::low_level::emulate_default_handler(sig.number());
+    }
+    std::process::exit(sig.exit_status().into())
+}
+
+/// Stops this process as Ctrl-Z does and returns when it continues.
+///
+/// Unlike SIGSTOP, SIGTSTP does nothing in an orphaned group, where nobody could continue us
+/// (setpgid(2)); and the shell words it as an ordinary Ctrl-Z.
+#[allow(unsafe_code)]
+pub fn stop_self() {
+    use nix::sys::signal::{SaFlags, SigAction, SigHandler, raise, sigaction};
+    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    // SAFETY: installs the default action and afterwards the one that was there, which was
+    // valid before; no Rust code runs in either.
+    let before = unsafe { sigaction(Signal::SIGTSTP, &default) };
+    let _ = raise(Signal::SIGTSTP);
+    if let Ok(before) = before {
+        // SAFETY: see above.
+        let _ = unsafe { sigaction(Signal::SIGTSTP, &before) };
+    }
+}

@@ -1,0 +1,248 @@
+//! The one task that owns all process state. It takes messages, lets the [`Fleet`] decide, and
+//! performs the effects, in order.
+//!
+//! It never waits for output: what it tells people goes into an unbounded channel, so that a
+//! stuck terminal cannot delay a signal.
+
+use std::collections::HashMap;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::Instant;
+
+use super::event::{Ended, Event, Pgid, Run, Slot, StartError};
+use super::fleet::{self, Cause, Effect, Fleet, Outcome, Via};
+use super::machine;
+use super::timers::{Timer, Timers};
+use crate::model::{InstanceId, Port, Sig};
+
+/// What the driver does to the world. A trait so that tests can put processes that die on
+/// command in its place; the one real implementation is [`crate::cmd`]'s.
+pub trait Children {
+    /// Starts the process as this run, tells [`Event::Started`], then sends its output on.
+    fn spawn(&mut self, run: Run) -> Result<Pgid, StartError>;
+    /// Signals a whole group whose leader has not been reaped.
+    fn signal(&mut self, pgid: Pgid, sig: Sig);
+    /// Signals what is left of a group whose leader was reaped.
+    fn signal_rest(&mut self, pgid: Pgid, sig: Sig);
+    /// Whether nobody is left in the group.
+    fn group_is_empty(&mut self, pgid: Pgid) -> bool;
+    /// The next dead child of any kind, not yet reaped: its pid and its end.
+    fn next_dead(&mut self) -> Option<(i32, Ended)>;
+    /// Reaps the child that [`Children::next_dead`] named.
+    fn reap(&mut self, pid: i32);
+    /// Reads what is there and closes the output of this run.
+    fn close_output(&mut self, run: Run);
+    /// Tells people.
+    fn tell(&mut self, event: Event);
+    /// All processes are stopped; ganger itself may stop.
+    fn suspended(&mut self);
+}
+
+/// What reaches the driver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Message {
+    /// INT, TERM or HUP, and who received it.
+    Terminate(Sig, Via),
+    /// A signal for the processes.
+    Forward(Sig),
+    /// Children have died.
+    ChildDied,
+    /// All output of this run was read.
+    OutputClosed(Run),
+    /// Nobody reads our output any more.
+    OutputGone,
+    /// Ctrl-Z.
+    Suspend,
+    /// `fg` or `bg`.
+    Resume,
+    /// The guard is dead.
+    GuardGone,
+}
+
+/// Who runs in a slot, for the messages.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// Its name.
+    pub id: InstanceId,
+    /// Its port.
+    pub port: Option<Port>,
+}
+
+/// The driver. [`Driver::run`] is its life.
+#[derive(Debug)]
+pub struct Driver<C> {
+    fleet: Fleet,
+    members: Vec<Member>,
+    children: C,
+    inbox: UnboundedReceiver<Message>,
+    timers: Timers,
+    leaders: HashMap<i32, Run>,
+    /// When the present run of a slot began, and when its leader ended.
+    times: HashMap<Slot, (Instant, Option<Instant>)>,
+    outcome: Option<Outcome>,
+}
+
+impl<C: Children> Driver<C> {
+    /// A driver for these members, in the order of the fleet's slots.
+    pub fn new(fleet: Fleet, members: Vec<Member>, children: C, inbox: UnboundedReceiver<Message>) -> Self {
+        Self {
+            fleet,
+            members,
+            children,
+            inbox,
+            timers: Timers::default(),
+            leaders: HashMap::new(),
+            times: HashMap::new(),
+            outcome: None,
+        }
+    }
+
+    /// Starts everything and returns when everything has ended, with what is left to do for
+    /// the caller: how to end, and the children's world for its last acts.
+    pub async fn run(mut self) -> (Outcome, C, UnboundedReceiver<Message>) {
+        self.step(fleet::Input::Start);
+        loop {
+            if let Some(outcome) = self.outcome {
+                self.report();
+                return (outcome, self.children, self.inbox);
+            }
+            tokio::select! {
+                // Signals and deaths before timers: a process that ended in time is not killed.
+                biased;
+                Some(message) = self.inbox.recv() => self.hear(message),
+                (timer, epoch) = self.timers.next() => match timer {
+                    Timer::Process(slot) => self.one(slot, machine::Input::Timeout(epoch)),
+                    Timer::Hurry => self.step(fleet::Input::Hurry),
+                },
+            }
+        }
+    }
+
+    fn hear(&mut self, message: Message) {
+        match message {
+            Message::Terminate(sig, via) => self.step(fleet::Input::Terminate(sig, via)),
+            Message::Forward(sig) => self.step(fleet::Input::Forward(sig)),
+            Message::ChildDied => self.bury(),
+            Message::OutputClosed(run) => {
+                self.one(run.slot, machine::Input::OutputClosed(run));
+                // Where orphans do not come to us, closed output is the hint that they are gone.
+                self.check_groups();
+            }
+            Message::OutputGone => self.step(fleet::Input::OutputGone),
+            Message::GuardGone => self.step(fleet::Input::GuardGone),
+            Message::Suspend => {
+                self.signal_everyone(Sig::STOP);
+                self.timers.pause();
+                self.children.suspended();
+            }
+            Message::Resume => {
+                self.signal_everyone(Sig::CONT);
+                self.timers.resume();
+            }
+        }
+    }
+
+    /// Learns of every death. A leader's is decided on while its pid is still its own; a
+    /// stranger (an orphan that came to us) is only reaped.
+    fn bury(&mut self) {
+        while let Some((pid, end)) = self.children.next_dead() {
+            if let Some(run) = self.leaders.remove(&pid) {
+                if let Some((_, ended)) = self.times.get_mut(&run.slot) {
+                    *ended = Some(Instant::now());
+                }
+                self.one(run.slot, machine::Input::Exited(run, end));
+            }
+            self.children.reap(pid);
+        }
+        self.check_groups();
+    }
+
+    fn check_groups(&mut self) {
+        let draining: Vec<(Run, Pgid)> = self.fleet.draining_groups().collect();
+        for (run, pgid) in draining {
+            if self.children.group_is_empty(pgid) {
+                self.one(run.slot, machine::Input::GroupEmpty(run));
+            }
+        }
+    }
+
+    fn signal_everyone(&mut self, sig: Sig) {
+        let live: Vec<Pgid> = self.fleet.live_groups().map(|(_, pgid)| pgid).collect();
+        live.into_iter().for_each(|pgid| self.children.signal(pgid, sig));
+        let draining: Vec<Pgid> = self.fleet.draining_groups().map(|(_, pgid)| pgid).collect();
+        draining.into_iter().for_each(|pgid| self.children.signal_rest(pgid, sig));
+    }
+
+    fn one(&mut self, slot: Slot, input: machine::Input) {
+        self.step(fleet::Input::One(slot, input));
+    }
+
+    fn step(&mut self, input: fleet::Input) {
+        for effect in self.fleet.step(input) {
+            match effect {
+                Effect::One(slot, effect) => self.perform(slot, effect),
+                Effect::StopRequested(sig) => self.children.tell(Event::StopRequested(sig)),
+                Effect::HurryAfter(after) => {
+                    self.timers.arm(Timer::Hurry, super::event::Epoch(0), after);
+                }
+                Effect::Done(outcome) => self.outcome = Some(outcome),
+            }
+        }
+    }
+
+    fn perform(&mut self, slot: Slot, effect: machine::Effect) {
+        match effect {
+            machine::Effect::Spawn(run) => self.spawn(run),
+            machine::Effect::Signal(pgid, sig) => self.children.signal(pgid, sig),
+            machine::Effect::SignalRest(pgid, sig) => self.children.signal_rest(pgid, sig),
+            machine::Effect::CloseOutput(run) => self.children.close_output(run),
+            machine::Effect::Arm(epoch, after) => self.timers.arm(Timer::Process(slot), epoch, after),
+            machine::Effect::Overdue => {
+                let (id, after) = (self.id(slot), self.fleet.machine(slot).policy().grace);
+                self.children.tell(Event::Killed { id, after });
+            }
+            machine::Effect::Finished { run, end, again } => {
+                if again.is_none() {
+                    self.timers.disarm(Timer::Process(slot));
+                }
+                // A start that was withdrawn is no end anybody saw.
+                if let Some(after) = self.ran_for(slot) {
+                    let (id, then) = (self.id(slot), self.fleet.consequence(run, again));
+                    self.children.tell(Event::Ended { id, end, after, then });
+                }
+            }
+        }
+    }
+
+    fn spawn(&mut self, run: Run) {
+        self.times.remove(&run.slot);
+        if !self.fleet.wants(run) {
+            let withdrawn = StartError { message: "not started".into(), hint: None };
+            return self.one(run.slot, machine::Input::SpawnFailed(run, withdrawn));
+        }
+        self.times.insert(run.slot, (Instant::now(), None));
+        match self.children.spawn(run) {
+            Ok(pgid) => {
+                self.leaders.insert(pgid.0, run);
+                self.one(run.slot, machine::Input::Spawned(run, pgid));
+            }
+            Err(error) => self.one(run.slot, machine::Input::SpawnFailed(run, error)),
+        }
+    }
+
+    fn report(&mut self) {
+        if let Some(Cause::Process { run, end }) = self.fleet.cause().cloned() {
+            let (id, after) = (self.id(run.slot), self.ran_for(run.slot).unwrap_or_default());
+            self.children.tell(Event::Report { id, end, after });
+        }
+    }
+
+    fn ran_for(&self, slot: Slot) -> Option<std::time::Duration> {
+        let (began, ended) = self.times.get(&slot)?;
+        Some(ended.unwrap_or_else(Instant::now) - *began)
+    }
+
+    fn id(&self, slot: Slot) -> InstanceId {
+        self.members[slot.0].id.clone()
+    }
+}

@@ -1,0 +1,258 @@
+//! The driver with processes that live and die on command, on a paused clock: grace, backoff
+//! and drain without waiting for them. Real processes are in `tests/`; a paused clock with
+//! real children would jump ahead of them.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::time::Instant;
+
+use super::driver::{Children, Driver, Member, Message};
+use super::event::{Ended, Event, OnExit, Pgid, Policy, Run, StartError};
+use super::fleet::{Fleet, Outcome, Via};
+use crate::model::{InstanceId, Sig};
+
+/// How a fake process answers a signal.
+#[derive(Debug, Clone, Copy)]
+enum Temper {
+    /// Dies of TERM and of KILL.
+    Tame,
+    /// Dies of KILL only.
+    Stubborn,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Did {
+    Spawned(Run),
+    Signaled(i32, Sig),
+    Suspended,
+}
+
+#[derive(Debug, Default)]
+struct Record {
+    did: Vec<(Duration, Did)>,
+    told: Vec<Event>,
+    dead: VecDeque<(i32, Ended)>,
+    reaped: Vec<i32>,
+    running: Vec<Run>,
+}
+
+struct Fake {
+    record: Rc<RefCell<Record>>,
+    tempers: Vec<Temper>,
+    outbox: UnboundedSender<Message>,
+    epoch: Instant,
+}
+
+fn pid(run: Run) -> i32 {
+    i32::try_from(run.slot.0).expect("few") * 100 + i32::try_from(run.number).expect("few")
+}
+
+impl Fake {
+    fn did(&self, did: Did) {
+        self.record.borrow_mut().did.push((self.epoch.elapsed(), did));
+    }
+
+    fn die(&self, run: Run, end: Ended) {
+        let mut record = self.record.borrow_mut();
+        if let Some(i) = record.running.iter().position(|it| *it == run) {
+            record.running.remove(i);
+            record.dead.push_back((pid(run), end));
+            let _ = self.outbox.send(Message::ChildDied);
+            let _ = self.outbox.send(Message::OutputClosed(run));
+        }
+    }
+}
+
+impl Children for Fake {
+    fn spawn(&mut self, run: Run) -> Result<Pgid, StartError> {
+        self.did(Did::Spawned(run));
+        self.record.borrow_mut().running.push(run);
+        Ok(Pgid(pid(run)))
+    }
+
+    fn signal(&mut self, pgid: Pgid, sig: Sig) {
+        self.did(Did::Signaled(pgid.0, sig));
+        let run = self.record.borrow().running.iter().copied().find(|run| pid(*run) == pgid.0);
+        if let Some(run) = run {
+            match (self.tempers[run.slot.0], sig) {
+                (_, Sig::KILL) | (Temper::Tame, Sig::TERM) => self.die(run, Ended::Signaled(sig)),
+                _ => {}
+            }
+        }
+    }
+
+    fn signal_rest(&mut self, pgid: Pgid, sig: Sig) {
+        self.did(Did::Signaled(pgid.0, sig));
+    }
+
+    fn group_is_empty(&mut self, pgid: Pgid) -> bool {
+        self.record.borrow().running.iter().all(|run| pid(*run) != pgid.0)
+    }
+
+    fn next_dead(&mut self) -> Option<(i32, Ended)> {
+        self.record.borrow().dead.front().cloned()
+    }
+
+    fn reap(&mut self, pid: i32) {
+        let mut record = self.record.borrow_mut();
+        record.dead.retain(|(dead, _)| *dead != pid);
+        record.reaped.push(pid);
+    }
+
+    fn close_output(&mut self, _: Run) {}
+
+    fn tell(&mut self, event: Event) {
+        self.record.borrow_mut().told.push(event);
+    }
+
+    fn suspended(&mut self) {
+        self.did(Did::Suspended);
+    }
+}
+
+struct Stage {
+    record: Rc<RefCell<Record>>,
+    outbox: UnboundedSender<Message>,
+    driver: Driver<Fake>,
+}
+
+fn stage(tempers: &[Temper], policy: &Policy) -> Stage {
+    let record = Rc::new(RefCell::new(Record::default()));
+    let (outbox, inbox) = unbounded_channel();
+    let fake = Fake {
+        record: record.clone(),
+        tempers: tempers.to_vec(),
+        outbox: outbox.clone(),
+        epoch: Instant::now(),
+    };
+    let fleet = Fleet::new(tempers.iter().map(|_| policy.clone()));
+    let name: crate::model::ProcessName = "web".parse().expect("a name");
+    let members = (1..=u16::try_from(tempers.len()).expect("few"))
+        .map(|n| Member { id: InstanceId::new(name.clone(), n), port: None })
+        .collect();
+    Stage { record, outbox, driver: Driver::new(fleet, members, fake, inbox) }
+}
+
+/// Runs on a clock that jumps to the next timer whenever nothing else is to do.
+fn on_paused_clock<T>(test: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    tokio::task::LocalSet::new().block_on(&runtime.expect("a runtime"), test)
+}
+
+fn signals(record: &Record, sig: Sig) -> Vec<(u64, i32)> {
+    let times = record.did.iter().filter_map(|(at, did)| match did {
+        Did::Signaled(pgid, sent) if *sent == sig => Some((at.as_secs(), *pgid)),
+        _ => None,
+    });
+    times.collect()
+}
+
+#[test]
+fn a_signal_asks_each_group_once_and_kills_the_stubborn_after_the_grace_time() {
+    on_paused_clock(async {
+        let stage = stage(&[Temper::Tame, Temper::Stubborn], &Policy::default());
+        stage.outbox.send(Message::Terminate(Sig::INT, Via::Guard)).expect("heard");
+        let (outcome, ..) = stage.driver.run().await;
+        assert_eq!(outcome, Outcome::Signal(Sig::INT));
+        let record = stage.record.borrow();
+        assert_eq!(signals(&record, Sig::TERM), [(0, 1), (0, 101)]);
+        assert_eq!(signals(&record, Sig::KILL), [(10, 101)]);
+        assert_eq!(record.reaped, [1, 101]);
+    });
+}
+
+#[test]
+fn a_second_signal_kills_without_waiting() {
+    on_paused_clock(async {
+        let stage = stage(&[Temper::Stubborn], &Policy::default());
+        for _ in 0..2 {
+            stage.outbox.send(Message::Terminate(Sig::INT, Via::Guard)).expect("heard");
+            stage.outbox.send(Message::Terminate(Sig::INT, Via::Direct)).expect("heard");
+        }
+        stage.driver.run().await;
+        assert_eq!(signals(&stage.record.borrow(), Sig::KILL), [(0, 1)]);
+    });
+}
+
+#[test]
+fn grace_stands_still_while_suspended() {
+    on_paused_clock(async {
+        let stage = stage(&[Temper::Stubborn], &Policy::default());
+        let (outbox, record) = (stage.outbox.clone(), stage.record.clone());
+        tokio::task::spawn_local(async move {
+            outbox.send(Message::Terminate(Sig::TERM, Via::Guard)).expect("heard");
+            tokio::time::sleep(Duration::from_secs(4)).await;
+            outbox.send(Message::Suspend).expect("heard");
+            tokio::time::sleep(Duration::from_secs(100)).await;
+            outbox.send(Message::Resume).expect("heard");
+        });
+        stage.driver.run().await;
+        let record = record.borrow();
+        assert_eq!(signals(&record, Sig::STOP), [(4, 1)]);
+        assert!(record.did.iter().any(|(_, did)| *did == Did::Suspended));
+        assert_eq!(signals(&record, Sig::KILL), [(110, 1)], "6 s were left at the stop");
+    });
+}
+
+#[test]
+fn a_lost_guard_leaves_one_second() {
+    on_paused_clock(async {
+        let stage = stage(&[Temper::Stubborn, Temper::Tame], &Policy::default());
+        stage.outbox.send(Message::GuardGone).expect("heard");
+        let (outcome, ..) = stage.driver.run().await;
+        assert_eq!(outcome, Outcome::Exit(137));
+        assert_eq!(signals(&stage.record.borrow(), Sig::KILL), [(1, 1)]);
+    });
+}
+
+#[test]
+fn a_restart_policy_waits_longer_each_time_and_a_stop_ends_it() {
+    on_paused_clock(async {
+        let policy = Policy { on_exit: OnExit::Restart, ..Policy::default() };
+        let stage = stage(&[Temper::Tame], &policy);
+        let (outbox, record) = (stage.outbox.clone(), stage.record.clone());
+        tokio::task::spawn_local(async move {
+            for _ in 0..3 {
+                // Wait until it runs, then let it die; the clock jumps over the backoff.
+                while record.borrow().running.is_empty() {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                let run = record.borrow_mut().running.remove(0);
+                record.borrow_mut().dead.push_back((pid(run), Ended::Exited(1)));
+                outbox.send(Message::ChildDied).expect("heard");
+                outbox.send(Message::OutputClosed(run)).expect("heard");
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            outbox.send(Message::Terminate(Sig::TERM, Via::Guard)).expect("heard");
+        });
+        let (outcome, ..) = stage.driver.run().await;
+        assert_eq!(outcome, Outcome::Signal(Sig::TERM));
+        let record = stage.record.borrow();
+        let spawns = record.did.iter().filter(|(_, did)| matches!(did, Did::Spawned(_)));
+        let times: Vec<u64> = spawns.map(|(at, _)| at.as_secs()).collect();
+        assert_eq!(times, [0, 1, 3], "waits of 1 s and 2 s, none after the stop");
+    });
+}
+
+#[test]
+fn a_strangers_death_is_reaped_and_ends_nothing() {
+    on_paused_clock(async {
+        let stage = stage(&[Temper::Tame], &Policy::default());
+        let (outbox, record) = (stage.outbox.clone(), stage.record.clone());
+        tokio::task::spawn_local(async move {
+            record.borrow_mut().dead.push_back((4242, Ended::Exited(9)));
+            outbox.send(Message::ChildDied).expect("heard");
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            outbox.send(Message::Terminate(Sig::TERM, Via::Direct)).expect("heard");
+        });
+        let (outcome, ..) = stage.driver.run().await;
+        assert_eq!(outcome, Outcome::Signal(Sig::TERM));
+        let record = stage.record.borrow();
+        assert_eq!(record.reaped, [4242, 1]);
+        assert_eq!(signals(&record, Sig::TERM), [(5, 1)]);
+    });
+}
