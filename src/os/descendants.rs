@@ -56,17 +56,17 @@ mod linux {
     pub(super) fn find() -> Vec<Process> {
         let mut children: HashMap<i32, Vec<Stat>> = HashMap::new();
         let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
-        let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        for stat in pids.filter_map(read) {
-            children.entry(stat.parent).or_default().push(stat);
+        let all = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        for process in all.filter_map(read) {
+            children.entry(process.parent).or_default().push(process);
         }
         let mut found = Vec::new();
         let mut parents = vec![i32::try_from(std::process::id()).unwrap_or(0)];
         while let Some(parent) = parents.pop() {
-            for stat in children.remove(&parent).unwrap_or_default() {
-                parents.push(stat.process.pid);
-                if !stat.is_zombie {
-                    found.push(stat.process);
+            for child in children.remove(&parent).unwrap_or_default() {
+                parents.push(child.process.pid);
+                if !child.is_zombie {
+                    found.push(child.process);
                 }
             }
         }

@@ -167,10 +167,12 @@ impl<C: Children> Driver<C> {
     }
 
     fn signal_everyone(&mut self, sig: Sig) {
-        let live: Vec<Pgid> = self.fleet.live_groups().map(|(_, pgid)| pgid).collect();
-        live.into_iter().for_each(|pgid| self.children.signal(pgid, sig));
-        let draining: Vec<Pgid> = self.fleet.draining_groups().map(|(_, pgid)| pgid).collect();
-        draining.into_iter().for_each(|pgid| self.children.signal_rest(pgid, sig));
+        for (_, pgid) in self.fleet.live_groups() {
+            self.children.signal(pgid, sig);
+        }
+        for (_, pgid) in self.fleet.draining_groups() {
+            self.children.signal_rest(pgid, sig);
+        }
     }
 
     fn one(&mut self, slot: Slot, input: machine::Input) {

@@ -134,6 +134,8 @@ pub enum Event {
         /// How long it was given.
         after: Duration,
     },
+    /// What the user can do about what was just told.
+    Hint(String),
     /// The last word: who ended first, how, and how it looked.
     Report {
         /// Who.

@@ -99,9 +99,7 @@ impl World {
                     assert!(self.alive.is_empty(), "done while {:?} live", self.alive);
                     self.done.push(outcome);
                 }
-                Effect::One(..)
-                | Effect::StopRequested(_)
-                | Effect::HurryAfter(_) => {}
+                Effect::One(..) | Effect::StopRequested(_) | Effect::HurryAfter(_) => {}
             }
         }
     }

@@ -1,0 +1,111 @@
+//! Chunks in, whole lines out.
+
+use memchr::memchr;
+
+/// The longest line, in bytes without its end. A longer one is cut into pieces of this size, so
+/// that memory stays bounded.
+pub const MAX_LINE: usize = 1 << 20;
+
+/// Cuts one process's output into lines. However the bytes are chunked, the lines are the same.
+#[derive(Debug, Default)]
+pub struct LineBuffer {
+    /// The begin of a line whose end has not come, at most [`MAX_LINE`] bytes.
+    unfinished: Vec<u8>,
+}
+
+impl LineBuffer {
+    /// Takes a chunk and gives each line that it completes to `emit`, without the newline.
+    /// Lines inside the chunk are not copied.
+    pub fn push(&mut self, mut chunk: &[u8], mut emit: impl FnMut(&[u8])) {
+        while let Some(end) = memchr(b'\n', chunk) {
+            if self.unfinished.is_empty() && end <= MAX_LINE {
+                emit(&chunk[..end]);
+            } else {
+                self.extend(&chunk[..end], &mut emit);
+                emit(&self.unfinished);
+                self.unfinished.clear();
+            }
+            chunk = &chunk[end + 1..];
+        }
+        self.extend(chunk, &mut emit);
+    }
+
+    /// Ends the output: a last line without newline is a line.
+    pub fn finish(&mut self, mut emit: impl FnMut(&[u8])) {
+        if !self.unfinished.is_empty() {
+            emit(&self.unfinished);
+        }
+        // The memory of a long line is given back.
+        self.unfinished = Vec::new();
+    }
+
+    fn extend(&mut self, mut rest: &[u8], emit: &mut impl FnMut(&[u8])) {
+        while self.unfinished.len() + rest.len() > MAX_LINE {
+            let (piece, behind) = rest.split_at(MAX_LINE - self.unfinished.len());
+            self.unfinished.extend_from_slice(piece);
+            emit(&self.unfinished);
+            self.unfinished.clear();
+            rest = behind;
+        }
+        self.unfinished.extend_from_slice(rest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn lines_of(chunks: &[&[u8]]) -> Vec<Vec<u8>> {
+        let (mut buffer, mut lines) = (LineBuffer::default(), Vec::new());
+        for chunk in chunks {
+            buffer.push(chunk, |line| lines.push(line.to_vec()));
+        }
+        buffer.finish(|line| lines.push(line.to_vec()));
+        lines
+    }
+
+    #[test]
+    fn every_byte_is_kept() {
+        assert_eq!(lines_of(&[b"a\n\n\xff\xfe\0\r\nlast"]), [&b"a"[..], b"", b"\xff\xfe\0\r", b"last"]);
+    }
+
+    #[test]
+    fn a_line_of_exactly_the_maximum_is_one_line() {
+        let mut text = vec![b'x'; MAX_LINE];
+        text.push(b'\n');
+        assert_eq!(lines_of(&[&text]).len(), 1);
+        assert_eq!(lines_of(&[&text[..10], &text[10..]]).len(), 1);
+    }
+
+    #[test]
+    fn a_longer_line_is_cut_into_pieces_of_the_maximum() {
+        let text = vec![b'x'; 2 * MAX_LINE + 5];
+        let sizes: Vec<usize> = lines_of(&[&text]).iter().map(Vec::len).collect();
+        assert_eq!(sizes, [MAX_LINE, MAX_LINE, 5]);
+        let mut buffer = LineBuffer::default();
+        for chunk in text.chunks(65_536) {
+            buffer.push(chunk, |_| {});
+            assert!(buffer.unfinished.capacity() <= 2 * MAX_LINE, "memory is bounded");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_chunking_gives_the_same_lines(
+            text in proptest::collection::vec(prop_oneof![Just(b'\n'), any::<u8>()], 0..500),
+            cuts in proptest::collection::vec(0..500_usize, 0..20),
+        ) {
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
+            cuts.extend([0, text.len()]);
+            cuts.sort_unstable();
+            let chunks: Vec<&[u8]> = cuts.windows(2).map(|w| &text[w[0]..w[1]]).collect();
+            let mut expected: Vec<Vec<u8>> = text.split(|b| *b == b'\n').map(<[u8]>::to_vec).collect();
+            if expected.last().is_some_and(Vec::is_empty) {
+                expected.pop();
+            }
+            prop_assert_eq!(lines_of(&chunks), expected);
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! The output thread: waits for all processes' output and for the driver's words, and writes.
+//!
+//! It owns every output descriptor, the unfinished lines and stdout. It never decides anything
+//! about a process; it says when a run's output is closed and when stdout is gone.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+
+use super::lines::LineBuffer;
+use super::render::{Prefix, Renderer};
+use super::sink::{FULL, Sink};
+use super::tail::Tail;
+use crate::model::InstanceId;
+use crate::supervisor::event::{Event, Run};
+
+/// How much is read from one process before it is another's turn.
+const CHUNK: usize = 64 * 1024;
+
+/// The most a pipe can hold (`/proc/sys/fs/pipe-max-size` for users, pipe(7)).
+const MAX_PIPE: usize = 1024 * 1024;
+
+const WAKER: Token = Token(usize::MAX);
+
+/// What the pump says.
+#[derive(Debug)]
+pub enum Notice {
+    /// All output of this run was read; nothing of it will be printed after this.
+    Closed(Run),
+    /// Stdout cannot be written any more. Said once.
+    Gone(io::Error),
+    /// The pump was told to end and has written everything.
+    Ended,
+}
+
+enum Order {
+    Open { run: Run, id: InstanceId, output: File },
+    Close(Run),
+    Tell(Event),
+    End,
+}
+
+/// The driver's side of the pump. Nothing here blocks.
+#[derive(Debug)]
+pub struct Pump {
+    orders: Sender<Order>,
+    waker: Arc<Waker>,
+    written: Arc<AtomicU64>,
+    _thread: JoinHandle<()>,
+}
+
+impl Pump {
+    /// Starts the thread. It writes to `out` and speaks through `notify`.
+    pub fn start(
+        renderer: Renderer,
+        out: OwnedFd,
+        notify: impl Fn(Notice) + Send + 'static,
+    ) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let (orders, inbox) = channel();
+        let written = Arc::new(AtomicU64::new(0));
+        let worker = Worker {
+            poll,
+            inbox,
+            renderer,
+            sink: Sink::new(out, written.clone()),
+            sources: HashMap::new(),
+            ready: Vec::new(),
+            tails: HashMap::new(),
+            chunk: vec![0; CHUNK],
+            notify: Box::new(notify),
+        };
+        let thread = std::thread::Builder::new().name("output".into()).spawn(move || worker.work())?;
+        Ok(Self { orders, waker, written, _thread: thread })
+    }
+
+    /// Prints what comes from `output` (which must not block) under the name `id`.
+    pub fn open(&self, run: Run, id: InstanceId, output: File) {
+        self.order(Order::Open { run, id, output });
+    }
+
+    /// Reads what there is now, then closes this run's output, whoever else holds it.
+    pub fn close(&self, run: Run) {
+        self.order(Order::Close(run));
+    }
+
+    /// Prints an event, behind everything that was read before.
+    pub fn tell(&self, event: Event) {
+        self.order(Order::Tell(event));
+    }
+
+    /// Ends the pump once everything is written: [`Notice::Ended`].
+    pub fn end(&self) {
+        self.order(Order::End);
+    }
+
+    /// Bytes written so far: whoever waits for the end sees whether the reader still reads.
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
+    fn order(&self, order: Order) {
+        // A pump that has ended needs no orders.
+        let _ = self.orders.send(order);
+        let _ = self.waker.wake();
+    }
+}
+
+/// One run's output.
+struct Source {
+    run: Run,
+    output: File,
+    id: InstanceId,
+    lines: LineBuffer,
+    tail: Tail,
+    prefix: Prefix,
+    readiness: Readiness,
+}
+
+/// What is known of a descriptor. The system tells only changes, so this has to be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Readiness {
+    /// A read would block.
+    Empty,
+    /// There is something to read.
+    Readable,
+    /// To be read until there is nothing, however short a read is: every writer has closed, or
+    /// we are to close.
+    Closing,
+}
+
+struct Worker {
+    poll: Poll,
+    inbox: Receiver<Order>,
+    renderer: Renderer,
+    sink: Sink,
+    sources: HashMap<Token, Source>,
+    /// The sources that are not [`Readiness::Empty`].
+    ready: Vec<Token>,
+    /// The end of the last closed output of each process.
+    tails: HashMap<InstanceId, Tail>,
+    chunk: Vec<u8>,
+    notify: Box<dyn Fn(Notice) + Send>,
+}
+
+impl Worker {
+    fn work(mut self) {
+        let mut events = Events::with_capacity(256);
+        loop {
+            let timeout = if self.ready.is_empty() { None } else { Some(Duration::ZERO) };
+            if let Err(error) = self.poll.poll(&mut events, timeout)
+                && error.kind() != ErrorKind::Interrupted
+            {
+                return (self.notify)(Notice::Gone(error));
+            }
+            self.renderer.set_time(unix_time());
+            for event in &events {
+                self.mark(event);
+            }
+            let end = self.obey();
+            self.read_all();
+            self.flush();
+            if end {
+                return (self.notify)(Notice::Ended);
+            }
+        }
+    }
+
+    fn mark(&mut self, event: &mio::event::Event) {
+        if let Some(source) = self.sources.get_mut(&event.token()) {
+            if source.readiness == Readiness::Empty {
+                source.readiness = Readiness::Readable;
+                self.ready.push(event.token());
+            }
+            if event.is_read_closed() || event.is_error() {
+                source.readiness = Readiness::Closing;
+            }
+        }
+    }
+
+    /// Carries out the orders. Answers whether to end.
+    fn obey(&mut self) -> bool {
+        while let Ok(order) = self.inbox.try_recv() {
+            match order {
+                Order::Open { run, id, output } => self.open(run, id, output),
+                Order::Close(run) => {
+                    let token = self.sources.iter().find(|(_, source)| source.run == run);
+                    if let Some(token) = token.map(|(token, _)| *token) {
+                        self.drain(token);
+                    }
+                }
+                Order::Tell(event) => self.tell(&event),
+                Order::End => return true,
+            }
+        }
+        false
+    }
+
+    fn open(&mut self, run: Run, id: InstanceId, output: File) {
+        let token = Token(usize::try_from(output.as_raw_fd()).unwrap_or(0));
+        let registered =
+            self.poll.registry().register(&mut SourceFd(&output.as_raw_fd()), token, Interest::READABLE);
+        if registered.is_err() {
+            // Out of memory for watches; the process must not wait for a reader for ever.
+            return (self.notify)(Notice::Closed(run));
+        }
+        let prefix = self.renderer.prefix(&id);
+        let (lines, tail, readiness) = (LineBuffer::default(), Tail::default(), Readiness::Readable);
+        self.sources.insert(token, Source { run, output, id, lines, tail, prefix, readiness });
+        self.ready.push(token);
+    }
+
+    fn tell(&mut self, event: &Event) {
+        let tail = match event {
+            Event::Report { id, end, .. } if !end.is_success() => self.tails.get(id),
+            _ => None,
+        };
+        self.renderer.event(&mut self.sink.buffer, event, tail.iter().flat_map(|tail| tail.lines()));
+    }
+
+    /// Reads a chunk from each process that has something.
+    fn read_all(&mut self) {
+        for token in std::mem::take(&mut self.ready) {
+            self.read(token);
+            if self.sink.buffer.len() >= FULL {
+                self.flush();
+            }
+            if self.sources.get(&token).is_some_and(|source| source.readiness != Readiness::Empty) {
+                self.ready.push(token);
+            }
+        }
+    }
+
+    /// Reads what a full pipe can hold and closes, though somebody may still write.
+    fn drain(&mut self, token: Token) {
+        if let Some(source) = self.sources.get_mut(&token) {
+            source.readiness = Readiness::Closing;
+        }
+        for _ in 0..=MAX_PIPE / CHUNK {
+            if self.sources.get(&token).is_some_and(|source| source.readiness != Readiness::Empty) {
+                self.read(token);
+            }
+        }
+        self.close(token);
+    }
+
+    fn read(&mut self, token: Token) {
+        let Some(source) = self.sources.get_mut(&token) else { return };
+        match source.output.read(&mut self.chunk) {
+            Ok(0) => self.close(token),
+            Ok(count) => {
+                let chunk = &self.chunk[..count];
+                let (renderer, buffer) = (&self.renderer, &mut self.sink.buffer);
+                source.lines.push(chunk, |line| renderer.line(buffer, &mut source.prefix, line));
+                source.tail.push(chunk);
+                // A short read has emptied the pipe: the next byte is a new change.
+                if count < self.chunk.len() && source.readiness == Readiness::Readable {
+                    source.readiness = Readiness::Empty;
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => source.readiness = Readiness::Empty,
+            // EIO is the end of a pty (pty(7)); anything else is an end as well.
+            Err(_) => self.close(token),
+        }
+    }
+
+    fn close(&mut self, token: Token) {
+        let Some(mut source) = self.sources.remove(&token) else { return };
+        let (renderer, buffer) = (&self.renderer, &mut self.sink.buffer);
+        source.lines.finish(|line| renderer.line(buffer, &mut source.prefix, line));
+        let _ = self.poll.registry().deregister(&mut SourceFd(&source.output.as_raw_fd()));
+        self.tails.insert(source.id, source.tail);
+        (self.notify)(Notice::Closed(source.run));
+    }
+
+    fn flush(&mut self) {
+        if let Err(error) = self.sink.flush() {
+            (self.notify)(Notice::Gone(error));
+        }
+    }
+}
+
+fn unix_time() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(0)
+}
