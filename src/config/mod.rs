@@ -4,4 +4,5 @@
 //! Reading the files is `cmd`'s work, deciding what to run is [`crate::plan`]'s.
 
 pub mod diagnostic;
+pub mod procfile;
 pub mod source;
