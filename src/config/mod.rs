@@ -4,5 +4,6 @@
 //! Reading the files is `cmd`'s work, deciding what to run is [`crate::plan`]'s.
 
 pub mod diagnostic;
+pub mod formation;
 pub mod procfile;
 pub mod source;

@@ -158,7 +158,7 @@ fn blank_prefix(text: &[u8]) -> usize {
 }
 
 /// Text of the user as a message may repeat it: bounded, and nothing that drives a terminal.
-fn echo(text: &[u8]) -> String {
+pub(super) fn echo(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(&text[..text.len().min(4 * MAX_ECHO + 4)]);
     let mut shown: String =
         text.chars().take(MAX_ECHO).map(|c| if c.is_control() { ' ' } else { c }).collect();
