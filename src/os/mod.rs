@@ -8,6 +8,7 @@ pub mod descendants;
 pub mod group;
 pub mod guard;
 pub mod limits;
+pub mod ports;
 pub mod reap;
 pub mod signals;
 pub mod spawn;

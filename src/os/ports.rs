@@ -1,0 +1,404 @@
+//! Whether a TCP port is free, who holds it, and which ports `-p auto` tries.
+//!
+//! Asks the system and changes nothing there. It never listens on a port: a browser tab that
+//! reloads every second would be answered by us. What it tells is true at the moment it
+//! looks; a port may be taken before the app binds it, and then the app says so.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrStorage, bind, setsockopt, socket, sockopt,
+};
+
+use crate::model::Port;
+
+/// A process that listens on a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its process id.
+    pub pid: u32,
+    /// Its command line for a message: one line, at most about 80 characters, no control
+    /// characters.
+    pub command: String,
+}
+
+/// Whether an app that listens on `port`, on this machine's or on all addresses, would be
+/// refused because another does.
+///
+/// Tries to bind, as the app will, on loopback and wildcard of IPv4 and of IPv6. All four are
+/// needed: on BSD and macOS a listener on `0.0.0.0` does not hinder a second one on
+/// `127.0.0.1`, which then gets the browser's requests. Connecting instead of binding would
+/// miss a listener whose queue is full and one behind a firewall rule, and would make its
+/// server log a request.
+///
+/// `SO_REUSEADDR` is set, as every server sets it, so that a connection the last run left
+/// behind (`TIME_WAIT`, up to a minute) does not count; a socket that listens does in any case.
+///
+/// That we may not bind a port below 1024 says nothing about others: not in use. An error is
+/// one that says nothing about the port, such as no descriptors left.
+pub fn in_use(port: Port) -> io::Result<bool> {
+    let addresses: [std::net::IpAddr; 4] = [
+        Ipv4Addr::LOCALHOST.into(),
+        Ipv4Addr::UNSPECIFIED.into(),
+        Ipv6Addr::LOCALHOST.into(),
+        Ipv6Addr::UNSPECIFIED.into(),
+    ];
+    for address in addresses {
+        if refused(try_bind(SocketAddr::new(address, port.get()), true))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Binds for a moment.
+fn try_bind(address: SocketAddr, reuse: bool) -> nix::Result<()> {
+    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    // macOS cannot set it here; nothing is spawned while ports are tried, so that no child
+    // gets the socket.
+    #[cfg(target_os = "linux")]
+    let flags = SockFlag::SOCK_CLOEXEC;
+    #[cfg(not(target_os = "linux"))]
+    let flags = SockFlag::empty();
+    let socket = socket(family, SockType::Stream, flags, None)?;
+    setsockopt(&socket, sockopt::ReuseAddr, &reuse)?;
+    if address.is_ipv6() {
+        // `::` would otherwise speak for IPv4 too, where the system's default wants it.
+        setsockopt(&socket, sockopt::Ipv6V6Only, &true)?;
+    }
+    bind(socket.as_raw_fd(), &SockaddrStorage::from(address))
+}
+
+/// What the result of binding one address says: the port is taken there or not, or nothing.
+fn refused(result: nix::Result<()>) -> io::Result<bool> {
+    match result {
+        // No IPv6 in the kernel, no `::1` in this container, or not ours to bind.
+        Ok(()) | Err(Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL | Errno::EACCES) => Ok(false),
+        Err(Errno::EADDRINUSE) => Ok(true),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// The process that listens on `port`, where the system tells.
+///
+/// Linux only, and there it is not found if it belongs to another user (unless we are root),
+/// lives in another container, or has bound the port and does not listen. Of several
+/// processes that share the socket it is the one that handed it down, the master of a
+/// pre-forking server: ending a worker would free nothing. Process 1 is named only if nobody
+/// else has the socket, since an init that hands sockets to its services keeps a copy.
+///
+/// Reads the descriptors of all processes (some milliseconds): for the message, not for the
+/// check.
+#[cfg(target_os = "linux")]
+pub fn holder(port: Port) -> Option<Holder> {
+    let mut sockets = std::collections::HashSet::new();
+    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        sockets.extend(proc::listeners(&std::fs::read_to_string(table).unwrap_or_default(), port));
+    }
+    if sockets.is_empty() {
+        return None;
+    }
+    let pid = proc::first_owner(&proc::owners(&sockets))?;
+    Some(Holder { pid, command: proc::command(pid)? })
+}
+
+/// The process that listens on `port`: this system does not tell without `lsof`.
+#[cfg(not(target_os = "linux"))]
+pub fn holder(_port: Port) -> Option<Holder> {
+    None
+}
+
+/// Base ports for `-p auto`: each stands for a block of a thousand, all from 5000 to 31000
+/// but 6000, once each, the first chosen by the project's folder.
+///
+/// The caller takes the first whose ports are all free. A block holds ten types a hundred
+/// apart; a larger app reaches into the next block, which the caller's check covers. A folder
+/// keeps its block from run to run and from machine to machine as long as nobody is in the
+/// way, so that bookmarks and cookies go on working; two folders may share a first choice,
+/// and then the later one gets the next block for as long as the first runs.
+///
+/// The blocks end below 32768, where Linux by default begins to take ports for outgoing
+/// connections. 6000 is X11's and one of the ports that browsers refuse to open.
+pub fn candidates(root: &Path) -> impl Iterator<Item = Port> + use<> {
+    let blocks = (5..32).filter(|block| *block != 6);
+    let count = blocks.clone().count();
+    let first = usize::try_from(fnv1a(root.as_os_str().as_bytes()) % (count as u64)).unwrap_or(0);
+    blocks.cycle().skip(first).take(count).filter_map(|block| Port::new(block * 1000))
+}
+
+/// FNV-1a, 64 bits. The standard library's hasher may change with every release, and with it
+/// the port of every project.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
+}
+
+/// What `/proc` tells of sockets and processes; proc(5).
+#[cfg(target_os = "linux")]
+mod proc {
+    use std::collections::HashSet;
+    use std::fs;
+    use std::io::Read as _;
+    use std::path::PathBuf;
+
+    use crate::model::Port;
+
+    /// Most characters of a command line that a message shows.
+    const MAX_COMMAND: usize = 80;
+
+    /// A process and its parent.
+    pub(super) type Family = (u32, u32);
+
+    /// The listening sockets of `/proc/net/tcp` or `tcp6` on `port`, as links to them in
+    /// `/proc/PID/fd` read.
+    pub(super) fn listeners(table: &str, port: Port) -> impl Iterator<Item = PathBuf> {
+        table.lines().filter_map(move |line| {
+            let mut fields = line.split_ascii_whitespace();
+            let (_, local_port) = fields.nth(1)?.rsplit_once(':')?;
+            let state = fields.nth(1)?;
+            let inode = fields.nth(5)?;
+            let ours = u16::from_str_radix(local_port, 16).ok()? == port.get();
+            (ours && state == "0A").then(|| format!("socket:[{inode}]").into())
+        })
+    }
+
+    /// All processes that have one of `sockets` open. Those that end meanwhile, and those
+    /// that are not ours to see, are left out.
+    pub(super) fn owners(sockets: &HashSet<PathBuf>) -> Vec<Family> {
+        let Ok(processes) = fs::read_dir("/proc") else { return vec![] };
+        let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        pids.filter(|pid| owns(*pid, sockets)).filter_map(|pid| Some((pid, parent(pid)?))).collect()
+    }
+
+    fn owns(pid: u32, sockets: &HashSet<PathBuf>) -> bool {
+        let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+        descriptors
+            .flatten()
+            .filter_map(|descriptor| fs::read_link(descriptor.path()).ok())
+            .any(|target| sockets.contains(&target))
+    }
+
+    fn parent(pid: u32) -> Option<u32> {
+        // The program's name may hold blanks and parentheses; the last one closes it.
+        let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+        let behind = memchr::memrchr(b')', &stat)? + 1;
+        str::from_utf8(&stat[behind..]).ok()?.split_ascii_whitespace().nth(1)?.parse().ok()
+    }
+
+    /// The owner whose parent is no owner; of several the one with the lowest number.
+    pub(super) fn first_owner(owners: &[Family]) -> Option<u32> {
+        let but_init = || owners.iter().filter(|(pid, _)| *pid != 1);
+        let first = but_init().filter(|(_, parent)| !but_init().any(|(pid, _)| pid == parent));
+        first.map(|(pid, _)| *pid).min().or_else(|| owners.first().map(|(pid, _)| *pid))
+    }
+
+    /// The command line of `pid`, else the name of its program.
+    pub(super) fn command(pid: u32) -> Option<String> {
+        let read = |file: &str| {
+            let mut bytes = Vec::new();
+            fs::File::open(format!("/proc/{pid}/{file}")).ok()?.take(4096).read_to_end(&mut bytes).ok()?;
+            Some(one_line(&bytes)).filter(|text| !text.is_empty())
+        };
+        read("cmdline").or_else(|| read("comm"))
+    }
+
+    /// Arguments, each ended by a NUL, as one line that is safe to print.
+    pub(super) fn one_line(arguments: &[u8]) -> String {
+        let text = String::from_utf8_lossy(arguments);
+        let mut characters = text.trim_end_matches(['\0', '\n', ' ']).chars();
+        let shown = |c: char| if c.is_control() { ' ' } else { c };
+        let mut line: String = characters.by_ref().take(MAX_COMMAND).map(shown).collect();
+        if characters.next().is_some() {
+            line.push('…');
+        }
+        line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    fn port_of(listener: &TcpListener) -> Port {
+        let port = listener.local_addr().expect("it is bound").port();
+        Port::new(port.into()).expect("a port is never 0")
+    }
+
+    /// Whether this machine has `::1`. Asked of the kernel's list and not by binding, so that
+    /// a test cannot skip itself over the fault it looks for.
+    fn has_ipv6() -> bool {
+        if cfg!(target_os = "linux") {
+            let addresses = std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
+            return addresses.lines().any(|line| line.starts_with("00000000000000000000000000000001 "));
+        }
+        true
+    }
+
+    /// A listener whose port nobody else has on any address, so that it is free afterwards.
+    fn listener_on_all_addresses() -> TcpListener {
+        let address = if has_ipv6() { "[::]:0" } else { "0.0.0.0:0" };
+        TcpListener::bind(address).expect("any port")
+    }
+
+    #[track_caller]
+    fn assert_held_while_listening(address: &str) {
+        let listener = TcpListener::bind(address).expect("any port");
+        let port = port_of(&listener);
+        assert!(in_use(port).expect("an answer"), "{address} port {port}");
+    }
+
+    #[test]
+    fn a_listener_on_any_ipv4_address_is_seen() {
+        assert_held_while_listening("127.0.0.1:0");
+        assert_held_while_listening("0.0.0.0:0");
+    }
+
+    #[test]
+    fn a_listener_on_any_ipv6_address_is_seen() {
+        if has_ipv6() {
+            assert_held_while_listening("[::1]:0");
+            // Both families, as std binds it on Linux.
+            assert_held_while_listening("[::]:0");
+        }
+    }
+
+    #[test]
+    fn looking_does_not_disturb_the_listener() {
+        let listener = listener_on_all_addresses();
+        let port = port_of(&listener);
+        assert!(in_use(port).expect("an answer"));
+        drop(TcpStream::connect(("127.0.0.1", port.get())).expect("it still listens"));
+        drop(listener);
+        assert!(!in_use(port).expect("an answer"), "free when the listener is gone");
+        assert!(!in_use(port).expect("an answer"), "and we do not keep it ourselves");
+        let refused = TcpStream::connect(("127.0.0.1", port.get())).expect_err("nobody listens");
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+    }
+
+    #[test]
+    fn connections_of_a_server_that_has_ended_do_not_count() {
+        let listener = listener_on_all_addresses();
+        let port = port_of(&listener);
+        let mut client = TcpStream::connect(("127.0.0.1", port.get())).expect("it listens");
+        let (server, _) = listener.accept().expect("the client");
+        drop(listener);
+        assert!(!in_use(port).expect("an answer"), "a connection that is still open");
+        // Who closes first has the TIME_WAIT.
+        drop(server);
+        assert_eq!(client.read(&mut [0]).expect("end of file"), 0);
+        drop(client);
+        let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port.get());
+        assert_eq!(try_bind(address, false), Err(Errno::EADDRINUSE), "something is left of it");
+        assert!(!in_use(port).expect("an answer"));
+    }
+
+    #[test]
+    fn what_an_error_says_about_the_port() {
+        assert_eq!(refused(Ok(())).ok(), Some(false));
+        assert_eq!(refused(Err(Errno::EADDRINUSE)).ok(), Some(true));
+        for errno in [Errno::EAFNOSUPPORT, Errno::EADDRNOTAVAIL, Errno::EACCES] {
+            assert_eq!(refused(Err(errno)).ok(), Some(false), "{errno}");
+        }
+        let error = refused(Err(Errno::EMFILE)).expect_err("nothing is known");
+        assert_eq!(error.raw_os_error(), Some(Errno::EMFILE as i32));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_holder_is_found() {
+        let mut addresses = vec!["127.0.0.1:0", "0.0.0.0:0"];
+        if has_ipv6() {
+            addresses.extend(["[::1]:0", "[::]:0"]);
+        }
+        for address in addresses {
+            let listener = TcpListener::bind(address).expect("any port");
+            let holder = holder(port_of(&listener)).expect("it is us");
+            assert_eq!(holder.pid, std::process::id(), "{address}");
+            assert!(holder.command.contains("ganger"), "{holder:?}");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_free_port_has_no_holder() {
+        let listener = listener_on_all_addresses();
+        let port = port_of(&listener);
+        drop(listener);
+        assert_eq!(holder(port), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn only_listening_sockets_of_the_port_are_taken() {
+        let table = "\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:1388 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4711 1 0000 100 0 0 10 0
+   1: 0100007F:1388 0100007F:C350 01 00000000:00000000 00:00000000 00000000  1000        0 4712 1 0000 20 4 30 10 -1
+   2: 0100007F:1389 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4713 1 0000 100 0 0 10 0
+   3: 00000000000000000000000000000000:1388 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4714 1 0000 100 0 0 10 0
+   4: short
+";
+        let found: Vec<_> = proc::listeners(table, Port::DEFAULT).collect();
+        assert_eq!(found, [Path::new("socket:[4711]"), Path::new("socket:[4714]")]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_holder_is_the_one_that_handed_the_socket_down() {
+        for (owners, expected, why) in [
+            (&[][..], None, "nobody"),
+            (&[(7, 1)], Some(7), "one"),
+            (&[(20, 30), (30, 1), (31, 30)], Some(30), "a master, also with a higher number"),
+            (&[(40, 2), (20, 2)], Some(20), "two that know nothing of each other"),
+            (&[(1, 0), (20, 1)], Some(20), "a service that got it from init"),
+            (&[(1, 0)], Some(1), "the server of a container"),
+        ] {
+            assert_eq!(proc::first_owner(owners), expected, "{why}");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_command_line_is_one_short_safe_line() {
+        assert_eq!(proc::one_line(b"python3\0-m\0http.server\0\0\0"), "python3 -m http.server");
+        assert_eq!(proc::one_line(b"nginx\n"), "nginx");
+        assert_eq!(proc::one_line(b"a\x1b[31m\nb\xff"), "a [31m b\u{fffd}");
+        assert_eq!(proc::one_line(&[b'x'; 80]), "x".repeat(80));
+        assert_eq!(proc::one_line(&[b'x'; 81]), "x".repeat(80) + "…");
+    }
+
+    #[test]
+    fn each_block_is_tried_once_and_the_folder_says_which_first() {
+        let bases = |root: &str| candidates(Path::new(root)).map(Port::get).collect::<Vec<_>>();
+        let ours = bases("/home/ada/app");
+        assert_eq!(ours[..3], [10000, 11000, 12000], "it must never change: people keep bookmarks");
+        assert_eq!(ours, bases("/home/ada/app"));
+        let mut sorted = ours;
+        sorted.sort_unstable();
+        let all: Vec<u16> = (5..=31).filter(|block| *block != 6).map(|block| block * 1000).collect();
+        assert_eq!(sorted, all);
+    }
+
+    #[test]
+    fn folders_spread_over_the_blocks() {
+        let firsts: std::collections::HashSet<_> = (0..1000)
+            .filter_map(|number| candidates(Path::new(&format!("/src/app-{number}"))).next())
+            .collect();
+        assert_eq!(firsts.len(), 26);
+    }
+
+    #[test]
+    fn the_hash_is_fnv1a() {
+        // From the list of its authors, http://www.isthe.com/chongo/tech/comp/fnv/
+        assert_eq!(fnv1a(b""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(fnv1a(b"foobar"), 0x8594_4171_f739_67e8);
+    }
+}
