@@ -6,4 +6,5 @@
 pub mod diagnostic;
 pub mod formation;
 pub mod procfile;
+pub mod dotenv;
 pub mod source;

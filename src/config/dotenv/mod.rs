@@ -1,0 +1,120 @@
+//! `.env` files: bytes in, assignments with their places out.
+//!
+//! Owns the dialect (`docs/env-files.md`): where an assignment begins and ends, what is only
+//! worth a warning and what is an error. The crate dotenvy gives the values of the lines that
+//! `lines` has cut. No I/O and no look at the process's own environment; which file wins over
+//! which is the caller's business.
+//!
+//! The lines hold secrets: no message made here shows a value or a line, and a key only if it
+//! looks like one.
+
+// The error is made once for a file; a box would only make its fields harder to reach.
+#![allow(clippy::result_large_err, reason = "one error for a whole file")]
+
+mod blank;
+mod lines;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+
+use super::diagnostic::Diagnostic;
+use super::source::{Source, Span};
+
+/// One `KEY=value` of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// The name, never empty and without `=` or NUL.
+    pub key: OsString,
+    /// The value as a process gets it, without NUL.
+    pub value: OsString,
+    /// Where the key stands.
+    pub span: Span,
+    /// The line the key stands on, from 1.
+    pub line: usize,
+}
+
+/// What a file says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EnvFile {
+    /// In the order of the file, duplicates kept: the last one wins.
+    pub assignments: Vec<Assignment>,
+    /// What was skipped or dropped; at most 101, of which the last says that there are more.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Reads a `.env` file.
+///
+/// Lines that are no assignment are skipped with a warning. A quote that is never closed or a
+/// NUL is an error: what follows it cannot be told from the value.
+pub fn parse(source: &Source) -> Result<EnvFile, Diagnostic> {
+    lines::parse(source)
+}
+
+/// Most warnings for one file. A text file named by mistake would bury the terminal, and each
+/// warning counts the lines before it.
+const MOST_WARNINGS: usize = 100;
+
+impl EnvFile {
+    fn warn(&mut self, source: &Source, span: Span, message: impl Into<String>, hint: &str) {
+        let warning = match self.warnings.len() {
+            ..MOST_WARNINGS => source.error_without_text(span, message).hint(hint),
+            MOST_WARNINGS => source
+                .error_without_text(span, "more lines are skipped, from here on without a message")
+                .hint("is this an env file?"),
+            _ => return,
+        };
+        self.warnings.push(warning);
+    }
+}
+
+/// The key as a message may show it. A line that is no assignment may be the middle of a
+/// secret, so only what looks like the name of a variable is shown; a longer one is rather
+/// a token.
+fn shown(key: &[u8]) -> Option<&str> {
+    let plausible = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.+-".contains(byte);
+    if key.is_empty() || key.len() > 64 || !key.iter().all(plausible) {
+        return None;
+    }
+    str::from_utf8(key).ok()
+}
+
+/// "the value of `ABC`", or "a value" where the key must not be shown.
+fn of_key(article: &str, what: &str, key: &[u8]) -> String {
+    match shown(key) {
+        Some(key) => format!("the {what} of `{key}`"),
+        None => format!("{article} {what}"),
+    }
+}
+
+const NUL_HINT: &str = "save the file as UTF-8 text; a UTF-16 file is full of NUL bytes";
+
+/// The error about a NUL in the value of `key`: neither the environment nor a command line
+/// can carry one.
+fn nul_in_value(source: &Source, span: Span, key: &[u8]) -> Diagnostic {
+    let message = format!("there is a NUL byte in {}", of_key("a", "value", key));
+    source.error_without_text(span, message).hint(NUL_HINT)
+}
+
+/// Counts lines while going forward through a file. [`Source::position`] counts from the start
+/// each time, which takes seconds for a file with many assignments.
+struct LineCounter<'a> {
+    text: &'a [u8],
+    offset: usize,
+    line: usize,
+}
+
+impl<'a> LineCounter<'a> {
+    fn new(text: &'a [u8]) -> Self {
+        Self { text, offset: 0, line: 1 }
+    }
+
+    /// The line of `offset`, which must not lie before the last one asked for.
+    fn line_of(&mut self, offset: usize) -> usize {
+        self.line += memchr::memchr_iter(b'\n', &self.text[self.offset..offset]).count();
+        self.offset = offset;
+        self.line
+    }
+}

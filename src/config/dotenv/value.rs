@@ -1,0 +1,109 @@
+//! From the text of a value in the file to the value: by dotenvy.
+//!
+//! dotenvy alone cannot read these files. It takes only UTF-8, wants `A=hello world` quoted,
+//! rejects `a-b=1` and `"C:\temp"`, replaces `$`, and its errors hold the value. So each value
+//! is written as one line in double quotes with the same key and with every character escaped
+//! that means something to dotenvy, and then dotenvy reads that line. Single quotes would need
+//! no escapes, but dotenvy looks for the end of a line as if a backslash in them were one.
+
+/// How a value was written in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Style {
+    /// Without quotes: every character stands for itself.
+    Bare,
+    /// In single quotes: every character stands for itself.
+    Single,
+    /// In double quotes: with escapes.
+    Double,
+}
+
+/// The value that `text` (without its quotes) stands for. `None` if dotenvy does not read what
+/// was written for it, which no input is known to bring about.
+pub(super) fn read(style: Style, text: &[u8]) -> Option<Vec<u8>> {
+    let mut line = String::with_capacity(text.len() + 8);
+    line.push_str("V=\"");
+    write(&mut line, style, text);
+    line.push_str("\"\n");
+    let (_, value) = dotenvy::Iter::new(line.as_bytes()).next()?.ok()?;
+    value.chars().map(|character| u8::try_from(character).ok()).collect()
+}
+
+/// Writes `text` so that dotenvy reads its meaning inside double quotes.
+fn write(line: &mut String, style: Style, text: &[u8]) {
+    let mut at = 0;
+    while let Some(&byte) = text.get(at) {
+        let next = text.get(at + 1).copied();
+        at += match (byte, next) {
+            (b'\\', Some(escaped @ (b'\\' | b'"' | b'\'' | b'$' | b' ' | b'n')))
+                if style == Style::Double =>
+            {
+                line.push('\\');
+                line.push(char::from(escaped));
+                2
+            }
+            (b'\r', Some(b'\n')) if style != Style::Bare => {
+                push(line, b'\n');
+                2
+            }
+            _ => {
+                push(line, byte);
+                1
+            }
+        };
+    }
+}
+
+/// Writes a byte that stands for itself. Each byte becomes the character of the same number
+/// (Latin-1), so that bytes which are not UTF-8 reach dotenvy as text and come back unchanged.
+fn push(line: &mut String, byte: u8) {
+    match byte {
+        // As an escape, so that every value is one line for dotenvy.
+        b'\n' => line.push_str("\\n"),
+        // `$` is always escaped: dotenvy would ask the process's own environment first.
+        b'\\' | b'"' | b'$' => {
+            line.push('\\');
+            line.push(char::from(byte));
+        }
+        _ => line.push(char::from(byte)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_stands_for_itself_without_double_quotes() {
+        let all: Vec<u8> = (0..=255).collect();
+        for style in [Style::Bare, Style::Single] {
+            assert_eq!(read(style, &all), Some(all.clone()), "{style:?}");
+            for byte in 0..=255 {
+                assert_eq!(read(style, &[byte]), Some(vec![byte]), "{style:?}");
+                assert_eq!(read(style, &[b'\\', byte]), Some(vec![b'\\', byte]), "{style:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_backslash_in_double_quotes_escapes_only_what_the_dialect_names() {
+        for byte in 0..=255 {
+            let expected = match byte {
+                b'\\' | b'"' | b'\'' | b'$' | b' ' => vec![byte],
+                b'n' => vec![b'\n'],
+                _ => vec![b'\\', byte],
+            };
+            assert_eq!(read(Style::Double, &[b'\\', byte]), Some(expected), "{byte}");
+        }
+        assert_eq!(read(Style::Double, b"a\\"), Some(b"a\\".to_vec()));
+        assert_eq!(read(Style::Double, b"\\\\n"), Some(b"\\n".to_vec()));
+    }
+
+    #[test]
+    fn crlf_becomes_lf_in_quotes_only() {
+        for (style, expected) in
+            [(Style::Bare, &b"a\r\nb\rc"[..]), (Style::Single, b"a\nb\rc"), (Style::Double, b"a\nb\rc")]
+        {
+            assert_eq!(read(style, b"a\r\nb\rc"), Some(expected.to_vec()), "{style:?}");
+        }
+    }
+}
