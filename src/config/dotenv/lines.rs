@@ -9,17 +9,19 @@ use std::os::unix::ffi::OsStringExt;
 
 use memchr::{memchr, memchr2};
 
+use super::expand::{Lookup, Names};
 use super::value::{self, Style};
 use super::{Assignment, EnvFile, LineCounter, NUL_HINT, blank, nul_in_value, of_key, shown};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::source::{Source, Span};
 
-pub(super) fn parse(source: &Source) -> Result<EnvFile, Diagnostic> {
+pub(super) fn parse(source: &Source, expand: Option<&Lookup<'_>>) -> Result<EnvFile, Diagnostic> {
     let mut reader = Reader {
         source,
         text: source.text(),
         next_line: 0,
         counter: LineCounter::new(source.text()),
+        names: expand.map(Names::new),
         file: EnvFile::default(),
     };
     while reader.next_line < reader.text.len() {
@@ -36,6 +38,7 @@ struct Reader<'a> {
     /// Where the next line to read begins.
     next_line: usize,
     counter: LineCounter<'a>,
+    names: Option<Names<'a>>,
     file: EnvFile,
 }
 
@@ -96,16 +99,16 @@ impl Reader<'_> {
             self.check_behind_quote(bytes, found.end..line_end);
         }
         let span = Span::new(key);
-        let Some(value) = value::read(found.style, text) else {
+        let Some(value) = value::read(found.style, text, self.names.as_ref()) else {
             let message = format!("{} cannot be read", of_key("a", "value", bytes));
             return Err(self.source.error_without_text(span, message).hint("write it in single quotes"));
         };
-        self.file.assignments.push(Assignment {
-            key: OsString::from_vec(bytes.to_vec()),
-            value: OsString::from_vec(value),
-            span,
-            line: self.counter.line_of(span.start),
-        });
+        let (key, value) = (OsString::from_vec(bytes.to_vec()), OsString::from_vec(value));
+        if let Some(names) = &mut self.names {
+            names.define(&key, &value);
+        }
+        let line = self.counter.line_of(span.start);
+        self.file.assignments.push(Assignment { key, value, span, line });
         Ok(())
     }
 

@@ -12,6 +12,7 @@
 #![allow(clippy::result_large_err, reason = "one error for a whole file")]
 
 mod blank;
+mod expand;
 mod lines;
 mod value;
 
@@ -19,6 +20,8 @@ mod value;
 mod tests;
 
 use std::ffi::OsString;
+
+pub use expand::Lookup;
 
 use super::diagnostic::Diagnostic;
 use super::source::{Source, Span};
@@ -49,8 +52,12 @@ pub struct EnvFile {
 ///
 /// Lines that are no assignment are skipped with a warning. A quote that is never closed or a
 /// NUL is an error: what follows it cannot be told from the value.
-pub fn parse(source: &Source) -> Result<EnvFile, Diagnostic> {
-    lines::parse(source)
+///
+/// With `expand`, `$NAME`, `${NAME}` and `${NAME:-default}` in values that are not in single
+/// quotes are replaced: by the last assignment above, else by what `expand` knows (the files
+/// before this one and the shell), else by nothing. Without it, `$` is a character like others.
+pub fn parse(source: &Source, expand: Option<&Lookup<'_>>) -> Result<EnvFile, Diagnostic> {
+    lines::parse(source, expand)
 }
 
 /// Most warnings for one file. A text file named by mistake would bury the terminal, and each

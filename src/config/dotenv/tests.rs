@@ -1,12 +1,13 @@
 //! The dialect, one test for each of its rules.
 
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::OsStr;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::{Duration, Instant};
 
 use super::*;
 
 fn read(text: impl Into<Vec<u8>>) -> Result<EnvFile, Diagnostic> {
-    parse(&Source::new(".env", text))
+    parse(&Source::new(".env", text), None)
 }
 
 /// Every assignment as `KEY=value`, bytes that are not UTF-8 as `\xe9`.
@@ -294,10 +295,69 @@ fn bytes_that_are_not_utf_8_pass_unchanged() {
 fn each_assignment_knows_its_place() {
     let text = "\u{feff}A=1\r\n\n  export B = 'x\n\ny'\n# c\nA='\n' z\nC=3";
     let source = Source::new(".env", text);
-    let file = parse(&source).expect("an env file");
+    let file = parse(&source, None).expect("an env file");
     let places: Vec<(&[u8], usize)> =
         file.assignments.iter().map(|assignment| (source.slice(assignment.span), assignment.line)).collect();
     assert_eq!(places, [(&b"A"[..], 1), (b"B", 3), (b"A", 7), (b"C", 9)]);
+}
+
+/// Reads `text` with names replaced; outside the file `SHELL` is `/bin/$A "\n"` and `NONE` empty.
+fn expanded(text: &str) -> Vec<String> {
+    let lookup = |name: &OsStr| match name.as_bytes() {
+        b"SHELL" => Some(OsString::from("/bin/$A \"\\n\"")),
+        b"NONE" => Some(OsString::new()),
+        b"HOME" => Some(OsString::from_vec(b"/h\xe9".to_vec())),
+        _ => None,
+    };
+    pairs(&parse(&Source::new(".env", text), Some(&lookup)).expect("an env file"))
+}
+
+#[test]
+fn names_are_replaced_if_asked_for() {
+    for (text, expected) in [
+        ("A=1\nB=$A${A}_\nC=\"<$A>\"", &["A=1", "B=11_", "C=<1>"][..]),
+        ("A=1\nA=$A$A\nA=$A$A", &["A=1", "A=11", "A=1111"]),
+        ("A_1=1\nA=2\nB=$A_1$A-1", &["A_1=1", "A=2", "B=12-1"]),
+        ("B=$A.\nA=1", &["B=.", "A=1"]),
+        ("A='$HOME'\nB=$A", &["A=$HOME", "B=$HOME"]),
+        ("A=$SHELL\nB=\"$SHELL\"", &["A=/bin/$A \"\\n\"", "B=/bin/$A \"\\n\""]),
+        ("HOME=$HOME/x\nHOME=$HOME/y", &[r"HOME=/h\xe9/x", r"HOME=/h\xe9/x/y"]),
+        ("A=p@$$ 5$ $1 ${ ${} ${A.B} $\nB=\"$\"", &["A=p@$$ 5$ $1 ${ ${} ${A.B} $", "B=$"]),
+        ("A=a${SHELL\nB=\"${SHELL\"", &["A=a${SHELL", "B=${SHELL"]),
+        (r"A=\$SHELL\n\\${X}", &[r"A=$SHELL\n\${X}"]),
+        (r#"A="\$HOME \\$X \n""#, &["A=$HOME \\ \n"]),
+        ("X=1 #$A\nA=$X#$X #$X", &["X=1", "A=1#1"]),
+        ("A='#'\nB= $A x", &["A=#", "B=# x"]),
+        ("A=' a\nb '\nB=$A", &["A= a\nb ", "B= a\nb "]),
+    ] {
+        assert_eq!(expanded(text), expected, "{text:?}");
+    }
+}
+
+#[test]
+fn a_default_stands_in_for_an_unknown_or_empty_name() {
+    for (text, expected) in [
+        ("A=${X:-/tmp}/x", &["A=/tmp/x"][..]),
+        ("X=\nA=${X:-d}${NONE:-e}", &["X=", "A=de"]),
+        ("X=1\nA=${X:-d}${X:-}", &["X=1", "A=11"]),
+        ("X=1\nA=${B:-<$X>}", &["X=1", "A=<1>"]),
+        ("X=1\nA=${B:-${X}}", &["X=1", "A=${X}"]),
+        ("A=\"${X:-a\\nb\\$c}\"", &["A=a\nb$c"]),
+        ("A=${X:-d", &["A=${X:-d"]),
+        ("A=${X-d}", &["A=${X-d}"]),
+    ] {
+        assert_eq!(expanded(text), expected, "{text:?}");
+    }
+}
+
+#[test]
+fn nothing_is_taken_from_the_own_environment() {
+    let path = std::env::var("PATH").expect("tests run with a PATH");
+    for expand in [None, Some(&(|_: &OsStr| None) as &Lookup<'_>)] {
+        let text = "A=$PATH\nB=\"${PATH}\"\nC='$PATH'\nD=\"\\$PATH\"";
+        let file = parse(&Source::new(".env", text), expand).expect("an env file");
+        assert!(!pairs(&file).concat().contains(&path), "{file:?}");
+    }
 }
 
 #[test]
@@ -328,12 +388,16 @@ fn large_files_are_read_in_one_pass() {
         ("open single quotes behind keys that are none", format!("{}\na b='", lines("a b=\n"))),
         ("lines that end in an escaped quote", lines("A=\"\\\"\n")),
         ("escaped quotes", format!("A=\"{}\"", lines("\\\"  "))),
+        ("names", format!("A={}", lines("$A"))),
+        ("open names", format!("A={}", lines("${A:-"))),
+        ("names that close late", format!("A={}}}", lines("${A:-"))),
         ("comments", format!("A={}", lines("# "))),
         ("blanks", lines(" ")),
         ("junk", lines("x\n")),
     ] {
         let started = Instant::now();
-        drop(read(text));
+        drop(read(text.as_str()));
+        drop(parse(&Source::new(".env", text), Some(&|_| None)));
         assert!(started.elapsed() < Duration::from_secs(5), "{what}: {:?}", started.elapsed());
     }
 }

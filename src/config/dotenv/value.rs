@@ -6,6 +6,12 @@
 //! that means something to dotenvy, and then dotenvy reads that line. Single quotes would need
 //! no escapes, but dotenvy looks for the end of a line as if a backslash in them were one.
 
+use std::os::unix::ffi::OsStrExt;
+
+use memchr::memrchr;
+
+use super::expand::{Names, Reference};
+
 /// How a value was written in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Style {
@@ -17,26 +23,32 @@ pub(super) enum Style {
     Double,
 }
 
-/// The value that `text` (without its quotes) stands for. `None` if dotenvy does not read what
+/// The value that `text` (without its quotes) stands for, with the names in it replaced if
+/// `names` are given. `None` if dotenvy does not read what
 /// was written for it, which no input is known to bring about.
-pub(super) fn read(style: Style, text: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn read(style: Style, text: &[u8], names: Option<&Names<'_>>) -> Option<Vec<u8>> {
     let mut line = String::with_capacity(text.len() + 8);
     line.push_str("V=\"");
-    write(&mut line, style, text);
+    write(&mut line, style, text, names.filter(|_| style != Style::Single));
     line.push_str("\"\n");
     let (_, value) = dotenvy::Iter::new(line.as_bytes()).next()?.ok()?;
     value.chars().map(|character| u8::try_from(character).ok()).collect()
 }
 
 /// Writes `text` so that dotenvy reads its meaning inside double quotes.
-fn write(line: &mut String, style: Style, text: &[u8]) {
+fn write(line: &mut String, style: Style, text: &[u8], names: Option<&Names<'_>>) {
+    let last_brace = names.and_then(|_| memrchr(b'}', text)).unwrap_or(0);
     let mut at = 0;
     while let Some(&byte) = text.get(at) {
-        let next = text.get(at + 1).copied();
-        at += match (byte, next) {
-            (b'\\', Some(escaped @ (b'\\' | b'"' | b'\'' | b'$' | b' ' | b'n')))
-                if style == Style::Double =>
-            {
+        if let Some(names) = names
+            && let Some(reference) = Reference::at_start(&text[at..], at < last_brace)
+        {
+            at += reference.length;
+            replace(line, style, &reference, names);
+            continue;
+        }
+        at += match (byte, text.get(at + 1)) {
+            (b'\\', Some(&escaped)) if is_escape(style, escaped, names.is_some()) => {
                 line.push('\\');
                 line.push(char::from(escaped));
                 2
@@ -50,6 +62,28 @@ fn write(line: &mut String, style: Style, text: &[u8]) {
                 1
             }
         };
+    }
+}
+
+/// Whether a backslash before `byte` is no character of the value.
+fn is_escape(style: Style, byte: u8, expand: bool) -> bool {
+    match style {
+        Style::Double => b"\\\"'$ n".contains(&byte),
+        // Where `$` means something there has to be a way to write one.
+        Style::Bare => expand && byte == b'$',
+        Style::Single => false,
+    }
+}
+
+/// Writes what `reference` stands for. That is a value already and is never replaced again;
+/// a default is text of this file and may hold names.
+fn replace(line: &mut String, style: Style, reference: &Reference<'_>, names: &Names<'_>) {
+    let value = reference.resolve(names);
+    if value.is_empty() {
+        write(line, style, reference.default, Some(names));
+    }
+    for &byte in value.as_bytes() {
+        push(line, byte);
     }
 }
 
@@ -76,10 +110,10 @@ mod tests {
     fn every_byte_stands_for_itself_without_double_quotes() {
         let all: Vec<u8> = (0..=255).collect();
         for style in [Style::Bare, Style::Single] {
-            assert_eq!(read(style, &all), Some(all.clone()), "{style:?}");
+            assert_eq!(read(style, &all, None), Some(all.clone()), "{style:?}");
             for byte in 0..=255 {
-                assert_eq!(read(style, &[byte]), Some(vec![byte]), "{style:?}");
-                assert_eq!(read(style, &[b'\\', byte]), Some(vec![b'\\', byte]), "{style:?}");
+                assert_eq!(read(style, &[byte], None), Some(vec![byte]), "{style:?}");
+                assert_eq!(read(style, &[b'\\', byte], None), Some(vec![b'\\', byte]), "{style:?}");
             }
         }
     }
@@ -92,10 +126,10 @@ mod tests {
                 b'n' => vec![b'\n'],
                 _ => vec![b'\\', byte],
             };
-            assert_eq!(read(Style::Double, &[b'\\', byte]), Some(expected), "{byte}");
+            assert_eq!(read(Style::Double, &[b'\\', byte], None), Some(expected), "{byte}");
         }
-        assert_eq!(read(Style::Double, b"a\\"), Some(b"a\\".to_vec()));
-        assert_eq!(read(Style::Double, b"\\\\n"), Some(b"\\n".to_vec()));
+        assert_eq!(read(Style::Double, b"a\\", None), Some(b"a\\".to_vec()));
+        assert_eq!(read(Style::Double, b"\\\\n", None), Some(b"\\n".to_vec()));
     }
 
     #[test]
@@ -103,7 +137,7 @@ mod tests {
         for (style, expected) in
             [(Style::Bare, &b"a\r\nb\rc"[..]), (Style::Single, b"a\nb\rc"), (Style::Double, b"a\nb\rc")]
         {
-            assert_eq!(read(style, b"a\r\nb\rc"), Some(expected.to_vec()), "{style:?}");
+            assert_eq!(read(style, b"a\r\nb\rc", None), Some(expected.to_vec()), "{style:?}");
         }
     }
 }
