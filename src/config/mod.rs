@@ -4,7 +4,9 @@
 //! Reading the files is `cmd`'s work, deciding what to run is [`crate::plan`]'s.
 
 pub mod diagnostic;
+pub mod dotenv;
+pub mod environment;
 pub mod formation;
 pub mod procfile;
-pub mod dotenv;
+pub mod scoped;
 pub mod source;

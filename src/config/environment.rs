@@ -1,0 +1,150 @@
+//! The app's environment: the shell's variables and the env files in layers, and where each
+//! value comes from.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::dotenv::EnvFile;
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// The environment ganger was started in.
+    Shell,
+    /// An env file and the line of the key in it.
+    File(PathBuf, usize),
+    /// ganger sets it; why.
+    Ganger(&'static str),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shell => f.write_str("shell"),
+            Self::File(path, line) => write!(f, "{}:{line}", path.display()),
+            Self::Ganger(why) => write!(f, "ganger ({why})"),
+        }
+    }
+}
+
+/// A value and where it comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variable {
+    /// The value. Bytes that are not UTF-8 are kept.
+    pub value: OsString,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// Variables by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Environment {
+    variables: BTreeMap<OsString, Variable>,
+}
+
+/// Who wins where the shell and a file have the same variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precedence {
+    /// The files, as with `heroku local`.
+    #[default]
+    Files,
+    /// The shell: `--shell-env-wins`.
+    Shell,
+}
+
+impl Environment {
+    /// The shell's variables, overlaid by the files; a later file overlays an earlier one.
+    /// An empty `PATH` in a file means the shell's: nothing would start without one.
+    pub fn layered<'a>(
+        shell: &[(OsString, OsString)],
+        files: impl IntoIterator<Item = (&'a Path, &'a EnvFile)>,
+        precedence: Precedence,
+    ) -> Self {
+        let mut all = Self::default();
+        for (key, value) in shell {
+            all.set(key.clone(), value.clone(), Origin::Shell);
+        }
+        for (path, file) in files {
+            for it in &file.assignments {
+                let shells = all.variables.get(&it.key).is_some_and(|found| found.origin == Origin::Shell);
+                let keeps_path = it.key == "PATH" && it.value.is_empty();
+                if !(keeps_path || (shells && precedence == Precedence::Shell)) {
+                    all.set(it.key.clone(), it.value.clone(), Origin::File(path.to_owned(), it.line));
+                }
+            }
+        }
+        all
+    }
+
+    /// Sets a variable, whatever was there.
+    pub fn set(&mut self, key: impl Into<OsString>, value: impl Into<OsString>, origin: Origin) {
+        self.variables.insert(key.into(), Variable { value: value.into(), origin });
+    }
+
+    /// A variable.
+    pub fn get(&self, key: &str) -> Option<&Variable> {
+        self.variables.get(OsStr::new(key))
+    }
+
+    /// A value that is set and not empty.
+    pub fn value(&self, key: &str) -> Option<&OsStr> {
+        self.get(key).map(|found| found.value.as_os_str()).filter(|value| !value.is_empty())
+    }
+
+    /// All variables, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&OsString, &Variable)> {
+        self.variables.iter()
+    }
+
+    /// Names and values, as a process gets them.
+    pub fn pairs(&self) -> Vec<(OsString, OsString)> {
+        self.iter().map(|(key, variable)| (key.clone(), variable.value.clone())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::dotenv;
+    use crate::config::source::Source;
+
+    fn file(path: &str, text: &str) -> (PathBuf, EnvFile) {
+        (path.into(), dotenv::parse(&Source::new(path, text), None).expect("a good file"))
+    }
+
+    fn layered(shell: &[(&str, &str)], files: &[(PathBuf, EnvFile)], precedence: Precedence) -> Environment {
+        let shell: Vec<(OsString, OsString)> =
+            shell.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+        let files = files.iter().map(|(path, file)| (path.as_path(), file));
+        Environment::layered(&shell, files, precedence)
+    }
+
+    #[test]
+    fn files_win_over_the_shell_and_later_files_over_earlier_ones() {
+        let files = [file("a.env", "A=1\nB=1\nA=2\n"), file("b.env", "\nB=2\n")];
+        let all = layered(&[("A", "0"), ("C", "0")], &files, Precedence::Files);
+        let shown: Vec<String> = all
+            .iter()
+            .map(|(key, it)| format!("{}={} {}", key.display(), it.value.display(), it.origin))
+            .collect();
+        assert_eq!(shown, ["A=2 a.env:3", "B=2 b.env:2", "C=0 shell"]);
+    }
+
+    #[test]
+    fn the_shell_can_win() {
+        let files = [file("a.env", "A=1\nB=1\nB=2\n")];
+        let all = layered(&[("A", "0")], &files, Precedence::Shell);
+        assert_eq!(all.value("A"), Some(OsStr::new("0")));
+        assert_eq!(all.value("B"), Some(OsStr::new("2")));
+    }
+
+    #[test]
+    fn an_empty_path_is_the_shells() {
+        let files = [file(".env", "PATH=\nHOME=\n")];
+        let all = layered(&[("PATH", "/bin"), ("HOME", "/root")], &files, Precedence::Files);
+        assert_eq!(all.value("PATH"), Some(OsStr::new("/bin")));
+        assert_eq!(all.get("HOME").map(|it| it.value.is_empty()), Some(true));
+    }
+}

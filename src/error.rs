@@ -1,0 +1,205 @@
+//! What stops ganger before or beside its processes: one type, one way to show it, one place
+//! that knows the exit statuses.
+
+use std::fmt::{self, Write as _};
+use std::io;
+use std::path::PathBuf;
+
+use crate::config::diagnostic::Diagnostic;
+use crate::config::formation::FormationError;
+use crate::model::{InstanceId, Port};
+
+/// Wrong usage or wrong files: nothing was started.
+pub const USAGE: u8 = 2;
+/// The system does not let us: a busy port, a failed system call.
+pub const FAILURE: u8 = 1;
+
+/// Why ganger cannot do what it was asked. Shown by [`Error::render`], word for word as tested.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Files with mistakes. Never empty.
+    #[error("{}", .0[0].message())]
+    Files(Vec<Diagnostic>),
+    /// Wrong words on the command line, in the environment or in a file we only know by name.
+    #[error("{message}")]
+    Usage {
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// A port that a process is to get is taken.
+    #[error("port {port} for {id} is in use{}", holder_text(.holder.as_ref()))]
+    PortInUse {
+        /// The port.
+        port: Port,
+        /// The process it was for.
+        id: InstanceId,
+        /// Who has it, where the system tells: pid and command.
+        holder: Option<(u32, String)>,
+    },
+    /// A system call that should not fail did.
+    #[error("{doing}: {source}")]
+    System {
+        /// What we were doing, as in "starting the output thread".
+        doing: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+fn holder_text(holder: Option<&(u32, String)>) -> String {
+    holder.map_or_else(String::new, |(pid, command)| format!(" by pid {pid} ({command})"))
+}
+
+impl Error {
+    /// Wrong usage, with what to do.
+    pub fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Usage { message: message.into(), hint: Some(hint.into()) }
+    }
+
+    /// A failed system call.
+    pub fn system(doing: impl Into<String>, source: impl Into<io::Error>) -> Self {
+        Self::System { doing: doing.into(), source: source.into() }
+    }
+
+    /// A file that could not be read: what to do depends on why.
+    pub fn unreadable(path: &std::path::Path, error: &io::Error) -> Self {
+        let (message, hint) = match error.kind() {
+            io::ErrorKind::NotFound => ("there is no such file", "check the path"),
+            io::ErrorKind::IsADirectory => ("it is a folder", "give a file"),
+            io::ErrorKind::PermissionDenied => {
+                ("permission denied", "make it readable for you, as with `chmod u+r`")
+            }
+            _ => {
+                return Self::Usage {
+                    message: format!("cannot read {}: {error}", path.display()),
+                    hint: None,
+                };
+            }
+        };
+        Self::usage(format!("cannot read {}: {message}", path.display()), hint)
+    }
+
+    /// There is no Procfile at `path`.
+    pub fn no_procfile(path: &std::path::Path, cwd: &std::path::Path) -> Self {
+        let looked: PathBuf = cwd.join(path);
+        Self::usage(
+            format!("there is no Procfile at {}", looked.display()),
+            "create one, with a line such as `web: python -m http.server $PORT`, or name another with -f",
+        )
+    }
+
+    /// The exit status it leads to.
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::Files(_) | Self::Usage { .. } => USAGE,
+            Self::PortInUse { .. } | Self::System { .. } => FAILURE,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Usage { hint, .. } => hint.clone(),
+            Self::PortInUse { port, .. } => Some(format!(
+                "stop it, or use other ports with -p NUMBER or -p auto{}",
+                if cfg!(target_os = "macos") && matches!(port.get(), 5000 | 7000) {
+                    " (on macOS, AirPlay Receiver has 5000 and 7000: System Settings, AirDrop & Handoff)"
+                } else {
+                    ""
+                }
+            )),
+            Self::Files(_) | Self::System { .. } => None,
+        }
+    }
+
+    /// The whole message as it goes to stderr, without the last newline.
+    pub fn render(&self) -> String {
+        match self {
+            Self::Files(diagnostics) => render_diagnostics(Severity::Error, diagnostics),
+            other => {
+                let mut text = format!("ganger: error: {other}");
+                if let Some(hint) = other.hint() {
+                    // Writing to a String cannot fail.
+                    let _ = write!(text, "\n  hint: {hint}");
+                }
+                text
+            }
+        }
+    }
+}
+
+impl From<FormationError> for Error {
+    fn from(error: FormationError) -> Self {
+        Self::Usage { message: error.to_string(), hint: error.hint() }
+    }
+}
+
+/// Whether a diagnostic stops ganger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// It does.
+    Error,
+    /// It does not.
+    Warning,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        })
+    }
+}
+
+/// Diagnostics one below the other, without the last newline.
+pub fn render_diagnostics(severity: Severity, diagnostics: &[Diagnostic]) -> String {
+    let blocks: Vec<String> = diagnostics.iter().map(|it| format!("ganger: {severity}: {it}")).collect();
+    blocks.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_busy_port_names_process_holder_and_remedies() {
+        let error = Error::PortInUse {
+            port: Port::DEFAULT,
+            id: "web.1".parse().expect("an instance"),
+            holder: Some((4242, "python3 -m http.server 5000".into())),
+        };
+        assert_eq!(error.exit_status(), 1);
+        #[cfg(not(target_os = "macos"))]
+        insta::assert_snapshot!(error.render(), @r"
+        ganger: error: port 5000 for web.1 is in use by pid 4242 (python3 -m http.server 5000)
+          hint: stop it, or use other ports with -p NUMBER or -p auto
+        ");
+    }
+
+    #[test]
+    fn a_missing_procfile_says_where_it_was_looked_for() {
+        let error = Error::no_procfile(Path::new("Procfile"), Path::new("/app"));
+        assert_eq!(error.exit_status(), 2);
+        insta::assert_snapshot!(error.render(), @r"
+        ganger: error: there is no Procfile at /app/Procfile
+          hint: create one, with a line such as `web: python -m http.server $PORT`, or name another with -f
+        ");
+    }
+
+    #[test]
+    fn an_unreadable_file_says_why() {
+        let render = |kind: io::ErrorKind| Error::unreadable(Path::new("x.env"), &kind.into()).render();
+        insta::assert_snapshot!(render(io::ErrorKind::IsADirectory), @r"
+        ganger: error: cannot read x.env: it is a folder
+          hint: give a file
+        ");
+        insta::assert_snapshot!(render(io::ErrorKind::PermissionDenied), @r"
+        ganger: error: cannot read x.env: permission denied
+          hint: make it readable for you, as with `chmod u+r`
+        ");
+    }
+}

@@ -1,0 +1,208 @@
+//! What runs: Procfile, environment, formation and options turned into a list of processes,
+//! each with its command, port, environment and policy. Pure.
+
+mod ports;
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::str::FromStr;
+
+pub use ports::{PortWish, Ports, base};
+
+use crate::config::environment::{Environment, Origin};
+use crate::config::formation::{self, Selection};
+use crate::config::procfile::Procfile;
+use crate::config::scoped::{Scoped, ScopedError, Seconds};
+use crate::error::Error;
+use crate::model::{InstanceId, Port, ProcessName, Sig};
+use crate::supervisor::event::{OnExit, Policy};
+
+/// One process to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessSpec {
+    /// Its name.
+    pub id: InstanceId,
+    /// What the shell gets.
+    pub command: OsString,
+    /// Its port, unless it has none.
+    pub port: Option<Port>,
+    /// Everything in its environment.
+    pub environment: Environment,
+    /// How it is stopped and what its end means.
+    pub policy: Policy,
+}
+
+/// What the user wants beside the files.
+#[derive(Debug, Clone, Default)]
+pub struct Wishes {
+    /// Which types and how many.
+    pub selection: Selection,
+    /// `--timeout`.
+    pub timeout: Scoped<Seconds>,
+    /// `--stop-signal`.
+    pub stop_signal: Scoped<Sig>,
+    /// `--on-exit`.
+    pub on_exit: Scoped<OnExit>,
+}
+
+/// An app: what it consists of and what all its processes share.
+#[derive(Debug)]
+pub struct App<'a> {
+    /// The types and their commands.
+    pub procfile: &'a Procfile,
+    /// The environment without anything of ganger's.
+    pub environment: &'a Environment,
+    /// The ports, or `None` with `--no-port`.
+    pub ports: Option<Ports>,
+}
+
+impl App<'_> {
+    /// The processes to start, in the order of the Procfile.
+    pub fn plan(&self, wishes: &Wishes) -> Result<Vec<ProcessSpec>, Error> {
+        let types = self.types();
+        let counts: HashMap<ProcessName, u16> =
+            formation::resolve(&types, &wishes.selection)?.into_iter().collect();
+        let mut specs = Vec::new();
+        for entry in &self.procfile.entries {
+            for number in 1..=counts.get(&entry.name).copied().unwrap_or(0) {
+                let id = InstanceId::new(entry.name.clone(), number);
+                specs.push(ProcessSpec {
+                    port: self.port(&id)?,
+                    environment: self.environment_of(&id)?,
+                    command: entry.command.clone(),
+                    policy: wishes.policy(&entry.name),
+                    id,
+                });
+            }
+        }
+        Ok(specs)
+    }
+
+    /// The environment of a command that is no process of the Procfile: it has no port of its
+    /// own, but finds those of the others.
+    pub fn environment_of_command(&self) -> Environment {
+        let mut environment = self.environment.clone();
+        let types = self.types();
+        for name in &types {
+            if let Some(port) = self.ports.and_then(|ports| ports.first(&types, name)) {
+                let why = Origin::Ganger("the port of its first instance");
+                environment.set(name.port_variable(), port.to_string(), why);
+            }
+        }
+        environment
+    }
+
+    /// The environment of an instance, started or not.
+    pub fn environment_of(&self, id: &InstanceId) -> Result<Environment, Error> {
+        let mut environment = self.environment_of_command();
+        if let Some(port) = self.port(id)? {
+            environment.set("PORT", port.to_string(), Origin::Ganger("the port of this process"));
+        }
+        for key in ["PS", "FOREMAN_WORKER_NAME"] {
+            environment.set(key, id.to_string(), Origin::Ganger("the name of this process"));
+        }
+        Ok(environment)
+    }
+
+    fn port(&self, id: &InstanceId) -> Result<Option<Port>, Error> {
+        self.ports.map(|ports| ports.of(&self.types(), &id.name, id.number)).transpose()
+    }
+
+    fn types(&self) -> Vec<ProcessName> {
+        self.procfile.names().cloned().collect()
+    }
+}
+
+impl Wishes {
+    fn policy(&self, name: &ProcessName) -> Policy {
+        let default = Policy::default();
+        Policy {
+            stop_signal: self.stop_signal.of(name).unwrap_or(default.stop_signal),
+            grace: self.timeout.of(name).map_or(default.grace, |seconds| seconds.0),
+            on_exit: self.on_exit.of(name).unwrap_or(default.on_exit),
+        }
+    }
+}
+
+impl FromStr for OnExit {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "stop" => Ok(Self::Stop),
+            "ignore" => Ok(Self::Ignore),
+            "restart" => Ok(Self::Restart),
+            _ => Err("it is `stop`, `ignore` or `restart`"),
+        }
+    }
+}
+
+impl From<ScopedError> for Error {
+    fn from(error: ScopedError) -> Self {
+        Self::Usage { message: error.to_string(), hint: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::environment::Precedence;
+    use crate::config::formation::Formation;
+    use crate::config::procfile;
+    use crate::config::source::Source;
+
+    fn procfile(text: &str) -> Procfile {
+        procfile::parse(&Source::new("Procfile", text)).expect("a good Procfile")
+    }
+
+    fn plan(text: &str, ports: Option<Ports>, wishes: &Wishes) -> Vec<ProcessSpec> {
+        let shell = [("PORT".into(), "7".into()), ("PS".into(), "mine".into())];
+        let environment = Environment::layered(&shell, [], Precedence::Files);
+        let app = App { procfile: &procfile(text), environment: &environment, ports };
+        app.plan(wishes).expect("a plan")
+    }
+
+    const PORTS: Option<Ports> = Some(Ports { base: Port::DEFAULT, step: 100 });
+
+    #[test]
+    fn each_process_gets_its_port_its_name_and_the_ports_of_all_types() {
+        let selection =
+            Selection { processes: Formation::parse(["web-api=2"]).expect("good"), ..Selection::default() };
+        let wishes = Wishes { selection, ..Wishes::default() };
+        let specs = plan("clock: c\nweb-api: w $PORT\nweb: x\n", PORTS, &wishes);
+        let ids: Vec<String> = specs.iter().map(|spec| spec.id.to_string()).collect();
+        assert_eq!(ids, ["web-api.1", "web-api.2"]);
+        let value = |key: &str| specs[1].environment.value(key).and_then(|it| it.to_str()).unwrap_or("-");
+        assert_eq!(value("PORT"), "5201");
+        assert_eq!((value("PS"), value("FOREMAN_WORKER_NAME")), ("web-api.2", "web-api.2"));
+        assert_eq!(value("GANGER_PROCESS_WEB_PORT"), "5000");
+        assert_eq!(value("GANGER_PROCESS_CLOCK_PORT"), "5100");
+        assert_eq!(value("GANGER_PROCESS_WEB_API_PORT"), "5200");
+    }
+
+    #[test]
+    fn without_ports_the_shells_port_passes() {
+        let specs = plan("web: x\n", None, &Wishes::default());
+        assert_eq!(specs[0].port, None);
+        assert_eq!(specs[0].environment.value("PORT"), Some(std::ffi::OsStr::new("7")));
+        assert_eq!(specs[0].environment.get("GANGER_PROCESS_WEB_PORT"), None);
+    }
+
+    #[test]
+    fn policies_are_by_type() {
+        let types: Vec<ProcessName> = procfile("web: x\nworker: y\n").names().cloned().collect();
+        let wishes = Wishes {
+            timeout: Scoped::parse(["worker=30,2"], &types).expect("good"),
+            stop_signal: Scoped::parse(["worker=QUIT"], &types).expect("good"),
+            on_exit: Scoped::parse(["web=restart"], &types).expect("good"),
+            ..Wishes::default()
+        };
+        let specs = plan("web: x\nworker: y\n", PORTS, &wishes);
+        let policy =
+            |stop_signal, secs, on_exit| Policy { stop_signal, grace: Duration::from_secs(secs), on_exit };
+        assert_eq!(specs[0].policy, policy(Sig::TERM, 2, OnExit::Restart));
+        assert_eq!(specs[1].policy, policy(Sig::QUIT, 30, OnExit::Stop));
+    }
+}

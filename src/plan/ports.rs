@@ -1,0 +1,153 @@
+//! Which port each process gets.
+
+use std::str::FromStr;
+
+use crate::config::dotenv::EnvFile;
+use crate::config::environment::{Environment, Origin};
+use crate::config::source::Source;
+use crate::error::Error;
+use crate::model::{ParsePortError, Port, ProcessName};
+
+/// `-p`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PortWish {
+    /// This one.
+    At(Port),
+    /// The next free block.
+    Auto,
+}
+
+impl FromStr for PortWish {
+    type Err = ParsePortError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "auto" { Ok(Self::Auto) } else { text.parse().map(Self::At) }
+    }
+}
+
+/// The arithmetic: `web` gets the base, the other types base + step, base + 2 steps … in file
+/// order, instance n adds n - 1.
+///
+/// A type keeps its port whatever else is started, so that it can be bookmarked and so that
+/// `ganger start worker` beside a running `ganger start web` works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ports {
+    /// `web`'s port.
+    pub base: Port,
+    /// The distance between two types, and the most instances of one.
+    pub step: u16,
+}
+
+impl Ports {
+    /// Without `--port-step`, as with `heroku local` and foreman.
+    pub const STEP: u16 = 100;
+
+    /// The port of a type's first instance; `None` above 65535 or for an unknown type.
+    pub fn first(self, types: &[ProcessName], name: &ProcessName) -> Option<Port> {
+        let place = if name.as_str() == ProcessName::WEB {
+            0
+        } else {
+            let mut others = types.iter().filter(|other| other.as_str() != ProcessName::WEB);
+            1 + u32::try_from(others.position(|other| other == name)?).ok()?
+        };
+        self.base.offset(place * u32::from(self.step))
+    }
+
+    /// The port of instance `number` (from 1), or why it has none.
+    pub fn of(self, types: &[ProcessName], name: &ProcessName, number: u16) -> Result<Port, Error> {
+        if number > self.step {
+            let Self { step, .. } = self;
+            return Err(Error::usage(
+                format!("{name}={number}: with a port for each, there can be at most {step} of one type"),
+                "start fewer, or give --port-step or --no-port",
+            ));
+        }
+        let first = self.first(types, name);
+        first.and_then(|first| first.offset(u32::from(number) - 1)).ok_or_else(|| {
+            Error::usage(
+                format!("the port of {name}.{number} would be over 65535"),
+                "give a lower base with -p, or a smaller --port-step",
+            )
+        })
+    }
+}
+
+/// The base that the environment says: `PORT` of the env files or the shell, whoever won;
+/// an empty one is none. `files` are there to point at a `PORT` that is no port.
+pub fn base(environment: &Environment, files: &[(Source, EnvFile)]) -> Result<Port, Error> {
+    let Some(variable) = environment.get("PORT").filter(|found| !found.value.is_empty()) else {
+        return Ok(Port::DEFAULT);
+    };
+    let parsed = variable.value.to_str().and_then(|text| text.parse().ok());
+    parsed.ok_or_else(|| bad_port(&variable.origin, files))
+}
+
+fn bad_port(origin: &Origin, files: &[(Source, EnvFile)]) -> Error {
+    let hint = "a port is a whole number from 1 to 65535; -p overrides it";
+    if let Origin::File(path, line) = origin {
+        let file = files.iter().find(|(source, _)| source.path() == path);
+        let spans =
+            file.iter().flat_map(|(source, file)| file.assignments.iter().map(move |it| (source, it)));
+        for (source, assignment) in spans {
+            if assignment.key == "PORT" && assignment.line == *line {
+                let error = source.error_without_text(assignment.span, "the value of `PORT` is no port");
+                return Error::Files(vec![error.hint(hint)]);
+            }
+        }
+    }
+    Error::usage(format!("the value of `PORT` is no port (from {origin})"), hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn types(names: &[&str]) -> Vec<ProcessName> {
+        names.iter().map(|name| name.parse().expect("a name")).collect()
+    }
+
+    #[test]
+    fn web_has_the_base_and_the_others_follow_in_file_order() {
+        let ports = Ports { base: Port::DEFAULT, step: 100 };
+        let table = [
+            (&["web", "worker", "clock"][..], [5000, 5100, 5200]),
+            (&["worker", "web", "clock"], [5100, 5000, 5200]),
+            (&["release", "clock", "web"], [5100, 5200, 5000]),
+            (&["a", "b", "c"], [5100, 5200, 5300]),
+        ];
+        for (names, expected) in table {
+            let types = types(names);
+            let got: Vec<u16> =
+                types.iter().filter_map(|name| ports.of(&types, name, 1).ok()).map(Port::get).collect();
+            assert_eq!(got, expected, "{names:?}");
+        }
+    }
+
+    #[test]
+    fn an_instance_adds_its_number_less_one() {
+        let types = types(&["web", "worker"]);
+        let ports = Ports { base: Port::DEFAULT, step: 100 };
+        assert_eq!(ports.of(&types, &types[1], 100).map(Port::get).ok(), Some(5199));
+    }
+
+    #[test]
+    fn too_many_instances_and_too_high_ports_are_errors() {
+        let types = types(&["web", "worker"]);
+        let error = |base, step, name: usize, number| {
+            let ports = Ports { base: Port::new(base).expect("a port"), step };
+            ports.of(&types, &types[name], number).expect_err("an error").render()
+        };
+        insta::assert_snapshot!(error(5000, 100, 0, 101), @r"
+        ganger: error: web=101: with a port for each, there can be at most 100 of one type
+          hint: start fewer, or give --port-step or --no-port
+        ");
+        insta::assert_snapshot!(error(65_500, 100, 1, 1), @r"
+        ganger: error: the port of worker.1 would be over 65535
+          hint: give a lower base with -p, or a smaller --port-step
+        ");
+        insta::assert_snapshot!(error(65_535, 100, 0, 2), @r"
+        ganger: error: the port of web.2 would be over 65535
+          hint: give a lower base with -p, or a smaller --port-step
+        ");
+    }
+}
