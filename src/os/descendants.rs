@@ -81,9 +81,9 @@ mod linux {
         let mut fields = text[text.rfind(')')? + 1..].split_ascii_whitespace();
         let state = fields.next()?;
         let parent = fields.next()?.parse().ok()?;
-        let pgid = fields.next()?.parse().ok()?;
+        let group = fields.next()?.parse().ok()?;
         let start = fields.nth(16)?.parse().ok()?;
-        let process = Process { pid, pgid, start };
+        let process = Process { pid, pgid: group, start };
         Some(Stat { parent, process, is_zombie: matches!(state, "Z" | "X") })
     }
 

@@ -37,3 +37,15 @@ pub fn signal_rest(pgid: i32, sig: Sig) {
 pub fn is_empty(pgid: i32) -> bool {
     kill(Pid::from_raw(-pgid), None) == Err(Errno::ESRCH)
 }
+
+/// Signals one process that is our child and has not been reaped.
+pub fn signal_child(pid: i32, sig: Sig) {
+    if let Ok(signal) = Signal::try_from(sig.number()) {
+        let _ = kill(Pid::from_raw(pid), signal);
+    }
+}
+
+/// Whether this process has a controlling terminal, in the foreground or not.
+pub fn has_terminal() -> bool {
+    std::fs::File::open("/dev/tty").is_ok()
+}

@@ -34,8 +34,20 @@ const KILL_ROUND: Duration = Duration::from_millis(20);
 /// The supervisor's end of the link.
 #[derive(Debug)]
 pub struct Link {
-    /// To be read with [`decode`]; at its end the guard is dead.
-    pub stream: UnixStream,
+    stream: UnixStream,
+}
+
+impl Link {
+    /// The stream to read messages from, with [`decode`]; at its end the guard is dead.
+    pub fn reader(&self) -> io::Result<UnixStream> {
+        self.stream.set_nonblocking(true)?;
+        self.stream.try_clone()
+    }
+
+    /// Tells the guard that all processes are stopped, so that it stops too.
+    pub fn suspended(&self) {
+        let _ = (&self.stream).write(&[1]);
+    }
 }
 
 /// The signals that end ganger.

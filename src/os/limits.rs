@@ -18,6 +18,11 @@ impl OpenFiles {
         Ok(Self { soft, hard })
     }
 
+    /// How many descriptors the process may have now.
+    pub fn soft(self) -> u64 {
+        self.soft
+    }
+
     /// Raises the soft limit to the hard one: ganger holds descriptors for every process.
     /// Answers the limits before, which the processes get back. macOS refuses more than
     /// `OPEN_MAX` (setrlimit(2)); then nothing changes.

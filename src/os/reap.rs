@@ -56,10 +56,32 @@ fn signaled(pid: i32, signal: i32) -> Death {
 }
 
 /// Lets a dead child go; its pid may be used again from now on.
-pub fn reap(dead: Death) {
-    #[cfg(target_os = "linux")]
-    let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(dead.pid), None);
-    let _ = dead;
+pub fn reap(pid: i32) {
+    if cfg!(target_os = "linux") {
+        let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), None);
+    }
+}
+
+/// What a child did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It ended, and is gone.
+    Ended(Death),
+    /// This pid was stopped, by Ctrl-Z or by reading the terminal from the background.
+    Stopped(i32),
+}
+
+/// What the next child did since the last call, or `None`.
+pub fn next_change() -> Option<Change> {
+    use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+    match waitpid(None, Some(WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED)) {
+        Ok(WaitStatus::Exited(pid, code)) => Some(Change::Ended(exited(pid.as_raw(), code))),
+        Ok(WaitStatus::Signaled(pid, signal, _)) => {
+            Some(Change::Ended(signaled(pid.as_raw(), signal as i32)))
+        }
+        Ok(WaitStatus::Stopped(pid, _)) => Some(Change::Stopped(pid.as_raw())),
+        _ => None,
+    }
 }
 
 /// Lets all dead children go and tells whether living ones are left. Answers the way `watched`

@@ -38,6 +38,11 @@ impl Signals {
         Ok(Self { delivery: SignalDelivery::with_pipe(read, write, WithOrigin::default(), numbers)? })
     }
 
+    /// A stream that becomes readable when a signal came, for an event loop.
+    pub fn bell(&self) -> io::Result<UnixStream> {
+        self.delivery.get_read().try_clone()
+    }
+
     /// Everything that came since the last call. Never blocks.
     pub fn take(&mut self) -> Vec<Received> {
         // Emptied before the flags are read: a signal in between rings the pipe again.

@@ -13,7 +13,7 @@ use super::event::{Ended, Event, Pgid, Run, Slot, StartError};
 use super::fleet::{self, Cause, Effect, Fleet, Outcome, Via};
 use super::machine;
 use super::timers::{Timer, Timers};
-use crate::model::{InstanceId, Port, Sig};
+use crate::model::{InstanceId, Sig};
 
 /// What the driver does to the world. A trait so that tests can put processes that die on
 /// command in its place; the one real implementation is [`crate::cmd`]'s.
@@ -64,8 +64,6 @@ pub enum Message {
 pub struct Member {
     /// Its name.
     pub id: InstanceId,
-    /// Its port.
-    pub port: Option<Port>,
 }
 
 /// The driver. [`Driver::run`] is its life.

@@ -1,0 +1,223 @@
+//! The command line: clap structures and their help, nothing else. Help, man page and
+//! completions all come from here.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::FalseyValueParser;
+use clap::{Args, Parser, Subcommand};
+
+use crate::output::style::ColorChoice;
+use crate::plan::PortWish;
+
+/// Run the processes of a Procfile on your machine.
+///
+/// Without a command, `ganger` is `ganger start`: every process of the Procfile runs, on its
+/// port and with the variables of .env, until one ends or you press Ctrl-C. Nothing it started
+/// outlives it.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    max_term_width = 100,
+    after_help = "Documentation: `ganger man` and docs/ of the project."
+)]
+pub struct Cli {
+    /// What every command needs to know of the app.
+    #[command(flatten)]
+    pub app: AppArgs,
+    /// Options of `start`, for when it is left out.
+    #[command(flatten)]
+    pub start: StartOptions,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What every command needs to know of the app.
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "The app")]
+pub struct AppArgs {
+    /// The Procfile; without -d, its folder is the root [default: Procfile]
+    #[arg(short = 'f', long, global = true, value_name = "FILE", env = "GANGER_PROCFILE", hide_env = true)]
+    pub procfile: Option<PathBuf>,
+    /// Env files, later ones win; repeat it or give a comma list [default: .env, if there is one]
+    #[arg(short, long, global = true, value_name = "FILE", env = "GANGER_ENV", hide_env = true)]
+    pub env: Vec<OsString>,
+    /// Read no env file
+    #[arg(long, global = true, env = "GANGER_NO_ENV", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub no_env: bool,
+    /// The folder the app is in and every process runs in
+    #[arg(short = 'd', long, global = true, value_name = "DIR", env = "GANGER_ROOT", hide_env = true)]
+    pub root: Option<PathBuf>,
+    /// web's port, or `auto` for a free block of ports [default: PORT of the env files, of the
+    /// shell, or 5000]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "N|auto",
+        env = "GANGER_PORT",
+        hide_env = true,
+        allow_hyphen_values = true
+    )]
+    pub port: Option<PortWish>,
+    /// The distance between the ports of two types, and the most instances of one
+    #[arg(
+        long,
+        global = true,
+        value_name = "N",
+        env = "GANGER_PORT_STEP",
+        hide_env = true,
+        default_value_t = 100,
+        value_parser = clap::value_parser!(u16).range(1..)
+    )]
+    pub port_step: u16,
+    /// Set no PORT; one of the shell or the env files passes
+    #[arg(long, global = true, env = "GANGER_NO_PORT", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub no_port: bool,
+    /// Let the shell's variables win over the env files
+    #[arg(long, global = true, env = "GANGER_SHELL_ENV_WINS", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub shell_env_wins: bool,
+    /// Expand $NAME and ${NAME} in the values of env files
+    #[arg(long, global = true, env = "GANGER_EXPAND", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub expand: bool,
+    /// When to use colours; `never` asks the processes for none too
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        env = "GANGER_COLOR",
+        hide_env = true,
+        default_value = "auto"
+    )]
+    pub color: ColorChoice,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the processes of the Procfile until one ends or Ctrl-C
+    #[command(alias = "local")]
+    Start(StartArgs),
+    /// Run one command, or one entry of the Procfile, with the app's environment
+    Run(RunArgs),
+    /// Check the Procfile and the env files; start nothing
+    Check(CheckArgs),
+    /// Show the environment a process gets
+    #[command(alias = "env")]
+    Config(ConfigArgs),
+    /// Print the completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the man page
+    Man,
+}
+
+/// `ganger start`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct StartArgs {
+    /// What to start, and how often: `web`, `web=2`, `web,worker`, `all=1,css=0`
+    /// [default: every type but `release`, once]
+    #[arg(value_name = "PROCESS", allow_negative_numbers = true)]
+    pub processes: Vec<String>,
+    /// The rest.
+    #[command(flatten)]
+    pub options: StartOptions,
+}
+
+/// Options of `ganger start`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "What runs")]
+pub struct StartOptions {
+    /// What to start, as an option: types not named do not start, unless `all` is
+    #[arg(short = 'm', long, value_name = "NAME=N,…", env = "GANGER_FORMATION", hide_env = true)]
+    pub formation: Vec<String>,
+    /// How many of a type; types not named start once
+    #[arg(short, long, value_name = "NAME=N,…", env = "GANGER_CONCURRENCY", hide_env = true)]
+    pub concurrency: Vec<String>,
+    /// What not to start
+    #[arg(short = 'x', long, value_name = "NAME,…", env = "GANGER_EXCLUDE", hide_env = true)]
+    pub exclude: Vec<String>,
+    /// How long a process may take to stop before it is killed [default: 10]
+    #[arg(
+        short,
+        long,
+        value_name = "[NAME=]SECS",
+        env = "GANGER_TIMEOUT",
+        hide_env = true,
+        allow_hyphen_values = true
+    )]
+    pub timeout: Vec<String>,
+    /// The signal that asks a process to stop [default: TERM]
+    #[arg(long, value_name = "[NAME=]SIG", env = "GANGER_STOP_SIGNAL", hide_env = true)]
+    pub stop_signal: Vec<String>,
+    /// What happens when a process ends: `stop` everything, `ignore` an end with 0, `restart` it
+    /// [default: stop]
+    #[arg(long, value_name = "[NAME=]WHAT", env = "GANGER_ON_EXIT", hide_env = true)]
+    pub on_exit: Vec<String>,
+}
+
+impl StartOptions {
+    /// These options, and `outer` where one is not given: `ganger -t 5 start` is
+    /// `ganger start -t 5`.
+    #[must_use]
+    pub fn or(self, outer: Self) -> Self {
+        let or = |inner: Vec<String>, outer| if inner.is_empty() { outer } else { inner };
+        Self {
+            formation: or(self.formation, outer.formation),
+            concurrency: or(self.concurrency, outer.concurrency),
+            exclude: or(self.exclude, outer.exclude),
+            timeout: or(self.timeout, outer.timeout),
+            stop_signal: or(self.stop_signal, outer.stop_signal),
+            on_exit: or(self.on_exit, outer.on_exit),
+        }
+    }
+}
+
+/// `ganger run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// A command and its arguments, passed on as they are; or the name of a Procfile entry.
+    /// After `--` it is always a command
+    #[arg(value_name = "CMD", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub argv: Vec<OsString>,
+}
+
+/// `ganger check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Take warnings for errors
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// `ganger config`.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// The process: a type or an instance [default: web, else the first]
+    pub name: Option<String>,
+    /// How to show it.
+    #[command(flatten)]
+    pub form: ConfigForm,
+    /// Show secrets in full
+    #[arg(long)]
+    pub show_secrets: bool,
+}
+
+/// How `ganger config` shows the environment; without one of these, as lines of an env file.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub struct ConfigForm {
+    /// As a JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// As `export` lines for a shell
+    #[arg(long)]
+    pub shell: bool,
+    /// With the place each variable comes from
+    #[arg(long)]
+    pub explain: bool,
+}

@@ -1,0 +1,85 @@
+//! `ganger check`: are the files good? Starts nothing, asks no port.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use super::project::{Need, Project};
+use super::{complain, print};
+use crate::cli::{AppArgs, CheckArgs};
+use crate::config::environment::Environment;
+use crate::env::Env;
+use crate::error::Error;
+use crate::model::ProcessName;
+use crate::os::spawn::find_program;
+use crate::plan::Wishes;
+
+pub(super) fn check(app: &AppArgs, args: &CheckArgs, env: &Env) -> Result<u8, Error> {
+    let project = Project::load(app, env, Need::Procfile)?;
+    if args.strict && !project.warnings.is_empty() {
+        return Err(Error::Files(project.warnings));
+    }
+    project.warn();
+    let plan = project.app(app, |_| true)?;
+    let names: Vec<&str> = project.procfile.names().map(ProcessName::as_str).collect();
+    // Ports have to work out too. A Procfile with nothing but `release` is good, though there
+    // is nothing to start.
+    if names != [ProcessName::RELEASE] {
+        plan.plan(&Wishes::default())?;
+    }
+    for entry in &project.procfile.entries {
+        if let Some(program) = missing_program(&entry.command, &project.environment, &project.root) {
+            complain(&format!("ganger: warning: {}: `{program}` is not on the PATH", entry.name));
+        }
+    }
+    let types = if names.len() == 1 { "1 process type" } else { &format!("{} process types", names.len()) };
+    print(format!("ok: {types} ({})\n", names.join(", ")).as_bytes())
+}
+
+/// Words the shell knows itself.
+const SHELL_WORDS: &[&str] = &[
+    ".", ":", "[", "alias", "break", "case", "cd", "command", "echo", "eval", "exec", "exit", "export",
+    "false", "for", "if", "kill", "printf", "pwd", "read", "readonly", "set", "shift", "test", "times",
+    "trap", "true", "type", "ulimit", "umask", "unset", "until", "wait", "while", "{",
+];
+
+/// The program of a command, if it is a plain word and is not to be found. Anything the shell
+/// would do something with (`$`, quotes, its own words) is left alone.
+pub(super) fn missing_program(command: &OsStr, environment: &Environment, root: &Path) -> Option<String> {
+    let is_assignment = |word: &&str| {
+        let name = |key: &str| key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        word.split_once('=').is_some_and(|(key, _)| name(key))
+    };
+    let mut words = command.to_str()?.split_whitespace().skip_while(is_assignment);
+    let program = match words.next()? {
+        "exec" => words.next()?,
+        word => word,
+    };
+    let is_plain = program.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-./+".contains(&byte));
+    if !is_plain || SHELL_WORDS.contains(&program) {
+        return None;
+    }
+    let path = environment.value("PATH").unwrap_or_default();
+    find_program(program.as_ref(), path, root).is_none().then(|| program.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::environment::Precedence;
+
+    #[test]
+    fn only_plain_words_are_looked_for() {
+        let shell = [("PATH".into(), std::env::var_os("PATH").expect("a PATH"))];
+        let environment = Environment::layered(&shell, [], Precedence::Files);
+        let missing = |command: &str| missing_program(command.as_ref(), &environment, Path::new("/"));
+        for fine in
+            ["sh -c x", "exec sh", "A=1 B=2 sh", "$HOME/x", "'no such'", "cd /nope", "(nope)", "/bin/sh"]
+        {
+            assert_eq!(missing(fine), None, "{fine}");
+        }
+        for bad in ["no-such-program-x -a", "A=b no-such-program-x", "exec no-such-program-x", "./no-such-x"]
+        {
+            assert!(missing(bad).is_some(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The real [`Children`]: processes of the system, their output in the pump.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+
+use super::check::missing_program;
+use crate::model::{InstanceId, Sig};
+use crate::os::group;
+use crate::os::guard::Link;
+use crate::os::limits::OpenFiles;
+use crate::os::reap::{self, Death, How};
+use crate::os::spawn::{Order, Spawner, shell_argv};
+use crate::output::pump::Pump;
+use crate::plan::ProcessSpec;
+use crate::supervisor::driver::Children;
+use crate::supervisor::event::{Ended, Event, Pgid, Run, StartError};
+
+/// The processes of one run of ganger.
+#[derive(Debug)]
+pub(super) struct OsChildren {
+    pub(super) specs: Vec<ProcessSpec>,
+    pub(super) root: PathBuf,
+    pub(super) spawner: Spawner,
+    pub(super) pump: Pump,
+    pub(super) link: Link,
+}
+
+impl OsChildren {
+    fn spec(&self, id: &InstanceId) -> Option<&ProcessSpec> {
+        self.specs.iter().find(|spec| spec.id == *id)
+    }
+
+    /// What the user can do about an end, where the shell's exit status says what happened.
+    fn hint(&self, id: &InstanceId, end: &Ended) -> Option<String> {
+        let spec = self.spec(id)?;
+        let path = spec.environment.value("PATH").unwrap_or_default().display();
+        match end {
+            Ended::Exited(127) => {
+                let missing = missing_program(&spec.command, &spec.environment, &self.root);
+                let what = missing.map_or_else(|| "a command".to_owned(), |program| format!("`{program}`"));
+                Some(format!("{what} of {id} was not found; the PATH searched is {path}"))
+            }
+            Ended::Exited(126) => Some(format!(
+                "a command of {id} was found and may not be executed (`chmod +x`, or a folder?); \
+                 the PATH searched is {path}"
+            )),
+            Ended::NotStarted(error) => error.hint.as_deref().map(str::to_owned),
+            Ended::Exited(_) | Ended::Signaled(_) => None,
+        }
+    }
+}
+
+impl Children for OsChildren {
+    fn spawn(&mut self, run: Run) -> Result<Pgid, StartError> {
+        let spec = &self.specs[run.slot.0];
+        let mut env = spec.environment.pairs();
+        // A pipe makes Python keep lines back for minutes; Heroku sets this too.
+        if spec.environment.get("PYTHONUNBUFFERED").is_none() {
+            env.push(("PYTHONUNBUFFERED".into(), "1".into()));
+        }
+        let argv: Vec<OsString> = shell_argv(&spec.command);
+        let order = Order { argv: &argv, env: &env, cwd: &self.root };
+        let (pid, output) = self.spawner.spawn(&order).map_err(|error| start_error(&error))?;
+        self.pump.tell(Event::Started { id: spec.id.clone(), pid, port: spec.port });
+        self.pump.open(run, spec.id.clone(), output);
+        Ok(Pgid(pid))
+    }
+
+    fn signal(&mut self, pgid: Pgid, sig: Sig) {
+        group::signal(pgid.0, sig);
+    }
+
+    fn signal_rest(&mut self, pgid: Pgid, sig: Sig) {
+        group::signal_rest(pgid.0, sig);
+    }
+
+    fn group_is_empty(&mut self, pgid: Pgid) -> bool {
+        group::is_empty(pgid.0)
+    }
+
+    fn next_dead(&mut self) -> Option<(i32, Ended)> {
+        let Death { pid, how } = reap::next_dead()?;
+        let end = match how {
+            How::Exited(code) => Ended::Exited(code),
+            How::Signaled(sig) => Ended::Signaled(sig),
+        };
+        Some((pid, end))
+    }
+
+    fn reap(&mut self, pid: i32) {
+        reap::reap(pid);
+    }
+
+    fn close_output(&mut self, run: Run) {
+        self.pump.close(run);
+    }
+
+    fn tell(&mut self, event: Event) {
+        let hint = match &event {
+            Event::Ended { id, end, .. } => self.hint(id, end),
+            _ => None,
+        };
+        self.pump.tell(event);
+        if let Some(hint) = hint {
+            self.pump.tell(Event::Hint(hint));
+        }
+    }
+
+    fn suspended(&mut self) {
+        self.link.suspended();
+    }
+}
+
+/// Why a process could not be made: nearly always a limit, which the message names.
+pub(super) fn start_error(error: &io::Error) -> StartError {
+    let limit = OpenFiles::now().map_or(0, OpenFiles::soft);
+    let (message, hint) = match error.raw_os_error() {
+        Some(libc::EMFILE) => (
+            format!("too many open files: the limit of this process is {limit}"),
+            Some("raise it with `ulimit -n`, or start fewer processes"),
+        ),
+        Some(libc::ENFILE) => ("too many open files on this machine".to_owned(), None),
+        Some(libc::EAGAIN) => (
+            "the limit on processes is reached".to_owned(),
+            Some("raise it with `ulimit -u` (in a container: its pids limit), or start fewer processes"),
+        ),
+        Some(libc::E2BIG) => (
+            "its command and environment are too long together".to_owned(),
+            Some("one variable or argument may have 128 KiB on Linux; keep long values in files"),
+        ),
+        _ => (error.to_string(), None),
+    };
+    StartError { message: message.into(), hint: hint.map(Into::into) }
+}

@@ -1,0 +1,161 @@
+//! `ganger config`: the environment a process gets, and why.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+
+use super::project::{Need, Project};
+use super::secrets::mask;
+use super::{complain, print};
+use crate::cli::{AppArgs, ConfigArgs, ConfigForm};
+use crate::config::environment::{Environment, Origin, Variable};
+use crate::config::formation::closest;
+use crate::env::Env;
+use crate::error::Error;
+use crate::model::{InstanceId, ProcessName};
+
+pub(super) fn config(app: &AppArgs, args: &ConfigArgs, env: &Env) -> Result<u8, Error> {
+    let project = Project::load(app, env, Need::Nothing)?;
+    project.warn();
+    let types: Vec<ProcessName> = project.procfile.names().cloned().collect();
+    let plan = project.app(app, |_| true)?;
+    let environment = if let Some(id) = wanted(args.name.as_deref(), &types)? {
+        plan.environment_of(&id)?
+    } else {
+        let mut environment = plan.environment_of_command();
+        if let Some(ports) = plan.ports {
+            environment.set("PORT", ports.base.to_string(), Origin::Ganger("web's port"));
+        }
+        environment
+    };
+    let shown = Shown::new(&environment, args.show_secrets);
+    if shown.masked > 0 {
+        let them = if shown.masked == 1 { "1 secret is" } else { &format!("{} secrets are", shown.masked) };
+        complain(&format!("ganger: note: {them} masked; --show-secrets shows them"));
+    }
+    let text = match args.form {
+        ConfigForm { json: true, .. } => shown.json(),
+        ConfigForm { shell: true, .. } => shown.shell(),
+        ConfigForm { explain: true, .. } => shown.explain(),
+        ConfigForm { .. } => shown.plain(),
+    };
+    print(&text)
+}
+
+/// The instance that is asked for: `web`, `web.2`, or the first that makes sense.
+fn wanted(name: Option<&str>, types: &[ProcessName]) -> Result<Option<InstanceId>, Error> {
+    let first = |name: &ProcessName| InstanceId::new(name.clone(), 1);
+    let Some(text) = name else {
+        let web = types.iter().find(|name| name.as_str() == ProcessName::WEB);
+        return Ok(web.or(types.first()).map(first));
+    };
+    let id = text.parse().or_else(|_| text.parse().map(|name: ProcessName| first(&name)));
+    match id {
+        Ok(id) if types.contains(&id.name) => Ok(Some(id)),
+        _ => {
+            let hint = match closest(text, types) {
+                Some(name) => format!("did you mean `{name}`?"),
+                None => "the names are those of the Procfile, as in `web` or `web.2`".to_owned(),
+            };
+            Err(Error::usage(format!("no process is called `{text}`"), hint))
+        }
+    }
+}
+
+/// Variables as they may be seen.
+struct Shown<'a> {
+    variables: Vec<(&'a OsStr, Vec<u8>, &'a Origin)>,
+    masked: usize,
+}
+
+impl<'a> Shown<'a> {
+    fn new(environment: &'a Environment, show_secrets: bool) -> Self {
+        let mut masked = 0;
+        let mut show = |(key, variable): (&'a OsString, &'a Variable)| {
+            let secret = if show_secrets { None } else { mask(key, variable) };
+            masked += usize::from(secret.is_some());
+            let value = secret.map_or_else(|| variable.value.as_bytes().to_vec(), String::into_bytes);
+            (key.as_os_str(), value, &variable.origin)
+        };
+        let variables = environment.iter().map(&mut show).collect();
+        Self { variables, masked }
+    }
+
+    fn json(&self) -> Vec<u8> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let mut object = serde_json::Map::new();
+        for (key, value, _) in &self.variables {
+            if std::str::from_utf8(value).is_err() {
+                let key = key.display();
+                complain(&format!("ganger: note: {key} is not UTF-8; JSON cannot hold it, --shell can"));
+            }
+            object.insert(text(key.as_bytes()), text(value).into());
+        }
+        format!("{:#}\n", serde_json::Value::Object(object)).into_bytes()
+    }
+
+    fn shell(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        for (key, value, _) in &self.variables {
+            if is_shell_name(key) {
+                out.extend([b"export ", key.as_bytes(), b"=", &quote(value), b"\n"].concat());
+            } else {
+                complain(&format!("ganger: note: {} is no name for a shell, left out", key.display()));
+            }
+        }
+        out
+    }
+
+    fn plain(&self) -> Vec<u8> {
+        let line = |(key, value, _): &(&OsStr, Vec<u8>, _)| {
+            [key.as_bytes(), b"=", &quote_if_needed(value), b"\n"].concat()
+        };
+        self.variables.iter().flat_map(line).collect()
+    }
+
+    fn explain(&self) -> Vec<u8> {
+        let width = self.variables.iter().map(|(key, ..)| key.len()).max().unwrap_or(0);
+        let line = |(key, value, origin): &(&OsStr, Vec<u8>, &Origin)| {
+            let blanks = vec![b' '; width - key.len()];
+            let origin = origin.to_string();
+            let value = quote_if_needed(value);
+            [key.as_bytes(), &blanks, b"  ", &value, b"  <- ", origin.as_bytes(), b"\n"].concat()
+        };
+        self.variables.iter().flat_map(line).collect()
+    }
+}
+
+fn is_shell_name(key: &OsStr) -> bool {
+    let bytes = key.as_bytes();
+    let in_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    bytes.iter().all(in_name) && !bytes.first().is_none_or(u8::is_ascii_digit)
+}
+
+/// In single quotes, which hold anything but themselves.
+fn quote(value: &[u8]) -> Vec<u8> {
+    let mut out = vec![b'\''];
+    for byte in value {
+        match byte {
+            b'\'' => out.extend(br"'\''"),
+            other => out.push(*other),
+        }
+    }
+    out.push(b'\'');
+    out
+}
+
+fn quote_if_needed(value: &[u8]) -> Vec<u8> {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-./:=,@%+*".contains(byte) || !byte.is_ascii();
+    if !value.is_empty() && value.iter().all(plain) { value.to_vec() } else { quote(value) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shell_quotes_hold_anything() {
+        assert_eq!(quote(b"it's $HOME\n"), b"'it'\\''s $HOME\n'");
+        assert_eq!(quote_if_needed(b""), b"''");
+        assert_eq!(quote_if_needed(b"a/b:c"), b"a/b:c");
+    }
+}

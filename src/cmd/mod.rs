@@ -1,0 +1,61 @@
+//! One file for each command: it wires the parts together and reports.
+//!
+//! Only here and in the output thread does ganger write: reports of commands to stdout,
+//! everything about ganger itself to stderr.
+
+mod check;
+mod children;
+mod config;
+mod inbox;
+mod project;
+mod run;
+mod secrets;
+mod start;
+
+use std::io::{self, Write};
+
+use clap::CommandFactory as _;
+
+use crate::cli::{Cli, Command, StartArgs};
+use crate::env::Env;
+use crate::error::Error;
+
+/// Runs the command and answers the exit status. A run of processes that a signal ended does
+/// not return: it ends by that signal.
+pub fn run(cli: Cli, env: &Env) -> Result<u8, Error> {
+    let Cli { app, start: outer, command } = cli;
+    match command.unwrap_or_else(|| Command::Start(StartArgs::default())) {
+        Command::Start(StartArgs { processes, options }) => {
+            start::start(&app, &StartArgs { processes, options: options.or(outer) }, env)
+        }
+        Command::Run(args) => run::run(&app, &args, env),
+        Command::Check(args) => check::check(&app, &args, env),
+        Command::Config(args) => config::config(&app, &args, env),
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "ganger", &mut text);
+            print(&text)
+        }
+        Command::Man => {
+            let mut text = Vec::new();
+            let page = clap_mangen::Man::new(Cli::command()).render(&mut text);
+            page.map_err(|source| Error::system("writing the man page", source))?;
+            print(&text)
+        }
+    }
+}
+
+/// Writes a message about ganger itself to stderr. If nobody reads it, nothing is to be done.
+pub fn complain(message: &str) {
+    let _ = writeln!(io::stderr(), "{message}");
+}
+
+/// Writes a command's result to stdout. A closed stdout ends quietly, as in `ganger man | head`.
+fn print(text: &[u8]) -> Result<u8, Error> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text).and_then(|()| out.flush()) {
+        Ok(()) => Ok(0),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(crate::model::Sig::PIPE.exit_status()),
+        Err(error) => Err(Error::system("writing to stdout", error)),
+    }
+}

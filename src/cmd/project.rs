@@ -1,0 +1,165 @@
+//! Finding and reading an app's files.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::complain;
+use crate::cli::AppArgs;
+use crate::config::diagnostic::Diagnostic;
+use crate::config::dotenv::{self, EnvFile};
+use crate::config::environment::{Environment, Origin, Precedence};
+use crate::config::procfile::{self, Procfile};
+use crate::config::source::Source;
+use crate::env::Env;
+use crate::error::{Error, Severity, render_diagnostics};
+use crate::model::Port;
+use crate::output::style::ColorChoice;
+use crate::plan::{self, App, PortWish, Ports};
+
+/// An app's files, read.
+#[derive(Debug)]
+pub(super) struct Project {
+    /// The folder every process runs in, absolute.
+    pub(super) root: PathBuf,
+    /// The Procfile; without types, if the command needs none and there is none.
+    pub(super) procfile: Procfile,
+    /// The shell's variables overlaid by the env files.
+    pub(super) environment: Environment,
+    /// What is odd in the env files.
+    pub(super) warnings: Vec<Diagnostic>,
+    env_files: Vec<(Source, EnvFile)>,
+}
+
+/// Whether a command can do without a Procfile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    Procfile,
+    Nothing,
+}
+
+impl Project {
+    /// Reads the files that the arguments name.
+    pub(super) fn load(args: &AppArgs, env: &Env, need: Need) -> Result<Self, Error> {
+        if let Some(root) = &args.root {
+            check_root(root, env)?;
+        }
+        let path = procfile_path(args, env);
+        let procfile = match read(&path, env) {
+            Ok(source) => procfile::parse(&source).map_err(Error::Files)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match need {
+                Need::Nothing if args.procfile.is_none() => Procfile { entries: Vec::new() },
+                Need::Nothing | Need::Procfile => return Err(Error::no_procfile(&path, &env.cwd)),
+            },
+            Err(error) => return Err(Error::unreadable(&path, &error)),
+        };
+        let folder = args.root.clone().or_else(|| path.parent().map(Path::to_owned)).unwrap_or_default();
+        let env_files = read_env_files(args, env, &folder)?;
+        Ok(Self {
+            root: absolute(&env.cwd, &folder),
+            procfile,
+            environment: environment(args, env, &env_files),
+            warnings: env_files.iter().flat_map(|(_, file)| file.warnings.clone()).collect(),
+            env_files,
+        })
+    }
+
+    /// Says on stderr what is odd in the env files.
+    pub(super) fn warn(&self) {
+        if !self.warnings.is_empty() {
+            complain(&render_diagnostics(Severity::Warning, &self.warnings));
+        }
+    }
+
+    /// The app with its ports. `fits` chooses among the bases of `-p auto`.
+    pub(super) fn app(&self, args: &AppArgs, fits: impl Fn(Ports) -> bool) -> Result<App<'_>, Error> {
+        let at = |base| Ports { base, step: args.port_step };
+        let ports = match args.port {
+            _ if args.no_port => None,
+            Some(PortWish::At(port)) => Some(at(port)),
+            Some(PortWish::Auto) => Some(at(self.automatic(|base| fits(at(base)))?)),
+            None => Some(at(plan::base(&self.environment, &self.env_files)?)),
+        };
+        Ok(App { procfile: &self.procfile, environment: &self.environment, ports })
+    }
+
+    fn automatic(&self, fits: impl Fn(Port) -> bool) -> Result<Port, Error> {
+        // The folder as the system knows it, so that a link to it gets the same ports.
+        let folder = self.root.canonicalize().unwrap_or_else(|_| self.root.clone());
+        crate::os::ports::candidates(&folder)
+            .find(|base| fits(*base))
+            .ok_or_else(|| Error::usage("-p auto: no block of ports is free", "name a base with -p"))
+    }
+}
+
+fn check_root(root: &Path, env: &Env) -> Result<(), Error> {
+    let message = match env.cwd.join(root).metadata() {
+        Ok(found) if found.is_dir() => return Ok(()),
+        Ok(_) => "it is no folder".to_owned(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => "there is no such folder".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    Err(Error::usage(format!("-d {}: {message}", root.display()), "name the folder the Procfile is in"))
+}
+
+/// A file named beside `-d` is looked for in that folder first, then in ours.
+fn named_file(file: &Path, args: &AppArgs, env: &Env) -> PathBuf {
+    let in_root = args.root.as_deref().map(|root| root.join(file));
+    in_root.filter(|path| env.cwd.join(path).exists()).unwrap_or_else(|| file.to_owned())
+}
+
+fn procfile_path(args: &AppArgs, env: &Env) -> PathBuf {
+    match &args.procfile {
+        Some(file) => named_file(file, args, env),
+        None => args.root.as_deref().unwrap_or(Path::new("")).join("Procfile"),
+    }
+}
+
+fn read_env_files(args: &AppArgs, env: &Env, folder: &Path) -> Result<Vec<(Source, EnvFile)>, Error> {
+    if args.no_env {
+        return Ok(Vec::new());
+    }
+    let named: Vec<OsString> = args.env.iter().flat_map(|list| split_list(list)).collect();
+    let default = if named.is_empty() { Some(folder.join(".env")) } else { None };
+    let named = named.iter().map(|file| named_file(Path::new(file), args, env));
+    let mut files: Vec<(Source, EnvFile)> = Vec::new();
+    for path in named.chain(default.clone()) {
+        let source = match read(&path, env) {
+            Ok(source) => source,
+            Err(error) if default.is_some() && error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(Error::unreadable(&path, &error)),
+        };
+        let known = environment(args, env, &files);
+        let lookup =
+            |name: &OsStr| known.iter().find(|(key, _)| *key == name).map(|(_, it)| it.value.clone());
+        let file = dotenv::parse(&source, if args.expand { Some(&lookup) } else { None });
+        files.push((source, file.map_err(|error| Error::Files(vec![error]))?));
+    }
+    Ok(files)
+}
+
+fn environment(args: &AppArgs, env: &Env, files: &[(Source, EnvFile)]) -> Environment {
+    let precedence = if args.shell_env_wins { Precedence::Shell } else { Precedence::Files };
+    let files = files.iter().map(|(source, file)| (source.path(), file));
+    let mut environment = Environment::layered(&env.vars, files, precedence);
+    if args.color == ColorChoice::Never {
+        environment.set("NO_COLOR", "1", Origin::Ganger("--color never"));
+    }
+    environment
+}
+
+/// The items of a comma list, trimmed, without empty ones.
+fn split_list(list: &OsStr) -> Vec<OsString> {
+    use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+    let items = list.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    items.filter(|item| !item.is_empty()).map(|item| OsString::from_vec(item.to_vec())).collect()
+}
+
+/// Reads a file; in messages it has the path as it was given.
+fn read(path: &Path, env: &Env) -> io::Result<Source> {
+    Ok(Source::new(path, std::fs::read(env.cwd.join(path))?))
+}
+
+fn absolute(cwd: &Path, folder: &Path) -> PathBuf {
+    if folder.as_os_str().is_empty() { cwd.to_owned() } else { cwd.join(folder) }
+}

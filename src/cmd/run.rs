@@ -1,0 +1,154 @@
+//! `ganger run`: one command with the app's environment, our terminal and our descriptors.
+//!
+//! Who delivers Ctrl-C? With a terminal the command stays in our process group, so that the
+//! terminal signals it as it would without us, and Ctrl-Z, `fg` and pipelines work; what the
+//! kernel sent is then not handed on. Without a terminal it has a group of its own, and every
+//! signal is handed on, so that `timeout` and service managers reach all of it.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::time::Duration;
+
+use tokio::sync::mpsc::unbounded_channel;
+
+use super::inbox::{self, Heard};
+use super::project::{Need, Project};
+use crate::cli::{AppArgs, RunArgs};
+use crate::config::environment::Environment;
+use crate::env::Env;
+use crate::error::Error;
+use crate::model::{InstanceId, ProcessName, Sig};
+use crate::os::guard::{self, FORWARDED, Link, TERMINATING};
+use crate::os::reap::{self, Change, How};
+use crate::os::spawn::{Order, find_program, shell_argv, spawn_attached};
+use crate::os::{group, signals};
+use crate::supervisor::event::Policy;
+use crate::supervisor::fleet::Via;
+
+/// Exit statuses of the shell for a command that is not found, and one that is no program.
+const NOT_FOUND: u8 = 127;
+const NOT_EXECUTABLE: u8 = 126;
+
+pub(super) fn run(app_args: &AppArgs, run: &RunArgs, env: &Env) -> Result<u8, Error> {
+    let project = Project::load(app_args, env, Need::Nothing)?;
+    project.warn();
+    let app = project.app(app_args, |_| true)?;
+    let entry = entry_name(&run.argv).and_then(|name| {
+        project.procfile.entries.iter().find(|entry| OsStr::new(entry.name.as_str()) == name)
+    });
+    let (argv, environment) = match entry {
+        Some(entry) => {
+            let id = InstanceId::new(entry.name.clone(), 1);
+            (shell_argv(&entry.command), app.environment_of(&id)?)
+        }
+        None => (run.argv.clone(), app.environment_of_command()),
+    };
+    let pairs = environment.pairs();
+    let order = Order { argv: &argv, env: &pairs, cwd: &project.root };
+    let link =
+        guard::split(Policy::default().grace).map_err(|error| Error::system("starting the guard", error))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+    let runtime = runtime.map_err(|error| Error::system("starting", error))?;
+    match runtime.block_on(Command::run(&order, &link)) {
+        Ok(How::Exited(code)) => Ok(code),
+        Ok(How::Signaled(sig)) if TERMINATING.contains(&sig) => signals::die(sig),
+        Ok(How::Signaled(sig)) => Ok(sig.exit_status()),
+        Err(error) => Ok(not_started(&argv[0], &error, &environment, &project)),
+    }
+}
+
+/// The one argument that may be a Procfile entry. After `--` it never is.
+fn entry_name(argv: &[OsString]) -> Option<&OsStr> {
+    let before = std::env::args_os().rev().nth(argv.len());
+    match argv {
+        [name] if before.is_none_or(|word| word != "--") => Some(name),
+        _ => None,
+    }
+}
+
+fn not_started(program: &OsStr, error: &io::Error, environment: &Environment, project: &Project) -> u8 {
+    let name = program.display();
+    let path = environment.value("PATH").unwrap_or_default();
+    let (status, what) = match error.kind() {
+        io::ErrorKind::NotFound => (NOT_FOUND, "command not found".to_owned()),
+        io::ErrorKind::PermissionDenied => (NOT_EXECUTABLE, "permission denied".to_owned()),
+        _ => (NOT_EXECUTABLE, error.to_string()),
+    };
+    let words = program.to_str().filter(|text| text.contains(char::is_whitespace));
+    let hint = match words.and_then(|text| text.split_whitespace().next()) {
+        Some(first) if find_program(first.as_ref(), path, &project.root).is_some() => {
+            format!("it was given as one word; leave the quotes out: ganger run {name}")
+        }
+        _ => format!("the PATH searched is {}", path.display()),
+    };
+    let types = project.procfile.names().map(ProcessName::as_str).collect::<Vec<_>>().join(", ");
+    let entries =
+        if types.is_empty() { String::new() } else { format!("; entries of the Procfile: {types}") };
+    super::complain(&format!("ganger: error: {name}: {what}\n  hint: {hint}{entries}"));
+    status
+}
+
+/// The running command.
+struct Command<'a> {
+    pid: i32,
+    own_group: bool,
+    link: &'a Link,
+}
+
+impl Command<'_> {
+    /// Starts it, stands between it and the signals, and answers how it ended.
+    async fn run(order: &Order<'_>, link: &Link) -> io::Result<How> {
+        let (outbox, mut inbox) = unbounded_channel();
+        inbox::listen(link, outbox, Some)?;
+        let own_group = !group::has_terminal();
+        let command = Command { pid: spawn_attached(order, own_group)?, own_group, link };
+        loop {
+            if let Some(how) = command.changes() {
+                return Ok(how);
+            }
+            if let Some(heard) = inbox.recv().await {
+                command.hear(heard);
+            }
+        }
+    }
+
+    /// Looks what our children did. Orphans that came to us are only reaped.
+    fn changes(&self) -> Option<How> {
+        while let Some(change) = reap::next_change() {
+            match change {
+                Change::Ended(death) if death.pid == self.pid => return Some(death.how),
+                // It has stopped, so we do: the shell gets its prompt back.
+                Change::Stopped(pid) if pid == self.pid => self.link.suspended(),
+                Change::Ended(_) | Change::Stopped(_) => {}
+            }
+        }
+        None
+    }
+
+    fn hear(&self, heard: Heard) {
+        match heard {
+            Heard::GuardGone => {
+                self.signal(Sig::TERM);
+                guard::end_descendants(Duration::from_secs(1));
+                signals::die(Sig::KILL);
+            }
+            Heard::Signal(it, Via::Guard) if it.sig == Sig::CONT => self.signal(Sig::CONT),
+            Heard::Signal(it, Via::Guard) => {
+                let known =
+                    TERMINATING.contains(&it.sig) || FORWARDED.contains(&it.sig) || it.sig == Sig::TSTP;
+                if known && (self.own_group || !it.from_kernel) {
+                    self.signal(it.sig);
+                }
+            }
+            Heard::Signal(_, Via::Direct) => {}
+        }
+    }
+
+    fn signal(&self, sig: Sig) {
+        if self.own_group {
+            group::signal(self.pid, sig);
+        } else {
+            group::signal_child(self.pid, sig);
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! `ganger start`: everything before the first process, then guard, driver and pump, then the
+//! end.
+
+use std::io;
+use std::os::fd::AsFd as _;
+use std::time::Duration;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::children::OsChildren;
+use super::inbox::{self, Heard};
+use super::project::{Need, Project};
+use crate::cli::{AppArgs, StartArgs};
+use crate::config::formation::{Formation, Selection, parse_names};
+use crate::config::scoped::Scoped;
+use crate::env::Env;
+use crate::error::Error;
+use crate::model::{ProcessName, Sig};
+use crate::os::guard::{self, FORWARDED, Link, TERMINATING};
+use crate::os::limits::OpenFiles;
+use crate::os::spawn::Spawner;
+use crate::os::{ports, signals};
+use crate::output::pump::{Notice, Pump};
+use crate::output::render::Renderer;
+use crate::output::style::Style;
+use crate::plan::{App, ProcessSpec, Wishes};
+use crate::supervisor::driver::{Driver, Member, Message};
+use crate::supervisor::fleet::{Fleet, Outcome, Via};
+
+/// How long stdout's reader may take nothing before the end does not wait for it any more.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, Error> {
+    let project = Project::load(args, env, Need::Procfile)?;
+    let types: Vec<ProcessName> = project.procfile.names().cloned().collect();
+    let wishes = wishes(start, &types, env)?;
+    let app = project.app(args, |ports| {
+        let app = App { procfile: &project.procfile, environment: &project.environment, ports: Some(ports) };
+        app.plan(&wishes).is_ok_and(|specs| specs.iter().all(|spec| is_free(spec).is_ok()))
+    })?;
+    let specs = app.plan(&wishes)?;
+    project.warn();
+    specs.iter().try_for_each(is_free)?;
+
+    let style = Style::new(args.color.decide(|name| env.var(name), env.stdout_is_terminal));
+    let open_files = OpenFiles::raise().map_err(|error| Error::system("asking for limits", error))?;
+    let grace = specs.iter().map(|spec| spec.policy.grace).max().unwrap_or_default();
+    let link = guard::split(grace).map_err(|error| Error::system("starting the guard", error))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+    let outcome = runtime
+        .and_then(|runtime| runtime.block_on(supervise(specs, project.root, style, open_files, link)))
+        .map_err(|error| Error::system("starting", error))?;
+    match outcome {
+        Outcome::Exit(status) => Ok(status),
+        Outcome::Signal(sig) => signals::die(sig),
+    }
+}
+
+fn wishes(start: &StartArgs, types: &[ProcessName], env: &Env) -> Result<Wishes, Error> {
+    let options = &start.options;
+    let mut selection = Selection {
+        processes: Formation::parse(&start.processes)?,
+        formation: Formation::parse(&options.formation)?,
+        concurrency: Formation::parse(&options.concurrency)?,
+        exclude: parse_names(&options.exclude)?,
+    };
+    // Arguments beat a variable; beside an option they would be a contradiction.
+    let of_variable = env
+        .var("GANGER_FORMATION")
+        .is_some_and(|value| matches!(&options.formation[..], [text] if value == text.as_str()));
+    if of_variable && !selection.processes.is_empty() {
+        selection.formation = Formation::default();
+    }
+    Ok(Wishes {
+        selection,
+        timeout: Scoped::parse(&options.timeout, types)?,
+        stop_signal: Scoped::parse(&options.stop_signal, types)?,
+        on_exit: Scoped::parse(&options.on_exit, types)?,
+    })
+}
+
+fn is_free(spec: &ProcessSpec) -> Result<(), Error> {
+    let Some(port) = spec.port else { return Ok(()) };
+    let in_use = ports::in_use(port).map_err(|error| Error::system(format!("trying port {port}"), error))?;
+    if !in_use {
+        return Ok(());
+    }
+    let holder = ports::holder(port).map(|holder| (holder.pid, holder.command));
+    Err(Error::PortInUse { port, id: spec.id.clone(), holder })
+}
+
+async fn supervise(
+    specs: Vec<ProcessSpec>,
+    root: std::path::PathBuf,
+    style: Style,
+    open_files: OpenFiles,
+    link: Link,
+) -> io::Result<Outcome> {
+    let (outbox, inbox) = unbounded_channel();
+    let (ended, pump_ended) = unbounded_channel();
+    let notify = notify(outbox.clone(), ended);
+    let renderer = Renderer::new(style, specs.iter().map(|spec| &spec.id));
+    let pump = Pump::start(renderer, io::stdout().as_fd().try_clone_to_owned()?, notify)?;
+    inbox::listen(&link, outbox, message)?;
+    let fleet = Fleet::new(specs.iter().map(|spec| spec.policy.clone()));
+    let members = specs.iter().map(|spec| Member { id: spec.id.clone() }).collect();
+    let spawner = Spawner::new(open_files)?;
+    let children = OsChildren { specs, root, spawner, pump, link };
+    let (outcome, children, inbox) = Driver::new(fleet, members, children, inbox).run().await;
+    finish(&children.pump, inbox, pump_ended).await;
+    Ok(outcome)
+}
+
+/// What the pump says, as messages to the driver; its end goes to whoever waits for that.
+fn notify(outbox: UnboundedSender<Message>, ended: UnboundedSender<()>) -> impl Fn(Notice) + Send + 'static {
+    move |notice| {
+        let _ = match notice {
+            Notice::Closed(run) => outbox.send(Message::OutputClosed(run)).is_ok(),
+            Notice::Gone(error) => {
+                // A reader that went away is no fault; a full disk is, and should be told.
+                if !matches!(error.raw_os_error(), Some(libc::EPIPE | libc::EIO)) {
+                    super::complain(&format!("ganger: error: writing the output: {error}"));
+                }
+                outbox.send(Message::OutputGone).is_ok()
+            }
+            Notice::Ended => ended.send(()).is_ok(),
+        };
+    }
+}
+
+/// What is heard, as messages to the driver. Whatever is not to be acted on twice comes from
+/// the guard only: both get the signals of the terminal.
+fn message(heard: Heard) -> Option<Message> {
+    match heard {
+        Heard::GuardGone => Some(Message::GuardGone),
+        Heard::Signal(it, via) if TERMINATING.contains(&it.sig) => Some(Message::Terminate(it.sig, via)),
+        Heard::Signal(it, Via::Direct) => (it.sig == Sig::CHLD).then_some(Message::ChildDied),
+        Heard::Signal(it, Via::Guard) if FORWARDED.contains(&it.sig) => Some(Message::Forward(it.sig)),
+        Heard::Signal(it, Via::Guard) if it.sig == Sig::TSTP => Some(Message::Suspend),
+        Heard::Signal(it, Via::Guard) => (it.sig == Sig::CONT).then_some(Message::Resume),
+    }
+}
+
+/// Waits until everything is written, while somebody reads it. A stuck reader, or one more
+/// signal, ends the wait: by then no process is left to lose anything.
+async fn finish(pump: &Pump, mut inbox: UnboundedReceiver<Message>, mut ended: UnboundedReceiver<()>) {
+    pump.end();
+    let mut guard_is_gone = false;
+    let mut written = pump.written();
+    loop {
+        tokio::select! {
+            _ = ended.recv() => break,
+            Some(message) = inbox.recv() => match message {
+                Message::Terminate(..) => break,
+                Message::GuardGone => guard_is_gone = true,
+                _ => {}
+            },
+            () = tokio::time::sleep(PATIENCE) => {
+                if pump.written() == written {
+                    break;
+                }
+                written = pump.written();
+            }
+        }
+    }
+    while let Ok(message) = inbox.try_recv() {
+        guard_is_gone |= message == Message::GuardGone;
+    }
+    if guard_is_gone {
+        guard::end_descendants(Duration::ZERO);
+    }
+}
