@@ -11,9 +11,11 @@ use memchr::{memchr, memchr2};
 
 use super::expand::{Lookup, Names};
 use super::value::{self, Style};
-use super::{Assignment, EnvFile, LineCounter, NUL_HINT, blank, nul_in_value, of_key, shown};
+use super::{Assignment, EnvFile, LineCounter, blank, nul_in_value, of_key, shown};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::source::{Source, Span};
+
+const NUL_HINT: &str = "save the file as UTF-8 text; a UTF-16 file is full of NUL bytes";
 
 pub(super) fn parse(source: &Source, expand: Option<&Lookup<'_>>) -> Result<EnvFile, Diagnostic> {
     let mut reader = Reader {
@@ -91,7 +93,7 @@ impl Reader<'_> {
         let text = &self.text[found.text.clone()];
         if let Some(nul) = memchr(0, text) {
             let nul = found.text.start + nul;
-            return Err(nul_in_value(self.source, Span::new(nul..nul + 1), bytes));
+            return Err(nul_in_value(self.source, Span::new(nul..nul + 1), bytes, NUL_HINT));
         }
         if found.style != Style::Bare {
             let line_end = self.line_end(found.end);

@@ -2,7 +2,7 @@
 //!
 //! Owns the dialect (`docs/env-files.md`): where an assignment begins and ends, what is only
 //! worth a warning and what is an error. The crate dotenvy gives the values of the lines that
-//! `lines` has cut. No I/O and no look at the process's own environment; which file wins over
+//! `lines` has cut; a file that is JSON is `json`'s. No I/O and no look at the process's own environment; which file wins over
 //! which is the caller's business.
 //!
 //! The lines hold secrets: no message made here shows a value or a line, and a key only if it
@@ -13,6 +13,7 @@
 
 mod blank;
 mod expand;
+mod json;
 mod lines;
 mod value;
 
@@ -33,9 +34,9 @@ pub struct Assignment {
     pub key: OsString,
     /// The value as a process gets it, without NUL.
     pub value: OsString,
-    /// Where the key stands.
+    /// Where the key stands; in a JSON file, where the value does.
     pub span: Span,
-    /// The line the key stands on, from 1.
+    /// The line on which `span` begins, from 1.
     pub line: usize,
 }
 
@@ -51,13 +52,17 @@ pub struct EnvFile {
 /// Reads a `.env` file.
 ///
 /// Lines that are no assignment are skipped with a warning. A quote that is never closed or a
-/// NUL is an error: what follows it cannot be told from the value.
+/// NUL is an error: what follows it cannot be told from the value. A file that begins with `{`
+/// is JSON and has to be right as a whole.
 ///
 /// With `expand`, `$NAME`, `${NAME}` and `${NAME:-default}` in values that are not in single
-/// quotes are replaced: by the last assignment above, else by what `expand` knows (the files
+/// quotes (nor in JSON) are replaced: by the last assignment above, else by what `expand` knows (the files
 /// before this one and the shell), else by nothing. Without it, `$` is a character like others.
 pub fn parse(source: &Source, expand: Option<&Lookup<'_>>) -> Result<EnvFile, Diagnostic> {
-    lines::parse(source, expand)
+    match json::start(source.text()) {
+        Some(start) => json::parse(source, start),
+        None => lines::parse(source, expand),
+    }
 }
 
 /// Most warnings for one file. A text file named by mistake would bury the terminal, and each
@@ -96,13 +101,11 @@ fn of_key(article: &str, what: &str, key: &[u8]) -> String {
     }
 }
 
-const NUL_HINT: &str = "save the file as UTF-8 text; a UTF-16 file is full of NUL bytes";
-
 /// The error about a NUL in the value of `key`: neither the environment nor a command line
 /// can carry one.
-fn nul_in_value(source: &Source, span: Span, key: &[u8]) -> Diagnostic {
+fn nul_in_value(source: &Source, span: Span, key: &[u8], hint: &str) -> Diagnostic {
     let message = format!("there is a NUL byte in {}", of_key("a", "value", key));
-    source.error_without_text(span, message).hint(NUL_HINT)
+    source.error_without_text(span, message).hint(hint)
 }
 
 /// Counts lines while going forward through a file. [`Source::position`] counts from the start
