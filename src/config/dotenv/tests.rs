@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::*;
 
 mod json;
+mod properties;
 mod recorded;
 
 fn read(text: impl Into<Vec<u8>>) -> Result<EnvFile, Diagnostic> {
