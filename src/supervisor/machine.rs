@@ -41,6 +41,8 @@ pub enum State {
         run: Run,
         /// Its group.
         pgid: Pgid,
+        /// Whether it may still write.
+        output: Output,
     },
     /// It was asked to stop; the leader is alive.
     Stopping(Stopping),
@@ -65,6 +67,8 @@ pub struct Stopping {
     pub run: Run,
     /// Its group.
     pub pgid: Pgid,
+    /// Whether it may still write.
+    pub output: Output,
     /// What follows.
     pub then: Then,
     /// How hard it was asked.
@@ -108,6 +112,16 @@ pub enum Force {
     Killed,
 }
 
+/// Whether the output of a living process is open. It may close it and live on; and when it
+/// dies, the end of its output is often seen before its death.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// Somebody may write to it.
+    Open,
+    /// All was read.
+    Closed,
+}
+
 /// What of a process is left after its leader's death.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Open {
@@ -117,6 +131,16 @@ pub enum Open {
     Group,
     /// Its output is open.
     Output,
+}
+
+impl Output {
+    /// What is open when the leader dies: its group is looked at from then on.
+    fn with_group(self) -> Open {
+        match self {
+            Self::Open => Open::GroupAndOutput,
+            Self::Closed => Open::Group,
+        }
+    }
 }
 
 /// What happened, for one process.
@@ -248,7 +272,7 @@ impl Machine {
             State::Over { end } => self.at_rest(&input, State::Over { end }, &mut effects),
             State::Backoff { end } => self.backing_off(&input, end, &mut effects),
             State::Starting { run, then } => self.starting(input, run, then, &mut effects),
-            State::Up { run, pgid } => self.up(input, run, pgid, &mut effects),
+            State::Up { run, pgid, output } => self.up(input, run, pgid, output, &mut effects),
             State::Stopping(now) => self.stopping(input, now, &mut effects),
             State::Draining(now) => self.draining(&input, now, &mut effects),
         };
@@ -294,12 +318,12 @@ impl Machine {
             Input::Stop | Input::Kill => State::Starting { run, then: Then::Rest },
             Input::Start | Input::Restart => State::Starting { run, then: Then::Policy },
             Input::Spawned(spawned, pgid) if spawned == run => match then {
-                Then::Rest => self.stop(run, pgid, Then::Rest, effects),
+                Then::Rest => self.stop(run, pgid, Output::Open, Then::Rest, effects),
                 Then::Restart | Then::Policy => {
                     if self.policy.on_exit == OnExit::Restart {
                         self.arm(HEALTHY, effects);
                     }
-                    State::Up { run, pgid }
+                    State::Up { run, pgid, output: Output::Open }
                 }
             },
             Input::SpawnFailed(failed, error) if failed == run => {
@@ -314,32 +338,33 @@ impl Machine {
         }
     }
 
-    fn up(&mut self, input: Input, run: Run, pgid: Pgid, effects: &mut Vec<Effect>) -> State {
+    fn up(&mut self, input: Input, run: Run, pgid: Pgid, output: Output, effects: &mut Vec<Effect>) -> State {
         match input {
-            Input::Stop => self.stop(run, pgid, Then::Rest, effects),
-            Input::Restart => self.stop(run, pgid, Then::Restart, effects),
+            Input::Stop => self.stop(run, pgid, output, Then::Rest, effects),
+            Input::Restart => self.stop(run, pgid, output, Then::Restart, effects),
             Input::Kill => {
                 effects.push(Effect::Signal(pgid, Sig::KILL));
-                State::Stopping(Stopping { run, pgid, then: Then::Rest, force: Force::Killed })
+                State::Stopping(Stopping { run, pgid, output, then: Then::Rest, force: Force::Killed })
             }
             Input::Exited(exited, end) if exited == run => {
                 // What the leader left in its group is asked now, while the number is surely ours.
                 self.ask(pgid, effects);
-                let (then, open, force) = (Then::Policy, Open::GroupAndOutput, Force::Asked);
+                let (then, open, force) = (Then::Policy, output.with_group(), Force::Asked);
                 State::Draining(Draining { run, pgid, end, then, open, force })
             }
             Input::Timeout(epoch) => {
                 if epoch == self.epoch {
                     self.failures = 0;
                 }
-                State::Up { run, pgid }
+                State::Up { run, pgid, output }
             }
+            Input::OutputClosed(closed) if closed == run => State::Up { run, pgid, output: Output::Closed },
             Input::Start
             | Input::Spawned(..)
             | Input::SpawnFailed(..)
             | Input::Exited(..)
             | Input::GroupEmpty(_)
-            | Input::OutputClosed(_) => State::Up { run, pgid },
+            | Input::OutputClosed(_) => State::Up { run, pgid, output },
         }
     }
 
@@ -356,14 +381,15 @@ impl Machine {
             }
             Input::Start => now.then = Then::Restart,
             Input::Exited(exited, end) if exited == now.run => {
-                let Stopping { run, pgid, then, force } = now;
+                let Stopping { run, pgid, output, then, force } = now;
                 match force {
                     // The grace timer runs on: the rest of the group was asked with the leader.
                     Force::Asked => {}
                     Force::Killed => self.arm(DRAIN, effects),
                 }
-                return State::Draining(Draining { run, pgid, end, then, open: Open::GroupAndOutput, force });
+                return State::Draining(Draining { run, pgid, end, then, open: output.with_group(), force });
             }
+            Input::OutputClosed(closed) if closed == now.run => now.output = Output::Closed,
             Input::Restart
             | Input::Timeout(_)
             | Input::Spawned(..)
@@ -427,9 +453,9 @@ impl Machine {
         now.force = Force::Killed;
     }
 
-    fn stop(&mut self, run: Run, pgid: Pgid, then: Then, effects: &mut Vec<Effect>) -> State {
+    fn stop(&mut self, run: Run, pgid: Pgid, output: Output, then: Then, effects: &mut Vec<Effect>) -> State {
         self.ask(pgid, effects);
-        State::Stopping(Stopping { run, pgid, then, force: Force::Asked })
+        State::Stopping(Stopping { run, pgid, output, then, force: Force::Asked })
     }
 
     /// Asks the whole group to stop, once. A stopped process (Ctrl-Z, SIGSTOP) would not hear

@@ -138,9 +138,8 @@ impl World {
             }
             Move::GroupEmpties(Age::Old) => Some(Input::GroupEmpty(self.run(Age::Old)?)),
             Move::OutputCloses(Age::Present) => {
-                // A leader may close its output and live on: the driver tells only once.
-                let happens = self.output && self.alive.is_none();
-                self.output &= !happens;
+                // Also while the leader lives. It is told once.
+                let happens = std::mem::take(&mut self.output);
                 happens.then_some(Input::OutputClosed(self.last?))
             }
             Move::OutputCloses(Age::Old) => Some(Input::OutputClosed(self.run(Age::Old)?)),
@@ -277,6 +276,23 @@ fn a_leader_that_ends_leaves_a_group_that_is_asked_too() {
     assert_eq!(machine.step(Input::OutputClosed(run)), [], "the group is not empty yet");
     let finished = machine.step(Input::GroupEmpty(run));
     assert_eq!(finished, [Effect::Finished { run, end: Ended::Exited(0), again: None }]);
+}
+
+#[test]
+fn output_that_closes_before_the_leader_dies_is_not_waited_for() {
+    let (mut machine, run, _) = up(OnExit::Stop);
+    machine.step(Input::OutputClosed(run));
+    machine.step(Input::Stop);
+    machine.step(Input::Exited(run, Ended::Signaled(Sig::TERM)));
+    let finished = machine.step(Input::GroupEmpty(run));
+    assert_eq!(finished, [Effect::Finished { run, end: Ended::Signaled(Sig::TERM), again: None }]);
+
+    let (mut machine, run, _) = up(OnExit::Stop);
+    machine.step(Input::Stop);
+    machine.step(Input::OutputClosed(run));
+    machine.step(Input::Exited(run, Ended::Signaled(Sig::TERM)));
+    machine.step(Input::GroupEmpty(run));
+    assert!(machine.is_at_rest());
 }
 
 #[test]
