@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::check::missing_program;
 use crate::model::{InstanceId, Sig};
 use crate::os::group;
-use crate::os::guard::Link;
+use crate::os::guard::{self, Link};
 use crate::os::limits::OpenFiles;
 use crate::os::reap::{self, Death, How};
 use crate::os::spawn::{Order, Spawner, shell_argv};
@@ -108,7 +108,12 @@ impl Children for OsChildren {
     }
 
     fn suspended(&mut self) {
+        guard::signal_all(Sig::STOP);
         self.link.suspended();
+    }
+
+    fn resumed(&mut self) {
+        guard::signal_all(Sig::CONT);
     }
 }
 

@@ -30,6 +30,10 @@ use crate::supervisor::fleet::{Fleet, Outcome, Via};
 /// How long stdout's reader may take nothing before the end does not wait for it any more.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long what left its group may take to stop when the guard is dead: with the second that
+/// the groups were given, everything is over in 2 s.
+const SWEEP_GRACE: Duration = Duration::from_millis(300);
+
 pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, Error> {
     let project = Project::load(args, env, Need::Procfile)?;
     let types: Vec<ProcessName> = project.procfile.names().cloned().collect();
@@ -107,7 +111,7 @@ async fn supervise(
     let spawner = Spawner::new(open_files)?;
     let children = OsChildren { specs, root, spawner, pump, link };
     let (outcome, children, inbox) = Driver::new(fleet, members, children, inbox).run().await;
-    finish(&children.pump, inbox, pump_ended).await;
+    finish(&children, inbox, pump_ended).await;
     Ok(outcome)
 }
 
@@ -143,30 +147,35 @@ fn message(heard: Heard) -> Option<Message> {
 
 /// Waits until everything is written, while somebody reads it. A stuck reader, or one more
 /// signal, ends the wait: by then no process is left to lose anything.
-async fn finish(pump: &Pump, mut inbox: UnboundedReceiver<Message>, mut ended: UnboundedReceiver<()>) {
-    pump.end();
-    let mut guard_is_gone = false;
-    let mut written = pump.written();
+async fn finish(
+    children: &OsChildren,
+    mut inbox: UnboundedReceiver<Message>,
+    mut ended: UnboundedReceiver<()>,
+) {
+    sweep(&children.link);
+    children.pump.end();
+    let mut written = children.pump.written();
     loop {
         tokio::select! {
             _ = ended.recv() => break,
             Some(message) = inbox.recv() => match message {
-                Message::Terminate(..) => break,
-                Message::GuardGone => guard_is_gone = true,
+                Message::Terminate(..) | Message::GuardGone => break,
                 _ => {}
             },
             () = tokio::time::sleep(PATIENCE) => {
-                if pump.written() == written {
+                if children.pump.written() == written {
                     break;
                 }
-                written = pump.written();
+                written = children.pump.written();
             }
         }
     }
-    while let Ok(message) = inbox.try_recv() {
-        guard_is_gone |= message == Message::GuardGone;
-    }
-    if guard_is_gone {
-        guard::end_descendants(Duration::ZERO);
+    sweep(&children.link);
+}
+
+/// Does the guard's last work if it is dead.
+fn sweep(link: &Link) {
+    if link.guard_is_gone() {
+        guard::end_descendants(SWEEP_GRACE);
     }
 }

@@ -16,7 +16,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::unistd::{ForkResult, fork};
+use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
 
 use super::descendants;
 use super::reap::{self, How, Left};
@@ -35,6 +35,7 @@ const KILL_ROUND: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct Link {
     stream: UnixStream,
+    guard: Pid,
 }
 
 impl Link {
@@ -42,6 +43,11 @@ impl Link {
     pub fn reader(&self) -> io::Result<UnixStream> {
         self.stream.set_nonblocking(true)?;
         self.stream.try_clone()
+    }
+
+    /// Whether the guard is dead, so that nobody cleans up after us.
+    pub fn guard_is_gone(&self) -> bool {
+        getppid() != self.guard
     }
 
     /// Tells the guard that all processes are stopped, so that it stops too.
@@ -64,11 +70,12 @@ pub fn split(grace: Duration) -> io::Result<Link> {
     signals::block()?;
     reap::adopt_orphans()?;
     let (ours, theirs) = UnixStream::pair()?;
+    let guard = getpid();
     match fork_single_threaded()? {
         ForkResult::Child => {
             drop(ours);
             reap::adopt_orphans()?;
-            Ok(Link { stream: theirs })
+            Ok(Link { stream: theirs, guard })
         }
         ForkResult::Parent { child } => {
             drop(theirs);
@@ -219,7 +226,8 @@ impl Guard {
     }
 }
 
-fn signal_all(sig: Sig) {
+/// Signals everything below this process.
+pub fn signal_all(sig: Sig) {
     for process in descendants::find() {
         descendants::signal(process, sig);
     }

@@ -34,8 +34,10 @@ pub trait Children {
     fn close_output(&mut self, run: Run);
     /// Tells people.
     fn tell(&mut self, event: Event);
-    /// All processes are stopped; ganger itself may stop.
+    /// All groups are stopped. What left them is to be stopped too; then ganger itself may stop.
     fn suspended(&mut self);
+    /// All groups continue; so does what left them.
+    fn resumed(&mut self);
 }
 
 /// What reaches the driver.
@@ -136,6 +138,7 @@ impl<C: Children> Driver<C> {
             Message::Resume => {
                 self.signal_everyone(Sig::CONT);
                 self.timers.resume();
+                self.children.resumed();
             }
         }
     }

@@ -112,6 +112,8 @@ impl Children for Fake {
     fn suspended(&mut self) {
         self.did(Did::Suspended);
     }
+
+    fn resumed(&mut self) {}
 }
 
 struct Stage {
