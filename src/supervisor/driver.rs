@@ -5,6 +5,7 @@
 //! stuck terminal cannot delay a signal.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
@@ -14,6 +15,9 @@ use super::fleet::{self, Cause, Effect, Fleet, Outcome, Via};
 use super::machine;
 use super::timers::{Timer, Timers};
 use crate::model::{InstanceId, Sig};
+
+/// Two terminating signals this close are one. A held key repeats after a quarter of a second.
+const ECHO: Duration = Duration::from_millis(50);
 
 /// What the driver does to the world. A trait so that tests can put processes that die on
 /// command in its place; the one real implementation is [`crate::cmd`]'s.
@@ -80,6 +84,7 @@ pub struct Driver<C> {
     /// When the present run of a slot began, and when its leader ended.
     times: HashMap<Slot, (Instant, Option<Instant>)>,
     outcome: Option<Outcome>,
+    last_asked: Option<(Via, Instant)>,
 }
 
 impl<C: Children> Driver<C> {
@@ -94,6 +99,7 @@ impl<C: Children> Driver<C> {
             leaders: HashMap::new(),
             times: HashMap::new(),
             outcome: None,
+            last_asked: None,
         }
     }
 
@@ -120,7 +126,7 @@ impl<C: Children> Driver<C> {
 
     fn hear(&mut self, message: Message) {
         match message {
-            Message::Terminate(sig, via) => self.step(fleet::Input::Terminate(sig, via)),
+            Message::Terminate(sig, via) => self.terminate(sig, via),
             Message::Forward(sig) => self.step(fleet::Input::Forward(sig)),
             Message::ChildDied => self.bury(),
             Message::OutputClosed(run) => {
@@ -140,6 +146,15 @@ impl<C: Children> Driver<C> {
                 self.timers.resume();
                 self.children.resumed();
             }
+        }
+    }
+
+    /// Hands on a terminating signal, unless it is the echo of the one before: `timeout` signals
+    /// its child and then its own group, so that one end of time comes twice.
+    fn terminate(&mut self, sig: Sig, via: Via) {
+        if self.last_asked.is_none_or(|(last, at)| last != via || at.elapsed() >= ECHO) {
+            self.last_asked = Some((via, Instant::now()));
+            self.step(fleet::Input::Terminate(sig, via));
         }
     }
 
@@ -240,7 +255,7 @@ impl<C: Children> Driver<C> {
         }
     }
 
-    fn ran_for(&self, slot: Slot) -> Option<std::time::Duration> {
+    fn ran_for(&self, slot: Slot) -> Option<Duration> {
         let (began, ended) = self.times.get(&slot)?;
         Some(ended.unwrap_or_else(Instant::now) - *began)
     }

@@ -167,17 +167,38 @@ fn a_signal_asks_each_group_once_and_kills_the_stubborn_after_the_grace_time() {
     });
 }
 
-#[test]
-fn a_second_signal_kills_without_waiting() {
+/// Sends the signals, each a time after the one before, and answers when KILL was sent.
+fn killed_at(signals_after: &[(u64, Sig, Via)]) -> Vec<(u64, i32)> {
     on_paused_clock(async {
         let stage = stage(&[Temper::Stubborn], &Policy::default());
-        for _ in 0..2 {
-            stage.outbox.send(Message::Terminate(Sig::INT, Via::Guard)).expect("heard");
-            stage.outbox.send(Message::Terminate(Sig::INT, Via::Direct)).expect("heard");
-        }
+        let (outbox, later) = (stage.outbox.clone(), signals_after.to_vec());
+        tokio::task::spawn_local(async move {
+            for (millis, sig, via) in later {
+                tokio::time::sleep(Duration::from_millis(millis)).await;
+                outbox.send(Message::Terminate(sig, via)).expect("heard");
+            }
+        });
         stage.driver.run().await;
-        assert_eq!(signals(&stage.record.borrow(), Sig::KILL), [(0, 1)]);
-    });
+        signals(&stage.record.borrow(), Sig::KILL)
+    })
+}
+
+#[test]
+fn a_second_signal_kills_without_waiting() {
+    use Via::{Direct, Guard};
+    let twice = [(0, Sig::INT, Guard), (1, Sig::INT, Direct), (1000, Sig::INT, Guard), (1, Sig::INT, Direct)];
+    assert_eq!(killed_at(&twice), [(1, 1)]);
+}
+
+#[test]
+fn the_echo_of_a_signal_is_no_second_one() {
+    use Via::{Direct, Guard};
+    let group = [(0, Sig::TERM, Guard), (100, Sig::TERM, Direct)];
+    assert_eq!(killed_at(&group), [(10, 1)], "guard and supervisor, however late");
+    let timeout = [(0, Sig::TERM, Guard), (1, Sig::TERM, Guard), (1, Sig::TERM, Direct)];
+    assert_eq!(killed_at(&timeout), [(10, 1)], "twice at once");
+    let terminal = [(0, Sig::HUP, Guard), (100, Sig::HUP, Guard), (100, Sig::HUP, Guard)];
+    assert_eq!(killed_at(&terminal), [(10, 1)], "kernel and shell");
 }
 
 #[test]

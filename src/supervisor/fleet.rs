@@ -230,6 +230,11 @@ impl Fleet {
     }
 
     fn terminate(&mut self, sig: Sig, via: Via, effects: &mut Vec<Effect>) {
+        // A closing terminal sends HUP more than once, the kernel and the shell each: nobody is
+        // impatient.
+        if sig == Sig::HUP && self.phase != Phase::Running {
+            return;
+        }
         let before = self.asked.times();
         self.asked.count(via);
         if self.asked.times() == before {
