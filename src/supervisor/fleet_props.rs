@@ -97,6 +97,8 @@ impl World {
                 Effect::One(slot, machine::Effect::CloseOutput(_)) => drop(self.draining.remove(&slot)),
                 Effect::Done(outcome) => {
                     assert!(self.alive.is_empty(), "done while {:?} live", self.alive);
+                    let open = self.draining.values().any(|(_, group, output)| *group || *output);
+                    assert!(!open, "done while {:?} drain", self.draining);
                     self.done.push(outcome);
                 }
                 Effect::One(..) | Effect::StopRequested(_) | Effect::HurryAfter(_) => {}

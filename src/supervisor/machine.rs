@@ -467,8 +467,6 @@ impl Machine {
     }
 
     fn finish(&mut self, run: Run, end: Ended, then: Then, effects: &mut Vec<Effect>) -> State {
-        // No timer of this run may ring in the next state.
-        self.epoch = Epoch(self.epoch.0 + 1);
         match (then, self.policy.on_exit) {
             (Then::Restart, _) => {
                 effects.push(Effect::Finished { run, end, again: Some(Duration::ZERO) });
