@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use super::event::{Consequence, Ended, OnExit, Pgid, Policy, Run, Slot};
-use super::machine::{self, Machine, State, Then};
+use super::machine::{self, Machine};
+use super::state::{State, Then};
 use crate::model::Sig;
 
 /// How long processes are given when the guard is gone: everything must be over in 2 s.

@@ -11,6 +11,7 @@
 use std::time::Duration;
 
 use super::event::{Ended, Epoch, OnExit, Pgid, Policy, Run, Slot, StartError};
+use super::state::{Draining, Force, Open, Output, State, Stopping, Then};
 use crate::model::Sig;
 
 /// How long output may stay open after the leader has ended and the group is empty or was
@@ -22,126 +23,6 @@ pub const HEALTHY: Duration = Duration::from_mins(1);
 
 /// The longest wait before a restart.
 pub const MAX_BACKOFF: Duration = Duration::from_mins(1);
-
-/// Where a process is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum State {
-    /// It has not run yet.
-    Down,
-    /// The spawn was ordered and not answered yet.
-    Starting {
-        /// The run that was ordered.
-        run: Run,
-        /// What to do once it is answered: [`Then::Policy`] is the normal case.
-        then: Then,
-    },
-    /// It runs.
-    Up {
-        /// The present run.
-        run: Run,
-        /// Its group.
-        pgid: Pgid,
-        /// Whether it may still write.
-        output: Output,
-    },
-    /// It was asked to stop; the leader is alive.
-    Stopping(Stopping),
-    /// The leader is dead; its group or its output is not done.
-    Draining(Draining),
-    /// It ended and starts again when the timer says so.
-    Backoff {
-        /// How it ended.
-        end: Ended,
-    },
-    /// It has ended and stays so until somebody starts it.
-    Over {
-        /// How it ended.
-        end: Ended,
-    },
-}
-
-/// See [`State::Stopping`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stopping {
-    /// The present run.
-    pub run: Run,
-    /// Its group.
-    pub pgid: Pgid,
-    /// Whether it may still write.
-    pub output: Output,
-    /// What follows.
-    pub then: Then,
-    /// How hard it was asked.
-    pub force: Force,
-}
-
-/// See [`State::Draining`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Draining {
-    /// The present run.
-    pub run: Run,
-    /// What is left of its group.
-    pub pgid: Pgid,
-    /// How the leader ended.
-    pub end: Ended,
-    /// What follows.
-    pub then: Then,
-    /// What we wait for.
-    pub open: Open,
-    /// How hard the rest of the group was asked.
-    pub force: Force,
-}
-
-/// What follows the end of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Then {
-    /// Nothing: somebody asked it to stop.
-    Rest,
-    /// A new run at once: somebody asked for it.
-    Restart,
-    /// It ended by itself: what [`OnExit`] says.
-    Policy,
-}
-
-/// How hard a group was asked to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Force {
-    /// With its stop signal, once.
-    Asked,
-    /// With SIGKILL.
-    Killed,
-}
-
-/// Whether the output of a living process is open. It may close it and live on; and when it
-/// dies, the end of its output is often seen before its death.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Output {
-    /// Somebody may write to it.
-    Open,
-    /// All was read.
-    Closed,
-}
-
-/// What of a process is left after its leader's death.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Open {
-    /// Members of its group live and its output is open.
-    GroupAndOutput,
-    /// Members of its group live.
-    Group,
-    /// Its output is open.
-    Output,
-}
-
-impl Output {
-    /// What is open when the leader dies: its group is looked at from then on.
-    fn with_group(self) -> Open {
-        match self {
-            Self::Open => Open::GroupAndOutput,
-            Self::Closed => Open::Group,
-        }
-    }
-}
 
 /// What happened, for one process.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::event::{Ended, Epoch, OnExit, Pgid, Policy, Run, Slot, StartError};
-use super::machine::{DRAIN, Effect, Input, Machine, State, Then};
+use super::machine::{DRAIN, Effect, Input, Machine};
+use super::state::{Force, State, Then};
 use crate::model::Sig;
 
 /// Which run or epoch a message carries.
@@ -220,7 +221,7 @@ proptest! {
             world.feed(spawned);
         }
         if world.alive.is_some() {
-            if !matches!(world.machine.state(), State::Stopping(s) if s.force == super::machine::Force::Killed) {
+            if !matches!(world.machine.state(), State::Stopping(s) if s.force == Force::Killed) {
                 let rings = world.input(Move::TimerRings(Age::Present)).expect("the grace timer is set");
                 killed |= world.feed(rings).iter().any(|e| matches!(e, Effect::Signal(_, Sig::KILL)));
                 prop_assert!(killed, "not killed: {:?}", world.machine.state());

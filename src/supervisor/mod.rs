@@ -1,9 +1,9 @@
 //! Deciding what happens to the processes, and making it happen.
 //!
-//! [`machine`] decides for one process and [`fleet`] for all of them. Both are pure: no clock,
-//! no channel, no system call, so that every order of events can be tried in a test.
-//! [`driver`] is the one task that feeds them and performs what they answer. [`event`] is the
-//! vocabulary they share.
+//! [`machine`] decides for one process (its states are in [`state`]) and [`fleet`] for all of
+//! them. Both are pure: no clock, no channel, no system call, so that every order of events can
+//! be tried in a test. [`driver`] is the one task that feeds them and performs what they answer.
+//! [`event`] is the vocabulary they share.
 //!
 //! ```text
 //!  signals ─┐                                    ┌─▶ Children (spawn, signal, reap)
@@ -16,6 +16,7 @@ pub mod driver;
 pub mod event;
 pub mod fleet;
 pub mod machine;
+pub mod state;
 mod timers;
 
 #[cfg(test)]
