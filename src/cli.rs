@@ -19,7 +19,7 @@ use crate::plan::PortWish;
 #[command(
     version,
     max_term_width = 100,
-    after_help = "Documentation: `ganger man` and docs/ of the project."
+    after_help = "Each option can be given as a variable too: GANGER_PORT for --port. See `ganger man`."
 )]
 pub struct Cli {
     /// What every command needs to know of the app.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::style::Style;
-use crate::model::{InstanceId, Port, ProcessName};
+use crate::model::{InstanceId, Port, ProcessName, Sig};
 use crate::supervisor::event::{Consequence, Ended, Event};
 
 /// The name ganger's own lines are under.
@@ -157,7 +157,13 @@ pub fn describe(event: &Event) -> String {
                 Consequence::StartsAgain(Duration::ZERO) => "; it is started again".to_owned(),
                 Consequence::StartsAgain(delay) => format!("; it is started again in {} s", delay.as_secs()),
             };
-            format!("{}{then}", ended(id, end, *after))
+            match (end, then.is_empty()) {
+                // It did what it was asked to.
+                (Ended::Signaled(sig), true) if *sig != Sig::KILL => {
+                    format!("{id} was stopped by {sig} after {}", duration(*after))
+                }
+                _ => format!("{}{then}", ended(id, end, *after)),
+            }
         }
         Event::StopRequested(sig) => format!("{sig} received, stopping all; once more kills them"),
         Event::Killed { id, after } => {
@@ -196,7 +202,6 @@ fn duration(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Sig;
 
     fn id(text: &str) -> InstanceId {
         text.parse().expect("an instance")
@@ -256,6 +261,8 @@ mod tests {
             Event::Started { id: id("worker.1"), pid: 8, port: None },
             ended(Ended::Exited(1), Consequence::StopsAll),
             ended(Ended::Exited(0), Consequence::Nothing),
+            ended(Ended::Signaled(Sig::TERM), Consequence::Nothing),
+            ended(Ended::Signaled(Sig::KILL), Consequence::Nothing),
             ended(Ended::Signaled(Sig::KILL), Consequence::StartsAgain(secs(4.0))),
             ended(not_started, Consequence::StartsAgain(Duration::ZERO)),
             Event::StopRequested(Sig::INT),
@@ -272,6 +279,8 @@ mod tests {
         worker.1 started, pid 8
         web.1 exited with code 1 after 0.8 s; everything stops with it
         web.1 exited with code 0 after 0.8 s
+        web.1 was stopped by SIGTERM after 0.8 s
+        web.1 was killed by SIGKILL after 0.8 s
         web.1 was killed by SIGKILL after 0.8 s; it is started again in 4 s
         web.1 could not be started: too many open files; it is started again
         SIGINT received, stopping all; once more kills them
