@@ -1,11 +1,13 @@
-//! The command line: clap structures and their help, nothing else. Help, man page and
+//! The command line: clap structures and their help, and nothing that acts on them. Help, man page and
 //! completions all come from here.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use clap::builder::FalseyValueParser;
-use clap::{Args, Parser, Subcommand};
+use clap::builder::{FalseyValueParser, Resettable};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::output::style::ColorChoice;
 use crate::plan::PortWish;
@@ -158,6 +160,38 @@ pub struct StartOptions {
     /// [default: stop]
     #[arg(long, value_name = "[NAME=]WHAT", env = "GANGER_ON_EXIT", hide_env = true)]
     pub on_exit: Vec<String>,
+}
+
+impl Cli {
+    /// Reads the command line. Ends the program with a message for wrong words, help and version.
+    ///
+    /// An empty `GANGER_…` variable is one that is not set. Options of `start` before another
+    /// command are an error: they would do nothing.
+    pub fn read() -> Self {
+        let mut command = without_empty_variables(Self::command());
+        let matches = command.get_matches_mut();
+        let other = matches.subcommand_name().filter(|name| *name != "start");
+        let of_start = StartOptions::augment_args(clap::Command::new("start"));
+        let stray = of_start
+            .get_arguments()
+            .find(|option| matches.value_source(option.get_id().as_str()) == Some(ValueSource::CommandLine));
+        if let (Some(other), Some(option)) = (other, stray) {
+            let option = option.get_long().unwrap_or_default();
+            let message = format!("--{option} is an option of `start`, not of `{other}`");
+            command.error(ErrorKind::ArgumentConflict, message).exit();
+        }
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
+    }
+}
+
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    command
+        .mut_args(|arg| match arg.get_env() {
+            Some(name) if is_empty(name) => arg.env(Resettable::<clap::builder::OsStr>::Reset),
+            _ => arg,
+        })
+        .mut_subcommands(without_empty_variables)
 }
 
 impl StartOptions {

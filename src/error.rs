@@ -28,6 +28,14 @@ pub enum Error {
         /// What to do.
         hint: Option<String>,
     },
+    /// The system has no room for ganger itself.
+    #[error("cannot start: {message}")]
+    Start {
+        /// What is missing.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
     /// A port that a process is to get is taken.
     #[error("port {port} for {id} is in use{}", holder_text(.holder.as_ref()))]
     PortInUse {
@@ -94,13 +102,13 @@ impl Error {
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::Files(_) | Self::Usage { .. } => USAGE,
-            Self::PortInUse { .. } | Self::System { .. } => FAILURE,
+            Self::PortInUse { .. } | Self::System { .. } | Self::Start { .. } => FAILURE,
         }
     }
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Usage { hint, .. } => hint.clone(),
+            Self::Usage { hint, .. } | Self::Start { hint, .. } => hint.clone(),
             Self::PortInUse { port, .. } => Some(format!(
                 "stop it, or use other ports with -p NUMBER or -p auto{}",
                 if cfg!(target_os = "macos") && matches!(port.get(), 5000 | 7000) {

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use ganger::cli::Cli;
 use ganger::cmd;
 use ganger::env::Env;
@@ -10,7 +9,7 @@ use ganger::error::Error;
 
 fn main() -> ExitCode {
     // Before anything else: threads and file descriptors multiply from here on.
-    let cli = Cli::parse();
+    let cli = Cli::read();
     let status = Env::read()
         .map_err(|source| Error::system("reading the working folder", source))
         .and_then(|env| cmd::run(cli, &env));

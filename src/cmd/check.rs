@@ -28,7 +28,11 @@ pub(super) fn check(app: &AppArgs, args: &CheckArgs, env: &Env) -> Result<u8, Er
     }
     for entry in &project.procfile.entries {
         if let Some(program) = missing_program(&entry.command, &project.environment, &project.root) {
-            complain(&format!("ganger: warning: {}: `{program}` is not on the PATH", entry.name));
+            let message = format!("{}: `{program}` is not on the PATH", entry.name);
+            if args.strict {
+                return Err(Error::usage(message, "install it, or activate the environment it is in"));
+            }
+            complain(&format!("ganger: warning: {message}"));
         }
     }
     let types = if names.len() == 1 { "1 process type" } else { &format!("{} process types", names.len()) };

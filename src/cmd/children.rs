@@ -112,6 +112,10 @@ impl Children for OsChildren {
         self.link.suspended();
     }
 
+    fn killing(&mut self) {
+        self.link.hurry();
+    }
+
     fn resumed(&mut self) {
         guard::signal_all(Sig::CONT);
     }

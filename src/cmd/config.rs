@@ -107,7 +107,7 @@ impl<'a> Shown<'a> {
 
     fn plain(&self) -> Vec<u8> {
         let line = |(key, value, _): &(&OsStr, Vec<u8>, _)| {
-            [key.as_bytes(), b"=", &quote_if_needed(value), b"\n"].concat()
+            [key.as_bytes(), b"=", &quote_for_env_file(value), b"\n"].concat()
         };
         self.variables.iter().flat_map(line).collect()
     }
@@ -117,7 +117,7 @@ impl<'a> Shown<'a> {
         let line = |(key, value, origin): &(&OsStr, Vec<u8>, &Origin)| {
             let blanks = vec![b' '; width - key.len()];
             let origin = origin.to_string();
-            let value = quote_if_needed(value);
+            let value = quote_for_env_file(value);
             [key.as_bytes(), &blanks, b"  ", &value, b"  <- ", origin.as_bytes(), b"\n"].concat()
         };
         self.variables.iter().flat_map(line).collect()
@@ -143,9 +143,25 @@ fn quote(value: &[u8]) -> Vec<u8> {
     out
 }
 
-fn quote_if_needed(value: &[u8]) -> Vec<u8> {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-./:=,@%+*".contains(byte) || !byte.is_ascii();
-    if !value.is_empty() && value.iter().all(plain) { value.to_vec() } else { quote(value) }
+/// As an env file has it: bare where that is enough, else in quotes that are literal, else in
+/// quotes with escapes.
+fn quote_for_env_file(value: &[u8]) -> Vec<u8> {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-./:=,@%+*".contains(byte);
+    if value.iter().all(plain) {
+        return value.to_vec();
+    }
+    if !value.contains(&b'\'') {
+        return [b"'", value, b"'"].concat();
+    }
+    let mut out = vec![b'"'];
+    for byte in value {
+        if matches!(byte, b'"' | b'\\' | b'$') {
+            out.push(b'\\');
+        }
+        out.push(*byte);
+    }
+    out.push(b'"');
+    out
 }
 
 #[cfg(test)]
@@ -155,7 +171,18 @@ mod tests {
     #[test]
     fn shell_quotes_hold_anything() {
         assert_eq!(quote(b"it's $HOME\n"), b"'it'\\''s $HOME\n'");
-        assert_eq!(quote_if_needed(b""), b"''");
-        assert_eq!(quote_if_needed(b"a/b:c"), b"a/b:c");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_shown_reads_back(value in proptest::collection::vec(1..=255_u8, 0..40)) {
+            // In quotes a carriage return before a newline is the file's, not the value's.
+            let value = String::from_utf8_lossy(&value).replace('\r', "").into_bytes();
+            let line = [b"KEY=", &quote_for_env_file(&value)[..], b"\n"].concat();
+            let read = crate::config::dotenv::parse(&crate::config::source::Source::new(".env", line), None);
+            let read = read.expect("a good file");
+            proptest::prop_assert!(read.warnings.is_empty());
+            proptest::prop_assert_eq!(read.assignments[0].value.as_bytes(), value);
+        }
     }
 }

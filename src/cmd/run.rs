@@ -79,6 +79,7 @@ fn not_started(program: &OsStr, error: &io::Error, environment: &Environment, pr
         Some(first) if find_program(first.as_ref(), path, &project.root).is_some() => {
             format!("it was given as one word; leave the quotes out: ganger run {name}")
         }
+        _ if name.to_string().contains('/') => format!("it was looked for from {}", project.root.display()),
         _ => format!("the PATH searched is {}", path.display()),
     };
     let types = project.procfile.names().map(ProcessName::as_str).collect::<Vec<_>>().join(", ");

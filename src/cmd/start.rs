@@ -1,20 +1,22 @@
 //! `ganger start`: everything before the first process, then guard, driver and pump, then the
 //! end.
 
+use std::fmt::Display;
 use std::io;
 use std::os::fd::AsFd as _;
+use std::str::FromStr;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::children::OsChildren;
+use super::children::{OsChildren, start_error};
 use super::inbox::{self, Heard};
 use super::project::{Need, Project};
 use crate::cli::{AppArgs, StartArgs};
 use crate::config::formation::{Formation, Selection, parse_names};
 use crate::config::scoped::Scoped;
 use crate::env::Env;
-use crate::error::Error;
+use crate::error::{Error, FAILURE};
 use crate::model::{ProcessName, Sig};
 use crate::os::guard::{self, FORWARDED, Link, TERMINATING};
 use crate::os::limits::OpenFiles;
@@ -53,7 +55,7 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let outcome = runtime
         .and_then(|runtime| runtime.block_on(supervise(specs, project.root, style, open_files, link)))
-        .map_err(|error| Error::system("starting", error))?;
+        .map_err(|error| starting(&error))?;
     match outcome {
         Outcome::Exit(status) => Ok(status),
         Outcome::Signal(sig) => signals::die(sig),
@@ -77,10 +79,25 @@ fn wishes(start: &StartArgs, types: &[ProcessName], env: &Env) -> Result<Wishes,
     }
     Ok(Wishes {
         selection,
-        timeout: Scoped::parse(&options.timeout, types)?,
-        stop_signal: Scoped::parse(&options.stop_signal, types)?,
-        on_exit: Scoped::parse(&options.on_exit, types)?,
+        timeout: scoped("--timeout", &options.timeout, types)?,
+        stop_signal: scoped("--stop-signal", &options.stop_signal, types)?,
+        on_exit: scoped("--on-exit", &options.on_exit, types)?,
     })
+}
+
+fn scoped<T: FromStr<Err: Display>>(
+    option: &str,
+    texts: &[String],
+    types: &[ProcessName],
+) -> Result<Scoped<T>, Error> {
+    let named = |error| Error::Usage { message: format!("{option} {error}"), hint: None };
+    Scoped::parse(texts, types).map_err(named)
+}
+
+/// Why ganger's own threads and descriptors could not be had.
+fn starting(error: &io::Error) -> Error {
+    let error = start_error(error);
+    Error::Start { message: error.message.to_string(), hint: error.hint.map(|hint| hint.to_string()) }
 }
 
 fn is_free(spec: &ProcessSpec) -> Result<(), Error> {
@@ -122,10 +139,13 @@ fn notify(outbox: UnboundedSender<Message>, ended: UnboundedSender<()>) -> impl 
             Notice::Closed(run) => outbox.send(Message::OutputClosed(run)).is_ok(),
             Notice::Gone(error) => {
                 // A reader that went away is no fault; a full disk is, and should be told.
-                if !matches!(error.raw_os_error(), Some(libc::EPIPE | libc::EIO)) {
+                let status = if matches!(error.raw_os_error(), Some(libc::EPIPE | libc::EIO)) {
+                    Sig::PIPE.exit_status()
+                } else {
                     super::complain(&format!("ganger: error: writing the output: {error}"));
-                }
-                outbox.send(Message::OutputGone).is_ok()
+                    FAILURE
+                };
+                outbox.send(Message::OutputGone(status)).is_ok()
             }
             Notice::Ended => ended.send(()).is_ok(),
         };

@@ -31,6 +31,10 @@ const CRASH_GRACE: Duration = Duration::from_millis(500);
 /// anything here wake up by itself.
 const KILL_ROUND: Duration = Duration::from_millis(20);
 
+/// What the supervisor says to the guard, a byte each.
+const SUSPENDED: u8 = 1;
+const HURRY: u8 = 2;
+
 /// The supervisor's end of the link.
 #[derive(Debug)]
 pub struct Link {
@@ -52,7 +56,12 @@ impl Link {
 
     /// Tells the guard that all processes are stopped, so that it stops too.
     pub fn suspended(&self) {
-        let _ = (&self.stream).write(&[1]);
+        let _ = (&self.stream).write(&[SUSPENDED]);
+    }
+
+    /// Tells the guard that nothing is to be asked any more, only killed.
+    pub fn hurry(&self) {
+        let _ = (&self.stream).write(&[HURRY]);
     }
 }
 
@@ -186,18 +195,17 @@ impl Guard {
         Ok(fds.get(1).is_some_and(|fd| fd.any().unwrap_or(false)))
     }
 
-    /// The supervisor only ever says "my processes are stopped": now we stop too, and the
-    /// shell gets its prompt back.
+    /// Hears the supervisor. Answers whether there may be more to hear.
     fn read_link(&mut self) -> bool {
         let mut message = [0; 1];
-        match self.link.read(&mut message) {
-            Ok(0) => false,
-            Ok(_) => {
-                signals::stop_self();
-                true
-            }
-            Err(_) => true,
+        match (self.link.read(&mut message), message) {
+            (Ok(0), _) => return false,
+            // Its processes are stopped: now we stop too, and the shell gets its prompt back.
+            (Ok(_), [SUSPENDED]) => signals::stop_self(),
+            (Ok(_), [HURRY]) => self.grace = Duration::ZERO,
+            (Ok(_) | Err(_), _) => {}
         }
+        true
     }
 
     fn hear(&mut self, received: Received) {

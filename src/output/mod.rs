@@ -2,7 +2,7 @@
 //!
 //! One thread does all of it ([`pump`]): it waits for any process's output, reads a chunk, cuts
 //! it into lines ([`lines`]), puts the prefix before each ([`render`], [`style`]) and writes
-//! what one wake-up brought with one `write` ([`sink`]). A reader of ours that is slow blocks
+//! what one wake-up brought with one `write` (`sink`). A reader of ours that is slow blocks
 //! that write and with it the reading, so the processes slow down and memory stays bounded,
 //! without a queue. The supervisor's thread never waits for this one.
 

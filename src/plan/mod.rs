@@ -12,7 +12,7 @@ pub use ports::{PortWish, Ports, base};
 use crate::config::environment::{Environment, Origin};
 use crate::config::formation::{self, Selection};
 use crate::config::procfile::Procfile;
-use crate::config::scoped::{Scoped, ScopedError, Seconds};
+use crate::config::scoped::{Scoped, Seconds};
 use crate::error::Error;
 use crate::model::{InstanceId, Port, ProcessName, Sig};
 use crate::supervisor::event::{OnExit, Policy};
@@ -134,12 +134,6 @@ impl FromStr for OnExit {
             "restart" => Ok(Self::Restart),
             _ => Err("it is `stop`, `ignore` or `restart`"),
         }
-    }
-}
-
-impl From<ScopedError> for Error {
-    fn from(error: ScopedError) -> Self {
-        Self::Usage { message: error.to_string(), hint: None }
     }
 }
 

@@ -38,6 +38,8 @@ pub trait Children {
     fn close_output(&mut self, run: Run);
     /// Tells people.
     fn tell(&mut self, event: Event);
+    /// From now on everything is killed; what left its group is not to be asked any more either.
+    fn killing(&mut self);
     /// All groups are stopped. What left them is to be stopped too; then ganger itself may stop.
     fn suspended(&mut self);
     /// All groups continue; so does what left them.
@@ -55,8 +57,8 @@ pub enum Message {
     ChildDied,
     /// All output of this run was read.
     OutputClosed(Run),
-    /// Nobody reads our output any more.
-    OutputGone,
+    /// Our output cannot be written any more; the exit status that says so.
+    OutputGone(u8),
     /// Ctrl-Z.
     Suspend,
     /// `fg` or `bg`.
@@ -134,7 +136,7 @@ impl<C: Children> Driver<C> {
                 // Where orphans do not come to us, closed output is the hint that they are gone.
                 self.check_groups();
             }
-            Message::OutputGone => self.step(fleet::Input::OutputGone),
+            Message::OutputGone(status) => self.step(fleet::Input::OutputGone(status)),
             Message::GuardGone => self.step(fleet::Input::GuardGone),
             Message::Suspend => {
                 self.signal_everyone(Sig::STOP);
@@ -203,6 +205,7 @@ impl<C: Children> Driver<C> {
                 Effect::HurryAfter(after) => {
                     self.timers.arm(Timer::Hurry, super::event::Epoch(0), after);
                 }
+                Effect::Killing => self.children.killing(),
                 Effect::Done(outcome) => self.outcome = Some(outcome),
             }
         }

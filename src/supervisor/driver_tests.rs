@@ -114,6 +114,8 @@ impl Children for Fake {
     }
 
     fn resumed(&mut self) {}
+
+    fn killing(&mut self) {}
 }
 
 struct Stage {

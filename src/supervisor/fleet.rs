@@ -38,8 +38,8 @@ pub enum Cause {
     },
     /// Ganger was told to by a signal.
     Signal(Sig),
-    /// Nobody reads our output any more.
-    OutputGone,
+    /// Our output cannot be written any more; the status that says so.
+    OutputGone(u8),
     /// The guard is dead: nobody would clean up after us.
     GuardGone,
     /// Every process has ended and that was fine.
@@ -76,8 +76,8 @@ pub enum Input {
     Terminate(Sig, Via),
     /// A signal that is handed on to every group and stops nothing.
     Forward(Sig),
-    /// Stdout is closed.
-    OutputGone,
+    /// Stdout cannot be written; the exit status that says so.
+    OutputGone(u8),
     /// The guard is gone.
     GuardGone,
     /// The time that [`Effect::HurryAfter`] asked for is over.
@@ -93,6 +93,8 @@ pub enum Effect {
     StopRequested(Sig),
     /// Send [`Input::Hurry`] after this time.
     HurryAfter(Duration),
+    /// Everything is killed from now on: whoever cleans up afterwards need not ask either.
+    Killing,
     /// Nothing is alive any more.
     Done(Outcome),
 }
@@ -190,7 +192,7 @@ impl Fleet {
                     effects.push(Effect::One(slot, machine::Effect::Signal(pgid, sig)));
                 }
             }
-            Input::OutputGone => self.stop(Cause::OutputGone, &mut effects),
+            Input::OutputGone(status) => self.stop(Cause::OutputGone(status), &mut effects),
             Input::GuardGone => {
                 effects.push(Effect::HurryAfter(HURRY));
                 self.stop(Cause::GuardGone, &mut effects);
@@ -269,6 +271,7 @@ impl Fleet {
         match self.phase {
             Phase::Running | Phase::Stopping => {
                 self.phase = Phase::Killing;
+                effects.push(Effect::Killing);
                 self.all(&machine::Input::Kill, effects);
             }
             Phase::Killing | Phase::Done => {}
@@ -301,8 +304,7 @@ impl Fleet {
         effects.push(Effect::Done(match cause {
             Cause::Process { end, .. } => Outcome::Exit(end.exit_status()),
             Cause::Signal(sig) => Outcome::Signal(*sig),
-            // As for every program whose reader has gone.
-            Cause::OutputGone => Outcome::Exit(Sig::PIPE.exit_status()),
+            Cause::OutputGone(status) => Outcome::Exit(*status),
             Cause::GuardGone => Outcome::Exit(Sig::KILL.exit_status()),
             Cause::AllEnded => Outcome::Exit(0),
         }));

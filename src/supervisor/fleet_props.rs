@@ -101,7 +101,7 @@ impl World {
                     assert!(!open, "done while {:?} drain", self.draining);
                     self.done.push(outcome);
                 }
-                Effect::One(..) | Effect::StopRequested(_) | Effect::HurryAfter(_) => {}
+                Effect::One(..) | Effect::StopRequested(_) | Effect::HurryAfter(_) | Effect::Killing => {}
             }
         }
     }
@@ -144,7 +144,7 @@ impl World {
             }
             Move::OutputGone => {
                 self.expect(Outcome::Exit(141));
-                self.feed(Input::OutputGone);
+                self.feed(Input::OutputGone(141));
             }
             Move::GuardGone => {
                 self.expect(Outcome::Exit(137));

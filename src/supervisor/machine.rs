@@ -310,7 +310,10 @@ impl Machine {
                 now.then = Then::Rest;
                 match open {
                     Open::GroupAndOutput | Open::Group => self.kill_rest(&mut now, effects),
-                    Open::Output => {}
+                    Open::Output => {
+                        effects.push(Effect::CloseOutput(now.run));
+                        return self.finish(now.run, now.end, now.then, effects);
+                    }
                 }
             }
             (Input::Start, _) => now.then = Then::Restart,

@@ -80,7 +80,7 @@ pub enum Then {
     Rest,
     /// A new run at once: somebody asked for it.
     Restart,
-    /// It ended by itself: what [`OnExit`] says.
+    /// It ended by itself: what [`OnExit`](super::event::OnExit) says.
     Policy,
 }
 
