@@ -1,0 +1,273 @@
+//! A process that does what the tests need: ignores signals, leaves its group, floods its
+//! output, closes it, waits for ever.
+//!
+//! Its arguments are steps, done in their order. When the last one is done it exits with 0.
+//! Every line it prints goes out in one write, so that two of them on one pipe never mix.
+//!
+//! | step | does |
+//! |---|---|
+//! | `--say TEXT` | prints the line |
+//! | `--write-half-line TEXT` | prints it without a newline |
+//! | `--print N TAG` | prints `TAG 1` … `TAG N` as fast as it can |
+//! | `--print-env NAME` | prints `NAME=value` or `NAME is not set` |
+//! | `--print-ids` | prints `ids pid=… pgid=… sid=… ppid=…` |
+//! | `--ignore TERM,INT` | ignores the signals |
+//! | `--log-signals TERM,INT` | prints `PID got SIGTERM 1` (then 2, …) for each, and goes on |
+//! | `--spawn 'STEPS'` | starts another one with these steps; does not wait for it |
+//! | `--setsid` | leaves session and group (fails in the leader of a group) |
+//! | `--daemon 'STEPS'` | prints `daemon PID`: forked twice, own session, no descriptor open |
+//! | `--close-output` | closes stdout and stderr |
+//! | `--listen-port` | listens on 127.0.0.1:$PORT, prints `listening PORT` |
+//! | `--read-stdin` | prints `stdin: data`, `eof`, `closed` or `nothing` (for 300 ms) |
+//! | `--wait` | prints `ready pid=… pgid=… sid=… ppid=…`, waits for ever |
+//! | `--wait-file PATH` | prints the same, waits until the file is there |
+//! | `--linger MS` | prints the same, waits for INT, TERM or HUP (log them), then MS more |
+//! | `--kill-self KILL` | dies by the signal |
+//! | `--exit N` | exits |
+
+#![allow(unsafe_code, reason = "signal handlers and forks")]
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::process::Command;
+use std::str::FromStr as _;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
+use nix::unistd::{ForkResult, fork, getpgrp, getpid, getppid, getsid, setsid};
+
+fn main() {
+    let mut steps = std::env::args().skip(1);
+    while let Some(step) = steps.next() {
+        let mut next = || steps.next().unwrap_or_else(|| fail(&format!("{step} needs a value")));
+        match step.as_str() {
+            "--say" => say(&next()),
+            "--write-half-line" => write_out(next().as_bytes()),
+            "--print" => {
+                let count = number(&next());
+                print_lines(count, &next());
+            }
+            "--print-env" => print_env(&next()),
+            "--print-ids" => say(&ids("ids")),
+            "--ignore" => {
+                for signal in signals(&next()) {
+                    install(signal, SigHandler::SigIgn);
+                }
+            }
+            "--log-signals" => {
+                for signal in signals(&next()) {
+                    install(signal, SigHandler::Handler(log_signal));
+                }
+            }
+            "--spawn" => spawn(&next()),
+            "--setsid" => drop(setsid().unwrap_or_else(|error| fail(&format!("setsid: {error}")))),
+            "--daemon" => daemon(&next()),
+            "--close-output" => close_output(),
+            "--listen-port" => listen(),
+            "--read-stdin" => read_stdin(),
+            "--wait" => wait_for_ever(),
+            "--wait-file" => {
+                let path = next();
+                wait_until(|| std::fs::exists(&path).unwrap_or(false));
+            }
+            "--linger" => {
+                let millis = number(&next());
+                wait_until(|| ASKED.load(Ordering::Relaxed));
+                std::thread::sleep(Duration::from_millis(millis));
+            }
+            "--kill-self" => kill_self(&next()),
+            "--exit" => std::process::exit(i32::try_from(number(&next())).unwrap_or(1)),
+            other => fail(&format!("unknown step {other}")),
+        }
+    }
+}
+
+fn fail(message: &str) -> ! {
+    let _ = writeln!(std::io::stderr(), "gangling: {message}");
+    std::process::exit(99)
+}
+
+fn number(text: &str) -> u64 {
+    text.parse().unwrap_or_else(|_| fail(&format!("{text} is no number")))
+}
+
+fn signals(list: &str) -> Vec<Signal> {
+    let parse =
+        |name| Signal::from_str(&format!("SIG{name}")).unwrap_or_else(|_| fail(&format!("signal {name}?")));
+    list.split(',').map(parse).collect()
+}
+
+/// Straight to the descriptor: no buffer that a `fork` or a signal could double or cut.
+fn write_out(mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        // SAFETY: pointer and length are those of a slice that lives through the call.
+        let count = unsafe { libc::write(1, bytes.as_ptr().cast(), bytes.len()) };
+        match usize::try_from(count) {
+            Ok(count) => bytes = &bytes[count..],
+            Err(_) if nix::errno::Errno::last() == nix::errno::Errno::EINTR => {}
+            Err(_) => return,
+        }
+    }
+}
+
+fn say(line: &str) {
+    write_out(format!("{line}\n").as_bytes());
+}
+
+fn ids(what: &str) -> String {
+    let sid = getsid(None).map_or(0, nix::unistd::Pid::as_raw);
+    format!("{what} pid={} pgid={} sid={sid} ppid={}", getpid(), getpgrp(), getppid())
+}
+
+fn print_lines(count: u64, tag: &str) {
+    let mut block = Vec::new();
+    for number in 1..=count {
+        block.extend_from_slice(format!("{tag} {number}\n").as_bytes());
+        if block.len() > 30_000 {
+            write_out(&block);
+            block.clear();
+        }
+    }
+    write_out(&block);
+}
+
+fn print_env(name: &str) {
+    match std::env::var_os(name) {
+        Some(value) => {
+            let value = std::os::unix::ffi::OsStringExt::into_vec(value);
+            write_out(&[name.as_bytes(), b"=", &value, b"\n"].concat());
+        }
+        None => say(&format!("{name} is not set")),
+    }
+}
+
+fn install(signal: Signal, handler: SigHandler) {
+    let action = SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
+    // SAFETY: the only handler installed is `log_signal`, which makes async-signal-safe calls.
+    if let Err(error) = unsafe { sigaction(signal, &action) } {
+        fail(&format!("{signal}: {error}"));
+    }
+}
+
+static COUNTS: [AtomicU32; 65] = [const { AtomicU32::new(0) }; 65];
+static ASKED: AtomicBool = AtomicBool::new(false);
+
+/// Async-signal-safe: no allocation, one write.
+extern "C" fn log_signal(number: i32) {
+    let count = COUNTS[usize::try_from(number).unwrap_or(0)].fetch_add(1, Ordering::Relaxed) + 1;
+    let mut line = [0; 64];
+    let mut rest = &mut line[..];
+    let name = Signal::try_from(number).map_or("?", Signal::as_str);
+    // SAFETY: getpid(2) cannot fail and is async-signal-safe.
+    let pid = unsafe { libc::getpid() };
+    let _ = writeln!(rest, "{pid} got {name} {count}");
+    let left = rest.len();
+    let length = line.len() - left;
+    // SAFETY: the line lives through the call; its length is within it.
+    unsafe { libc::write(1, line.as_ptr().cast(), length) };
+    if [libc::SIGINT, libc::SIGTERM, libc::SIGHUP].contains(&number) {
+        ASKED.store(true, Ordering::Relaxed);
+    }
+}
+
+fn spawn(steps: &str) {
+    let program = std::env::current_exe().unwrap_or_else(|error| fail(&error.to_string()));
+    if let Err(error) = Command::new(program).args(steps.split_whitespace()).spawn() {
+        fail(&error.to_string());
+    }
+}
+
+fn daemon(steps: &str) {
+    let (mut read, write) = std::io::pipe().unwrap_or_else(|error| fail(&error.to_string()));
+    // SAFETY: this program has one thread.
+    match unsafe { fork() } {
+        Ok(ForkResult::Child) => {
+            let _ = setsid();
+            // SAFETY: as above.
+            if let Ok(ForkResult::Child) = unsafe { fork() } {
+                let mut write = write;
+                let _ = write!(write, "{}", getpid());
+                become_daemon(steps);
+            }
+            std::process::exit(0)
+        }
+        Ok(ForkResult::Parent { child }) => {
+            drop(write);
+            let mut pid = String::new();
+            let _ = read.read_to_string(&mut pid);
+            let _ = nix::sys::wait::waitpid(child, None);
+            say(&format!("daemon {pid}"));
+        }
+        Err(error) => fail(&error.to_string()),
+    }
+}
+
+fn become_daemon(steps: &str) -> ! {
+    use std::os::unix::process::CommandExt as _;
+    let program = std::env::current_exe().unwrap_or_else(|error| fail(&error.to_string()));
+    let mut command = Command::new(program);
+    command.args(steps.split_whitespace());
+    for fd in 0..256 {
+        // SAFETY: nothing in this process uses a descriptor from here on.
+        unsafe { libc::close(fd) };
+    }
+    let _ = command.exec();
+    std::process::exit(99)
+}
+
+fn close_output() {
+    for fd in [1, 2] {
+        // SAFETY: later writes fail and are given up.
+        unsafe { libc::close(fd) };
+    }
+}
+
+fn listen() {
+    let port = std::env::var("PORT").unwrap_or_else(|_| fail("no PORT"));
+    match TcpListener::bind(format!("127.0.0.1:{port}")) {
+        Ok(listener) => {
+            say(&format!("listening {port}"));
+            std::mem::forget(listener);
+        }
+        Err(error) => fail(&format!("port {port}: {error}")),
+    }
+}
+
+fn read_stdin() {
+    let stdin = std::io::stdin();
+    let mut fds = [PollFd::new(std::os::fd::AsFd::as_fd(&stdin), PollFlags::POLLIN)];
+    let ready = poll(&mut fds, PollTimeout::from(300_u16)).unwrap_or_else(|error| fail(&error.to_string()));
+    if ready == 0 {
+        return say("stdin: nothing");
+    }
+    match nix::unistd::read(&stdin, &mut [0; 1]) {
+        Ok(0) => say("stdin: eof"),
+        Ok(_) => say("stdin: data"),
+        Err(error) => say(&format!("stdin: closed ({error})")),
+    }
+}
+
+fn wait_for_ever() -> ! {
+    say(&ids("ready"));
+    loop {
+        std::thread::sleep(Duration::from_hours(1));
+    }
+}
+
+fn wait_until(done: impl Fn() -> bool) {
+    say(&ids("ready"));
+    while !done() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn kill_self(name: &str) {
+    for signal in signals(name) {
+        if signal != Signal::SIGKILL && signal != Signal::SIGSTOP {
+            install(signal, SigHandler::SigDfl);
+        }
+        let _ = raise(signal);
+    }
+}

@@ -1,0 +1,68 @@
+//! Looking at processes, through `/proc`.
+
+use std::fs;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// A living process; zombies are none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Process {
+    pub(crate) pid: i32,
+    pub(crate) parent: i32,
+    pub(crate) pgid: i32,
+    pub(crate) session: i32,
+    /// As in `ps`: R, S, D, T (stopped).
+    pub(crate) state: char,
+    pub(crate) command: String,
+}
+
+/// The living process with this pid.
+pub(crate) fn process(pid: i32) -> Option<Process> {
+    let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    let mut fields = text[text.rfind(')')? + 1..].split_ascii_whitespace();
+    let state = fields.next()?.chars().next()?;
+    if matches!(state, 'Z' | 'X') {
+        return None;
+    }
+    let mut number = || fields.next()?.parse().ok();
+    let parent = number()?;
+    let group = number()?;
+    let session = number()?;
+    let command = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let command = String::from_utf8_lossy(&command).trim_end_matches('\0').replace('\0', " ");
+    Some(Process { pid, parent, pgid: group, session, state, command })
+}
+
+pub(crate) fn is_alive(pid: i32) -> bool {
+    process(pid).is_some()
+}
+
+fn all() -> Vec<i32> {
+    let entries = fs::read_dir("/proc").expect("/proc");
+    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// The living processes whose environment has `NAME=value`.
+pub(crate) fn with_variable(assignment: &str) -> Vec<Process> {
+    let wanted = assignment.as_bytes();
+    let has = |pid: &i32| {
+        let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environ.split(|byte| *byte == 0).any(|item| item == wanted)
+    };
+    all().into_iter().filter(has).filter_map(process).collect()
+}
+
+/// The living children.
+pub(crate) fn children(pid: i32) -> Vec<Process> {
+    all().into_iter().filter_map(process).filter(|process| process.parent == pid).collect()
+}
+
+pub(crate) fn group(pgid: i32) -> Vec<Process> {
+    all().into_iter().filter_map(process).filter(|process| process.pgid == pgid).collect()
+}
+
+pub(crate) fn send(pid: i32, signal: Signal) {
+    kill(Pid::from_raw(pid), signal).unwrap_or_else(|error| panic!("{signal} to {pid}: {error}"));
+}

@@ -1,0 +1,10 @@
+//! The whole program with real processes, pipes, signals and terminals.
+//!
+//! A test builds its app with [`kit::Test`], runs it, and waits for what it expects to see. When
+//! it is over, the kit looks whether any process it started is still alive, and fails it if so.
+//! Linux only: that look goes through `/proc`.
+#![cfg(target_os = "linux")]
+
+#[allow(dead_code, reason = "a kit has more than is used today")]
+mod kit;
+mod smoke;
