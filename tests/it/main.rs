@@ -5,6 +5,9 @@
 //! Linux only: that look goes through `/proc`.
 #![cfg(target_os = "linux")]
 
+mod bad_input;
+mod busy_port;
 #[allow(dead_code, reason = "a kit has more than is used today")]
 mod kit;
+mod recorded_env;
 mod smoke;
