@@ -7,7 +7,10 @@
 
 mod bad_input;
 mod busy_port;
+mod config;
 #[allow(dead_code, reason = "a kit has more than is used today")]
 mod kit;
+mod layers;
 mod recorded_env;
 mod smoke;
+mod start;

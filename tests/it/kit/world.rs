@@ -30,7 +30,8 @@ impl World {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let dir = tempfile::Builder::new().prefix("ganger-it-").tempdir().expect("a folder");
         let unique = dir.path().file_name().expect("a name").to_string_lossy().into_owned();
-        Self { ports: Block::reserve(), mark: format!("{unique}-{number}"), dir }
+        // With a dot in it `ganger config` does not take it for a secret.
+        Self { ports: Block::reserve(), mark: format!("{unique}.{number}"), dir }
     }
 
     pub(crate) fn dir(&self) -> &Path {

@@ -1,0 +1,119 @@
+//! `ganger config`: the environment of a process, shown.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::process::Command;
+
+use crate::kit::Test;
+
+fn app() -> Test {
+    Test::new()
+        .procfile("web: x\nworker: y\n")
+        .without("PATH")
+        .without("GANGER_TEST_MARK")
+        .file(".env", "# mail\nGREETING=\"it's\\n$HOME\"\nDB_PASSWORD=hunter2\n")
+        .file("more.env", "DATABASE_URL=postgres://me:s3cret@db/app\nEMPTY=\n")
+        .args(["-e", ".env,more.env"])
+}
+
+#[test]
+fn as_lines_of_an_env_file() {
+    app()
+        .args(["config"])
+        .run()
+        .code(0)
+        .stderr("ganger: note: 2 secrets are masked; --show-secrets shows them\n")
+        .stdout(
+            "DATABASE_URL=postgres://me:********@db/app
+DB_PASSWORD=********
+EMPTY=''
+FOREMAN_WORKER_NAME=web.1
+GANGER_PROCESS_WEB_PORT=PORT
+GANGER_PROCESS_WORKER_PORT=PORT+100
+GREETING='it'\\''s
+$HOME'
+HOME=DIR
+PORT=PORT
+PS=web.1
+",
+        );
+}
+
+#[test]
+fn as_json() {
+    app().args(["config", "--json", "--show-secrets", "worker"]).run().code(0).stderr("").stdout(
+        r#"{
+  "DATABASE_URL": "postgres://me:s3cret@db/app",
+  "DB_PASSWORD": "hunter2",
+  "EMPTY": "",
+  "FOREMAN_WORKER_NAME": "worker.1",
+  "GANGER_PROCESS_WEB_PORT": "PORT",
+  "GANGER_PROCESS_WORKER_PORT": "PORT+100",
+  "GREETING": "it's\n$HOME",
+  "HOME": "DIR",
+  "PORT": "PORT+100",
+  "PS": "worker.1"
+}
+"#,
+    );
+}
+
+#[test]
+fn with_the_place_of_each() {
+    let test = app().args(["config", "--explain", "web.2"]);
+    test.run().code(0).stderr("ganger: note: 2 secrets are masked; --show-secrets shows them\n").stdout(
+        "DATABASE_URL                postgres://me:********@db/app  <- more.env:1
+DB_PASSWORD                 ********  <- .env:3
+EMPTY                       ''  <- more.env:2
+FOREMAN_WORKER_NAME         web.2  <- ganger (the name of this process)
+GANGER_PROCESS_WEB_PORT     PORT  <- ganger (the port of its first instance)
+GANGER_PROCESS_WORKER_PORT  PORT+100  <- ganger (the port of its first instance)
+GREETING                    'it'\\''s
+$HOME'  <- .env:2
+HOME                        DIR  <- shell
+PORT                        PORT+1  <- ganger (the port of this process)
+PS                          web.2  <- ganger (the name of this process)
+",
+    );
+}
+
+#[test]
+fn a_shell_reads_back_what_it_prints() {
+    let odd: &[u8] = b"a'b\"c$(d)`e`\\ f\n\n*\xff~!";
+    let test = Test::new().procfile("web: x\n").var("ODD", OsStr::from_bytes(odd));
+    let finished = test.args(["config", "--shell", "--show-secrets"]).run().code(0).stderr("");
+    let script = [&finished.stdout[..], b"printf %s \"$ODD\""].concat();
+    let output = Command::new("/bin/sh").arg("-c").arg(OsStr::from_bytes(&script)).env_clear().output();
+    assert_eq!(output.expect("it runs").stdout, odd, "{finished}");
+}
+
+#[test]
+fn json_says_that_it_cannot_hold_bytes() {
+    let test = Test::new().procfile("web: x\n").var("ODD", OsStr::from_bytes(b"\xff"));
+    test.args(["config", "--json"]).run().code(0).stderr_has("ODD is not UTF-8");
+}
+
+#[test]
+fn without_a_procfile_there_is_an_environment_too() {
+    let test = Test::new().file(".env", "A=1\n").args(["config"]);
+    test.run().code(0).stdout_has("A=1\n").stdout_has("PORT=PORT\n");
+}
+
+#[test]
+fn an_unknown_process_is_an_error() {
+    for name in ["wbe", "web.0", "web.x", ""] {
+        app()
+            .args(["config", name])
+            .run()
+            .code(2)
+            .stdout("")
+            .stderr_has(&format!("no process is called `{name}`"));
+    }
+}
+
+#[test]
+fn a_closed_pipe_ends_it_quietly() {
+    let test = Test::new().procfile("web: x\n").var("LONG", "x".repeat(100_000));
+    let test = test.by_shell("(\"$@\"; echo status $? >&2) | head -c 1").args(["config"]);
+    test.run().code(0).stdout_has("").stderr("status 141\n");
+}

@@ -1,0 +1,157 @@
+//! What starts, where, and what the shell makes of it.
+
+use nix::sys::signal::Signal;
+
+use crate::kit::Test;
+
+/// What starts and with which port, in the order in which it does.
+fn started(test: &Test) -> Vec<String> {
+    let running = test.start();
+    // All are started in one go; a signal is heard after that.
+    running.wait_for(|line| line.name != "system");
+    let finished = running.finish();
+    let mut started = Vec::new();
+    for line in finished.lines_of("system") {
+        if let Some((name, rest)) = line.split_once(" started, pid ") {
+            let place = rest.split_once(", ").map_or("", |(_, place)| place);
+            started.push(finished.tidy(format!("{name} {place}").as_bytes()));
+        }
+    }
+    started
+}
+
+fn app() -> Test {
+    let wait = "exec gangling --wait";
+    Test::new().procfile(format!("worker: {wait}\nweb: {wait}\nrelease: {wait}\ncss: {wait}\n"))
+}
+
+#[test]
+fn names_and_ports_are_in_the_order_of_the_file() {
+    let expected = ["worker.1 port PORT+100", "web.1 http://localhost:PORT", "css.1 port PORT+300"];
+    assert_eq!(started(&app()), expected);
+    assert_eq!(started(&app().args(["start"])), expected);
+    assert_eq!(started(&app().args(["local"])), expected);
+}
+
+#[test]
+fn what_is_named_starts() {
+    let web = "web.1 http://localhost:PORT";
+    let web_2 = "web.2 http://localhost:PORT+1";
+    let (worker, css) = ("worker.1 port PORT+100", "css.1 port PORT+300");
+    let table: [(&[&str], &[&str]); 14] = [
+        (&["start", "web"], &[web]),
+        (&["start", "web", "css"], &[web, css]),
+        (&["start", "css,web"], &[web, css]),
+        (&["start", "web=2"], &[web, web_2]),
+        (&["start", "web=2,worker"], &[worker, web, web_2]),
+        (&["start", "all=1,css=0"], &[worker, web]),
+        (&["start", "release"], &["release.1 port PORT+200"]),
+        (&["-m", "web=2"], &[web, web_2]),
+        (&["-m", "all=1,web=0"], &[worker, css]),
+        (&["-c", "web=2"], &[worker, web, web_2, css]),
+        (&["start", "-c", "web=2", "web"], &[web, web_2]),
+        (&["-x", "css"], &[worker, web]),
+        (&["-x", "css,worker"], &[web]),
+        (&["start", "-x", "css", "-c", "web=2"], &[worker, web, web_2]),
+    ];
+    for (args, expected) in table {
+        assert_eq!(started(&app().args(args)), expected, "{args:?}");
+    }
+    assert_eq!(started(&app().var("GANGER_FORMATION", "css=1")), [css]);
+    assert_eq!(started(&app().var("GANGER_FORMATION", "css=1").args(["start", "web"])), [web]);
+}
+
+#[test]
+fn ports_have_the_distance_that_is_wanted() {
+    let expected = ["worker.1 port PORT+10", "web.1 http://localhost:PORT", "css.1 port PORT+30"];
+    assert_eq!(started(&app().args(["--port-step", "10"])), expected);
+    assert_eq!(started(&app().args(["--no-port"])), ["worker.1 ", "web.1 ", "css.1 "]);
+}
+
+/// What `web` prints.
+#[track_caller]
+fn printed(test: &Test) -> Vec<String> {
+    test.run().code(0).stderr("").lines_of("web.1")
+}
+
+#[test]
+fn processes_run_in_the_root() {
+    let app = || Test::new().file("sub/Procfile", "web: pwd; cat here\n").file("sub/here", "sub\n");
+    let sub = |test: &Test| [test.path("sub").to_str().expect("text").to_owned(), "sub".into()];
+    for args in [&["-f", "sub/Procfile"][..], &["-d", "sub"], &["-d", "sub", "-f", "Procfile"]] {
+        let test = app().args(args);
+        assert_eq!(printed(&test), sub(&test), "{args:?}");
+    }
+    let inside = app().cwd("sub");
+    assert_eq!(printed(&inside), sub(&inside));
+    // A root of its own beats the Procfile's folder.
+    let other = app().file("other/here", "other\n").args(["-f", "sub/Procfile", "-d", "other"]);
+    assert_eq!(printed(&other)[1], "other");
+    let outside = app().cwd("sub").file("here", "top\n").args(["-d", ".."]);
+    outside.clone().args(["-f", "Procfile"]).run().code(0).stdout_has("| top\n");
+}
+
+#[test]
+fn the_env_file_is_the_root_s() {
+    let app = || {
+        Test::new()
+            .file("sub/Procfile", "web: echo \"A is $A\"\n")
+            .file("sub/.env", "A=sub\n")
+            .file(".env", "A=top\n")
+    };
+    assert_eq!(printed(&app().args(["-f", "sub/Procfile"])), ["A is sub"]);
+    assert_eq!(printed(&app().args(["-d", "sub"])), ["A is sub"]);
+}
+
+#[test]
+fn the_shell_gets_the_command_as_it_is() {
+    let table = [
+        (r#"echo "two  blanks" 'and $PORT'"#, "two  blanks and $PORT"),
+        ("printf 'a\\nb\\n' | tail -n 1", "b"),
+        ("true && echo yes || echo no", "yes"),
+        ("A=b env | while read -r x; do case $x in A=*) echo $x;; esac; done", "A=b"),
+        ("cd / && pwd", "/"),
+        ("echo a#b # comment", "a#b"),
+        ("echo err >&2", "err"),
+        (
+            r"echo one \
+ two",
+            "one two",
+        ),
+        ("echo $((1 + 2)) $(echo three)", "3 three"),
+        ("f() { echo $1: $2; }; f a b", "a: b"),
+    ];
+    for (command, output) in table {
+        assert_eq!(printed(&Test::new().procfile(format!("web: {command}\n"))), [output], "{command}");
+    }
+    let test = Test::new().procfile("web: echo $PORT ${PORT}1\n");
+    assert_eq!(printed(&test), [format!("{0} {0}1", test.port())]);
+}
+
+#[test]
+fn any_form_of_file_is_read() {
+    for text in ["web:echo hello", "\u{feff}web: echo hello\r\n", "\n# x: y\n  # z\n\tweb:\techo hello\t\n"] {
+        assert_eq!(printed(&Test::new().procfile(text)), ["hello"], "{text:?}");
+    }
+}
+
+#[test]
+fn names_are_padded_to_the_longest() {
+    let test = Test::new().procfile("a: echo x; exec gangling --wait\nlong-name_1: exec gangling --wait\n");
+    let running = test.start();
+    running.wait_ready("a.1");
+    running.wait_ready("long-name_1.1");
+    let finished = running.finish().killed_by(Signal::SIGINT);
+    let printed = String::from_utf8_lossy(&finished.stdout);
+    assert!(printed.lines().all(|line| line.find('|') == Some("12:34:56 long-name_1.1 ".len())), "{printed}");
+}
+
+#[test]
+fn many_processes_start_and_stop() {
+    let test = Test::new().procfile("web: exec gangling --wait\n").args(["start", "web=100"]);
+    let running = test.start();
+    for number in 1..=100 {
+        running.wait_ready(&format!("web.{number}"));
+    }
+    running.finish().killed_by(Signal::SIGINT);
+}
