@@ -143,22 +143,23 @@ fn quote(value: &[u8]) -> Vec<u8> {
     out
 }
 
-/// As an env file has it: bare where that is enough, else in quotes that are literal, else in
-/// quotes with escapes.
+/// As an env file has it, in one line: bare where that is enough, else in quotes that are
+/// literal, else in quotes with escapes.
 fn quote_for_env_file(value: &[u8]) -> Vec<u8> {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-./:=,@%+*".contains(byte);
-    if value.iter().all(plain) {
+    if !value.is_empty() && value.iter().all(plain) {
         return value.to_vec();
     }
-    if !value.contains(&b'\'') {
+    if !value.iter().any(|byte| matches!(byte, b'\'' | b'\n')) {
         return [b"'", value, b"'"].concat();
     }
     let mut out = vec![b'"'];
     for byte in value {
-        if matches!(byte, b'"' | b'\\' | b'$') {
-            out.push(b'\\');
+        match byte {
+            b'\n' => out.extend(br"\n"),
+            b'"' | b'\\' | b'$' => out.extend([b'\\', *byte]),
+            other => out.push(*other),
         }
-        out.push(*byte);
     }
     out.push(b'"');
     out

@@ -181,9 +181,10 @@ fn names_that_the_procfile_does_not_have() {
     {
         refused_with(&app().args(args), message);
     }
-    for (option, value) in [("-t", "5"), ("--stop-signal", "INT"), ("--on-exit", "ignore")] {
+    for (option, value) in [("--timeout", "5"), ("--stop-signal", "INT"), ("--on-exit", "ignore")] {
         let item = format!("wbe={value}");
-        let message = format!("ganger: error: `{item}`: no process is called `wbe`; did you mean `web`?\n");
+        let message =
+            format!("ganger: error: {option} `{item}`: no process is called `wbe`; did you mean `web`?\n");
         refused_with(&app().args([option, &item]), &message);
     }
 }
@@ -281,7 +282,7 @@ fn values_of_options_that_cannot_be_read() {
     ];
     for (option, variable, values, reason) in table {
         for value in values {
-            let message = format!("ganger: error: `{value}`: {reason}\n");
+            let message = format!("ganger: error: {option} `{value}`: {reason}\n");
             refused_with(&app().args([option, value]), &message);
             if !value.is_empty() {
                 refused_with(&app().var(variable, value), &message);

@@ -30,8 +30,7 @@ EMPTY=''
 FOREMAN_WORKER_NAME=web.1
 GANGER_PROCESS_WEB_PORT=PORT
 GANGER_PROCESS_WORKER_PORT=PORT+100
-GREETING='it'\\''s
-$HOME'
+GREETING=\"it's\\n\\$HOME\"
 HOME=DIR
 PORT=PORT
 PS=web.1
@@ -68,8 +67,7 @@ EMPTY                       ''  <- more.env:2
 FOREMAN_WORKER_NAME         web.2  <- ganger (the name of this process)
 GANGER_PROCESS_WEB_PORT     PORT  <- ganger (the port of its first instance)
 GANGER_PROCESS_WORKER_PORT  PORT+100  <- ganger (the port of its first instance)
-GREETING                    'it'\\''s
-$HOME'  <- .env:2
+GREETING                    \"it's\\n\\$HOME\"  <- .env:2
 HOME                        DIR  <- shell
 PORT                        PORT+1  <- ganger (the port of this process)
 PS                          web.2  <- ganger (the name of this process)
