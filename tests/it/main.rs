@@ -8,9 +8,11 @@
 mod bad_input;
 mod busy_port;
 mod config;
+mod ending;
 #[allow(dead_code, reason = "a kit has more than is used today")]
 mod kit;
 mod layers;
 mod recorded_env;
+mod signals;
 mod smoke;
 mod start;

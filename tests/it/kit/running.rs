@@ -155,6 +155,17 @@ impl Running {
         found.unwrap_or_else(|| panic!("the line never came; {}", self.so_far()))
     }
 
+    /// Waits until so many lines are so.
+    #[track_caller]
+    pub(crate) fn wait_for_lines(&self, count: usize, mut wanted: impl FnMut(&Line) -> bool) -> Vec<Line> {
+        let capture = self.stdout.as_ref().expect("a pipe");
+        let found = capture.wait_for(|bytes| {
+            let found: Vec<Line> = lines(bytes).into_iter().filter(&mut wanted).collect();
+            (found.len() >= count).then_some(found)
+        });
+        found.unwrap_or_else(|| panic!("{count} such lines never came; {}", self.so_far()))
+    }
+
     /// Waits for a line of `name` that begins with `text`; answers its text.
     #[track_caller]
     pub(crate) fn wait_for_line(&self, name: &str, text: &str) -> String {
