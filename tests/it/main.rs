@@ -9,6 +9,7 @@ mod bad_input;
 mod busy_port;
 mod config;
 mod ending;
+mod inherit;
 #[allow(dead_code, reason = "a kit has more than is used today")]
 mod kit;
 mod layers;
@@ -16,3 +17,4 @@ mod recorded_env;
 mod signals;
 mod smoke;
 mod start;
+mod survivors;

@@ -181,6 +181,15 @@ impl Running {
         field(&self.wait_for_line(name, "ready "), "pid")
     }
 
+    /// Waits until stdout has a text so many times, wherever in a line: for `ganger run`.
+    #[track_caller]
+    pub(crate) fn wait_for_text(&self, count: usize, text: &str) {
+        let capture = self.stdout.as_ref().expect("a pipe");
+        let enough = |bytes: &[u8]| String::from_utf8_lossy(bytes).matches(text).count() >= count;
+        let found = capture.wait_for(|bytes| enough(bytes).then_some(()));
+        assert!(found.is_some(), "{count} times `{text}` never came; {}", self.so_far());
+    }
+
     /// Waits for a text on stderr.
     #[track_caller]
     pub(crate) fn wait_for_stderr(&self, text: &str) {
