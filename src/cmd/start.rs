@@ -147,6 +147,7 @@ fn notify(outbox: UnboundedSender<Message>, ended: UnboundedSender<()>) -> impl 
                 };
                 outbox.send(Message::OutputGone(status)).is_ok()
             }
+            Notice::StopTold => outbox.send(Message::StopTold).is_ok(),
             Notice::Ended => ended.send(()).is_ok(),
         };
     }

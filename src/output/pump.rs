@@ -38,6 +38,8 @@ pub enum Notice {
     Closed(Run),
     /// Stdout cannot be written any more. Said once.
     Gone(io::Error),
+    /// Somebody who reads knows by now that everything is being stopped.
+    StopTold,
     /// The pump was told to end and has written everything.
     Ended,
 }
@@ -78,6 +80,7 @@ impl Pump {
             ready: Vec::new(),
             tails: HashMap::new(),
             chunk: vec![0; CHUNK],
+            tells_stop: false,
             notify: Box::new(notify),
         };
         let thread = std::thread::Builder::new().name("output".into()).spawn(move || worker.work())?;
@@ -150,6 +153,8 @@ struct Worker {
     /// The end of the last closed output of each process.
     tails: HashMap<InstanceId, Tail>,
     chunk: Vec<u8>,
+    /// [`Event::StopRequested`] is in the sink's buffer.
+    tells_stop: bool,
     notify: Box<dyn Fn(Notice) + Send>,
 }
 
@@ -221,6 +226,7 @@ impl Worker {
     }
 
     fn tell(&mut self, event: &Event) {
+        self.tells_stop |= matches!(event, Event::StopRequested(_));
         let tail = match event {
             Event::Report { id, end, .. } if !end.is_success() => self.tails.get(id),
             _ => None,
@@ -287,6 +293,9 @@ impl Worker {
     fn flush(&mut self) {
         if let Err(error) = self.sink.flush() {
             (self.notify)(Notice::Gone(error));
+        }
+        if std::mem::take(&mut self.tells_stop) {
+            (self.notify)(Notice::StopTold);
         }
     }
 }

@@ -16,7 +16,8 @@ use super::machine;
 use super::timers::{Timer, Timers};
 use crate::model::{InstanceId, Sig};
 
-/// Two terminating signals this close are one. A held key repeats after a quarter of a second.
+/// Two terminating signals this close are one, unless the first has been told by then: nobody
+/// is impatient before. A held key repeats after a quarter of a second.
 const ECHO: Duration = Duration::from_millis(50);
 
 /// What the driver does to the world. A trait so that tests can put processes that die on
@@ -51,6 +52,8 @@ pub trait Children {
 pub enum Message {
     /// INT, TERM or HUP, and who received it.
     Terminate(Sig, Via),
+    /// Whoever reads our output knows that everything is being stopped.
+    StopTold,
     /// A signal for the processes.
     Forward(Sig),
     /// Children have died.
@@ -86,6 +89,7 @@ pub struct Driver<C> {
     /// When the present run of a slot began, and when its leader ended.
     times: HashMap<Slot, (Instant, Option<Instant>)>,
     outcome: Option<Outcome>,
+    /// The last terminating signal, as long as the next one may be its echo.
     last_asked: Option<(Via, Instant)>,
 }
 
@@ -129,6 +133,7 @@ impl<C: Children> Driver<C> {
     fn hear(&mut self, message: Message) {
         match message {
             Message::Terminate(sig, via) => self.terminate(sig, via),
+            Message::StopTold => self.last_asked = None,
             Message::Forward(sig) => self.step(fleet::Input::Forward(sig)),
             Message::ChildDied => self.bury(),
             Message::OutputClosed(run) => {

@@ -171,13 +171,19 @@ fn a_signal_asks_each_group_once_and_kills_the_stubborn_after_the_grace_time() {
 
 /// Sends the signals, each a time after the one before, and answers when KILL was sent.
 fn killed_at(signals_after: &[(u64, Sig, Via)]) -> Vec<(u64, i32)> {
+    let messages = signals_after.iter().map(|(millis, sig, via)| (*millis, Message::Terminate(*sig, *via)));
+    killed_after(&messages.collect::<Vec<_>>())
+}
+
+/// The same for any messages.
+fn killed_after(messages: &[(u64, Message)]) -> Vec<(u64, i32)> {
     on_paused_clock(async {
         let stage = stage(&[Temper::Stubborn], &Policy::default());
-        let (outbox, later) = (stage.outbox.clone(), signals_after.to_vec());
+        let (outbox, later) = (stage.outbox.clone(), messages.to_vec());
         tokio::task::spawn_local(async move {
-            for (millis, sig, via) in later {
+            for (millis, message) in later {
                 tokio::time::sleep(Duration::from_millis(millis)).await;
-                outbox.send(Message::Terminate(sig, via)).expect("heard");
+                outbox.send(message).expect("heard");
             }
         });
         stage.driver.run().await;
@@ -199,6 +205,12 @@ fn the_echo_of_a_signal_is_no_second_one() {
     assert_eq!(killed_at(&group), [(10, 1)], "guard and supervisor, however late");
     let timeout = [(0, Sig::TERM, Guard), (1, Sig::TERM, Guard), (1, Sig::TERM, Direct)];
     assert_eq!(killed_at(&timeout), [(10, 1)], "twice at once");
+    let told = {
+        let stage =
+            [Message::Terminate(Sig::INT, Guard), Message::StopTold, Message::Terminate(Sig::INT, Guard)];
+        killed_after(&stage.map(|message| (0, message)))
+    };
+    assert_eq!(told, [(0, 1)], "a second signal of somebody who has read of the first");
     let terminal = [(0, Sig::HUP, Guard), (100, Sig::HUP, Guard), (100, Sig::HUP, Guard)];
     assert_eq!(killed_at(&terminal), [(10, 1)], "kernel and shell");
 }

@@ -129,7 +129,7 @@ fn what_does_not_stop_in_time_is_killed_with_its_group() {
         .stop(SIGTERM)
         .killed_by(SIGTERM)
         .stdout_has("system   | web.1 did not stop within 0.2 s, killing it\n")
-        .stdout_has("worker.1 was killed by SIGTERM after N s\n");
+        .stdout_has("worker.1 was stopped by SIGTERM after N s\n");
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn a_stopped_process_is_stopped_for_good() {
     let pid = running.wait_ready("web.1");
     proc::send(pid, Signal::SIGSTOP);
     crate::kit::eventually("stopped", || proc::process(pid).is_some_and(|it| it.state == 'T'));
-    running.finish().killed_by(SIGINT).stdout_has("web.1 was killed by SIGTERM");
+    running.finish().killed_by(SIGINT).stdout_has("web.1 was stopped by SIGTERM");
 }
 
 #[test]
