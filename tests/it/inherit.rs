@@ -16,6 +16,10 @@ fn each_process_has_a_session_and_a_group_of_its_own() {
         assert_eq!((pid, pid), (group, sid), "{line}");
         assert!(!sessions.contains(&sid), "{line}");
         sessions.push(sid);
+        let leader = field(&line, "pid");
+        assert_eq!((leader, leader), (field(&line, "pgid"), field(&line, "sid")), "{line}");
+        assert!(!sessions.contains(&leader), "{line}");
+        sessions.push(leader);
     }
     running.finish();
 }

@@ -7,12 +7,14 @@
 
 mod bad_input;
 mod busy_port;
+mod color;
 mod config;
 mod ending;
 mod inherit;
 #[allow(dead_code, reason = "a kit has more than is used today")]
 mod kit;
 mod layers;
+mod output;
 mod recorded_env;
 mod signals;
 mod smoke;

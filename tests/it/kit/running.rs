@@ -116,6 +116,11 @@ impl Running {
         Self { child, stdout, stderr, ended: false, world }
     }
 
+    /// Reads this as ganger's stdout from now on.
+    pub(crate) fn read_stdout(&mut self, stream: impl Read + Send + 'static) {
+        self.stdout = Some(Capture::of(stream));
+    }
+
     /// The pid a user sees.
     pub(crate) fn pid(&self) -> i32 {
         i32::try_from(self.child.id()).expect("a pid")
