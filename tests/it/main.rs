@@ -9,6 +9,7 @@ mod bad_input;
 mod busy_port;
 mod color;
 mod config;
+mod docs;
 mod ending;
 mod inherit;
 #[allow(dead_code, reason = "a kit has more than is used today")]
@@ -16,7 +17,10 @@ mod kit;
 mod layers;
 mod output;
 mod recorded_env;
+mod run;
+mod run_terminal;
 mod signals;
 mod smoke;
 mod start;
 mod survivors;
+mod terminal;
