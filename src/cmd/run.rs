@@ -137,7 +137,8 @@ impl Command<'_> {
             Heard::Signal(it, Via::Guard) => {
                 let known =
                     TERMINATING.contains(&it.sig) || FORWARDED.contains(&it.sig) || it.sig == Sig::TSTP;
-                if known && (self.own_group || !it.from_kernel) {
+                // A terminal that closes tells the leader of its session only, which may be us.
+                if known && (self.own_group || !it.from_kernel || it.sig == Sig::HUP) {
                     self.signal(it.sig);
                 }
             }

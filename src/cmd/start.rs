@@ -137,19 +137,25 @@ fn notify(outbox: UnboundedSender<Message>, ended: UnboundedSender<()>) -> impl 
     move |notice| {
         let _ = match notice {
             Notice::Closed(run) => outbox.send(Message::OutputClosed(run)).is_ok(),
-            Notice::Gone(error) => {
-                // A reader that went away is no fault; a full disk is, and should be told.
-                let status = if matches!(error.raw_os_error(), Some(libc::EPIPE | libc::EIO)) {
-                    Sig::PIPE.exit_status()
-                } else {
-                    super::complain(&format!("ganger: error: writing the output: {error}"));
-                    FAILURE
-                };
-                outbox.send(Message::OutputGone(status)).is_ok()
-            }
+            Notice::Gone(error) => outbox.send(Message::OutputGone(without_output(&error))).is_ok(),
             Notice::StopTold => outbox.send(Message::StopTold).is_ok(),
             Notice::Ended => ended.send(()).is_ok(),
         };
+    }
+}
+
+/// How a run ends whose output cannot be written any more.
+fn without_output(error: &io::Error) -> Outcome {
+    match error.raw_os_error() {
+        // As for every program whose reader has gone.
+        Some(libc::EPIPE) => Outcome::Exit(Sig::PIPE.exit_status()),
+        // The terminal was closed, and HUP is on its way.
+        Some(libc::EIO) => Outcome::Signal(Sig::HUP),
+        // A full disk is a fault, and should be told.
+        _ => {
+            super::complain(&format!("ganger: error: writing the output: {error}"));
+            Outcome::Exit(FAILURE)
+        }
     }
 }
 

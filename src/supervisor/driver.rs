@@ -60,8 +60,8 @@ pub enum Message {
     ChildDied,
     /// All output of this run was read.
     OutputClosed(Run),
-    /// Our output cannot be written any more; the exit status that says so.
-    OutputGone(u8),
+    /// Our output cannot be written any more; the end that says so.
+    OutputGone(Outcome),
     /// Ctrl-Z.
     Suspend,
     /// `fg` or `bg`.
@@ -141,7 +141,7 @@ impl<C: Children> Driver<C> {
                 // Where orphans do not come to us, closed output is the hint that they are gone.
                 self.check_groups();
             }
-            Message::OutputGone(status) => self.step(fleet::Input::OutputGone(status)),
+            Message::OutputGone(outcome) => self.step(fleet::Input::OutputGone(outcome)),
             Message::GuardGone => self.step(fleet::Input::GuardGone),
             Message::Suspend => {
                 self.signal_everyone(Sig::STOP);

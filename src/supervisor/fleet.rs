@@ -38,8 +38,8 @@ pub enum Cause {
     },
     /// Ganger was told to by a signal.
     Signal(Sig),
-    /// Our output cannot be written any more; the status that says so.
-    OutputGone(u8),
+    /// Our output cannot be written any more; the end that says so.
+    OutputGone(Outcome),
     /// The guard is dead: nobody would clean up after us.
     GuardGone,
     /// Every process has ended and that was fine.
@@ -76,8 +76,8 @@ pub enum Input {
     Terminate(Sig, Via),
     /// A signal that is handed on to every group and stops nothing.
     Forward(Sig),
-    /// Stdout cannot be written; the exit status that says so.
-    OutputGone(u8),
+    /// Stdout cannot be written; the end that says so.
+    OutputGone(Outcome),
     /// The guard is gone.
     GuardGone,
     /// The time that [`Effect::HurryAfter`] asked for is over.
@@ -192,7 +192,7 @@ impl Fleet {
                     effects.push(Effect::One(slot, machine::Effect::Signal(pgid, sig)));
                 }
             }
-            Input::OutputGone(status) => self.stop(Cause::OutputGone(status), &mut effects),
+            Input::OutputGone(outcome) => self.stop(Cause::OutputGone(outcome), &mut effects),
             Input::GuardGone => {
                 effects.push(Effect::HurryAfter(HURRY));
                 self.stop(Cause::GuardGone, &mut effects);
@@ -304,7 +304,7 @@ impl Fleet {
         effects.push(Effect::Done(match cause {
             Cause::Process { end, .. } => Outcome::Exit(end.exit_status()),
             Cause::Signal(sig) => Outcome::Signal(*sig),
-            Cause::OutputGone(status) => Outcome::Exit(*status),
+            Cause::OutputGone(outcome) => *outcome,
             Cause::GuardGone => Outcome::Exit(Sig::KILL.exit_status()),
             Cause::AllEnded => Outcome::Exit(0),
         }));

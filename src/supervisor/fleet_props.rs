@@ -144,7 +144,7 @@ impl World {
             }
             Move::OutputGone => {
                 self.expect(Outcome::Exit(141));
-                self.feed(Input::OutputGone(141));
+                self.feed(Input::OutputGone(Outcome::Exit(141)));
             }
             Move::GuardGone => {
                 self.expect(Outcome::Exit(137));

@@ -133,7 +133,10 @@ fn in_the_background_it_runs_on() {
     shell.type_text("\x03");
     shell.wait_for("$ ");
     assert_eq!(ganglings(&test).len(), 3);
-    shell.type_text("kill %1; wait %1; echo \"<$?>\"\r");
+    shell.type_text("kill %1\r");
+    // Until it continues, bash would not wait for it but say that it is stopped.
+    shell.wait_for("SIGTERM received");
+    shell.type_text("wait %1; echo \"<$?>\"\r");
     shell.wait_for("<143>");
     leave(shell);
 }
@@ -145,7 +148,10 @@ fn what_is_stopped_can_be_ended() {
     start(&mut shell);
     shell.type_text("\x1a");
     shell.wait_for("Stopped");
-    shell.type_text("kill %1; wait %1; echo \"<$?>\"\r");
+    shell.type_text("kill %1\r");
+    // Until it continues, bash would not wait for it but say that it is stopped.
+    shell.wait_for("SIGTERM received");
+    shell.type_text("wait %1; echo \"<$?>\"\r");
     shell.wait_for("<143>");
     assert!(ganglings(&test).is_empty(), "{:?}", ganglings(&test));
     leave(shell);
