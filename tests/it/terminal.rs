@@ -127,10 +127,14 @@ fn in_the_background_it_runs_on() {
     start(&mut shell);
     shell.type_text("\x1a");
     shell.wait_for("Stopped");
+    shell.wait_for("$ ");
     shell.type_text("bg\r");
     eventually("all go on", || ganglings(&test).iter().all(is('S')));
-    // Ctrl-C is for the foreground only.
+    shell.wait_for("$ ");
+    // Ctrl-C is for the foreground only. The shell throws away what was typed before it has
+    // heard of it, so the next command waits for the prompt behind it.
     shell.type_text("\x03");
+    shell.wait_for("^C");
     shell.wait_for("$ ");
     assert_eq!(ganglings(&test).len(), 3);
     shell.type_text("kill %1\r");
