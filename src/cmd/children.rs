@@ -6,11 +6,11 @@ use std::path::PathBuf;
 
 use super::check::missing_program;
 use crate::model::{InstanceId, Sig};
-use crate::os::group;
-use crate::os::guard::{self, Link};
+use crate::os::guard::Link;
 use crate::os::limits::OpenFiles;
 use crate::os::reap::{self, Death, How};
 use crate::os::spawn::{Order, Spawner, shell_argv};
+use crate::os::{descendants, group, sweep};
 use crate::output::pump::Pump;
 use crate::plan::ProcessSpec;
 use crate::supervisor::driver::Children;
@@ -24,6 +24,8 @@ pub(super) struct OsChildren {
     pub(super) spawner: Spawner,
     pub(super) pump: Pump,
     pub(super) link: Link,
+    /// The guard is dead: nobody else ends what left its group.
+    pub(super) alone: bool,
 }
 
 impl OsChildren {
@@ -108,16 +110,27 @@ impl Children for OsChildren {
     }
 
     fn suspended(&mut self) {
-        guard::signal_all(Sig::STOP);
+        sweep::signal_all(Sig::STOP);
         self.link.suspended();
     }
 
     fn killing(&mut self) {
         self.link.hurry();
+        if self.alone {
+            sweep::signal_all(Sig::KILL);
+        }
+    }
+
+    fn alone(&mut self, groups: &[Pgid]) {
+        self.alone = true;
+        for process in descendants::find().into_iter().filter(|it| !groups.contains(&Pgid(it.pgid))) {
+            descendants::signal(process, Sig::TERM);
+            descendants::signal(process, Sig::CONT);
+        }
     }
 
     fn resumed(&mut self) {
-        guard::signal_all(Sig::CONT);
+        sweep::signal_all(Sig::CONT);
     }
 }
 

@@ -21,13 +21,16 @@ use crate::model::{InstanceId, ProcessName, Sig};
 use crate::os::guard::{self, FORWARDED, Link, TERMINATING};
 use crate::os::reap::{self, Change, How};
 use crate::os::spawn::{Order, find_program, shell_argv, spawn_attached};
-use crate::os::{group, signals};
+use crate::os::{group, signals, sweep};
 use crate::supervisor::event::Policy;
 use crate::supervisor::fleet::Via;
 
 /// Exit statuses of the shell for a command that is not found, and one that is no program.
 const NOT_FOUND: u8 = 127;
 const NOT_EXECUTABLE: u8 = 126;
+
+/// How long the command may take to stop when the guard is dead.
+const HURRY: Duration = Duration::from_millis(500);
 
 pub(super) fn run(app_args: &AppArgs, run: &RunArgs, env: &Env) -> Result<u8, Error> {
     let project = Project::load(app_args, env, Need::Nothing)?;
@@ -129,8 +132,7 @@ impl Command<'_> {
     fn hear(&self, heard: Heard) {
         match heard {
             Heard::GuardGone => {
-                self.signal(Sig::TERM);
-                guard::end_descendants(Duration::from_secs(1));
+                sweep::end_all(HURRY);
                 signals::die(Sig::KILL);
             }
             Heard::Signal(it, Via::Guard) if it.sig == Sig::CONT => self.signal(Sig::CONT),

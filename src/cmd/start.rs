@@ -21,7 +21,7 @@ use crate::model::{ProcessName, Sig};
 use crate::os::guard::{self, FORWARDED, Link, TERMINATING};
 use crate::os::limits::OpenFiles;
 use crate::os::spawn::Spawner;
-use crate::os::{ports, signals};
+use crate::os::{ports, signals, sweep};
 use crate::output::pump::{Notice, Pump};
 use crate::output::render::Renderer;
 use crate::output::style::Style;
@@ -31,10 +31,6 @@ use crate::supervisor::fleet::{Fleet, Outcome, Via};
 
 /// How long stdout's reader may take nothing before the end does not wait for it any more.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// How long what left its group may take to stop when the guard is dead: with the second that
-/// the groups were given, everything is over in 2 s.
-const SWEEP_GRACE: Duration = Duration::from_millis(300);
 
 pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, Error> {
     let project = Project::load(args, env, Need::Procfile)?;
@@ -126,7 +122,7 @@ async fn supervise(
     let fleet = Fleet::new(specs.iter().map(|spec| spec.policy.clone()));
     let members = specs.iter().map(|spec| Member { id: spec.id.clone() }).collect();
     let spawner = Spawner::new(open_files)?;
-    let children = OsChildren { specs, root, spawner, pump, link };
+    let children = OsChildren { specs, root, spawner, pump, link, alone: false };
     let (outcome, children, inbox) = Driver::new(fleet, members, children, inbox).run().await;
     finish(&children, inbox, pump_ended).await;
     Ok(outcome)
@@ -179,7 +175,7 @@ async fn finish(
     mut inbox: UnboundedReceiver<Message>,
     mut ended: UnboundedReceiver<()>,
 ) {
-    sweep(&children.link);
+    sweep_alone(children);
     children.pump.end();
     let mut written = children.pump.written();
     loop {
@@ -197,12 +193,12 @@ async fn finish(
             }
         }
     }
-    sweep(&children.link);
+    sweep_alone(children);
 }
 
-/// Does the guard's last work if it is dead.
-fn sweep(link: &Link) {
-    if link.guard_is_gone() {
-        guard::end_descendants(SWEEP_GRACE);
+/// Does the guard's last work if it may be dead. What is left has been asked already.
+fn sweep_alone(children: &OsChildren) {
+    if children.alone || children.link.is_alone() {
+        sweep::end_all(Duration::ZERO);
     }
 }

@@ -6,6 +6,7 @@
 //! supervisor was killed. As a subreaper it becomes the parent of every such process.
 //!
 //! The supervisor in turn sees the link close when the guard is killed, and cleans up itself.
+//! Between the two stands the [`reserve`], for when both are killed.
 //!
 //! Messages on the link are two bytes: a signal's number and whether the kernel sent it. TSTP
 //! means "stop your processes and answer with TSTP"; CONT means "go on".
@@ -18,18 +19,15 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
 
-use super::descendants;
 use super::reap::{self, How, Left};
+use super::reserve;
 use super::signals::{self, Received, Signals};
+use super::sweep::{self, KILL_ROUND};
 use crate::model::Sig;
 
 /// How long what a killed supervisor left may take before it is killed: all must be gone
 /// within 2 s.
-const CRASH_GRACE: Duration = Duration::from_millis(500);
-
-/// How often processes are looked for again while they are being killed. Only then does
-/// anything here wake up by itself.
-const KILL_ROUND: Duration = Duration::from_millis(20);
+pub(super) const CRASH_GRACE: Duration = Duration::from_millis(500);
 
 /// What the supervisor says to the guard, a byte each.
 const SUSPENDED: u8 = 1;
@@ -39,7 +37,8 @@ const HURRY: u8 = 2;
 #[derive(Debug)]
 pub struct Link {
     stream: UnixStream,
-    guard: Pid,
+    /// The process above us while all is well: the reserve.
+    above: Pid,
 }
 
 impl Link {
@@ -49,9 +48,9 @@ impl Link {
         self.stream.try_clone()
     }
 
-    /// Whether the guard is dead, so that nobody cleans up after us.
-    pub fn guard_is_gone(&self) -> bool {
-        getppid() != self.guard
+    /// Whether the process above us is dead. Then nobody may be left to clean up after us.
+    pub fn is_alone(&self) -> bool {
+        getppid() != self.above
     }
 
     /// Tells the guard that all processes are stopped, so that it stops too.
@@ -70,7 +69,7 @@ pub const TERMINATING: [Sig; 3] = [Sig::INT, Sig::TERM, Sig::HUP];
 /// The signals that are handed on to the processes and end nothing.
 pub const FORWARDED: [Sig; 3] = [Sig::QUIT, Sig::USR1, Sig::USR2];
 
-/// Forks. Only the supervisor returns; the guard stays in here and ends the program.
+/// Forks, twice. Only the supervisor returns; guard and reserve stay in here and end the program.
 ///
 /// `grace` is how long processes that outlive the supervisor's orderly end may take to stop.
 /// The caller must have a single thread. Signals are blocked in the supervisor until
@@ -83,8 +82,7 @@ pub fn split(grace: Duration) -> io::Result<Link> {
     match fork_single_threaded()? {
         ForkResult::Child => {
             drop(ours);
-            reap::adopt_orphans()?;
-            Ok(Link { stream: theirs, guard })
+            split_again(theirs, guard)
         }
         ForkResult::Parent { child } => {
             drop(theirs);
@@ -96,6 +94,23 @@ pub fn split(grace: Duration) -> io::Result<Link> {
                 // supervisor, which cleans up.
                 Err(_) => std::process::exit(1),
             }
+        }
+    }
+}
+
+/// In the child of the guard: becomes the reserve, and answers in its child, the supervisor.
+fn split_again(link: UnixStream, guard: Pid) -> io::Result<Link> {
+    reap::adopt_orphans()?;
+    let above = getpid();
+    match fork_single_threaded()? {
+        ForkResult::Child => {
+            reap::adopt_orphans()?;
+            Ok(Link { stream: link, above })
+        }
+        ForkResult::Parent { child } => {
+            // Only the supervisor may hold it: its end is how the guard sees that one's.
+            drop(link);
+            reserve::stand_by(child.as_raw(), || getppid() != guard)
         }
     }
 }
@@ -133,8 +148,18 @@ pub fn take_over_signals() -> io::Result<Signals> {
     Ok(signals)
 }
 
+/// Whether the supervisor came to its end by itself: with a status, or by one of the signals
+/// that [`Outcome::Signal`](crate::supervisor::fleet::Outcome) names. Everything else is a crash.
+pub(super) fn is_orderly(how: How) -> bool {
+    match how {
+        How::Exited(_) => true,
+        How::Signaled(sig) => TERMINATING.contains(&sig),
+    }
+}
+
 struct Guard {
-    supervisor: i32,
+    /// Our child, which ends as the supervisor does.
+    reserve: i32,
     link: UnixStream,
     signals: Signals,
     grace: Duration,
@@ -145,9 +170,9 @@ struct Guard {
 }
 
 impl Guard {
-    fn new(supervisor: i32, link: UnixStream, grace: Duration) -> io::Result<Self> {
+    fn new(reserve: i32, link: UnixStream, grace: Duration) -> io::Result<Self> {
         link.set_nonblocking(true)?;
-        Ok(Self { supervisor, link, signals: take_over_signals()?, grace, end: None, kill_at: None })
+        Ok(Self { reserve, link, signals: take_over_signals()?, grace, end: None, kill_at: None })
     }
 
     /// Guards until the supervisor and everything it left are gone.
@@ -161,14 +186,16 @@ impl Guard {
             for received in self.signals.take() {
                 self.hear(received);
             }
-            let (ended, left) = reap::reap_all(self.supervisor);
+            let (ended, left) = reap::reap_all(self.reserve);
             if let Some(how) = ended {
                 self.supervisor_ended(how);
             }
             match (self.end, left) {
                 (Some(end), Left::None) => return Ok(end),
-                (Some(_), Left::Some) if self.kill_at.is_some_and(|at| at <= Instant::now()) => {
-                    signal_all(Sig::KILL);
+                (Some(end), Left::Some) if self.kill_at.is_some_and(|at| at <= Instant::now()) => {
+                    if sweep::kill_all() == Left::None {
+                        return Ok(end);
+                    }
                 }
                 (Some(_) | None, _) => {}
             }
@@ -222,35 +249,8 @@ impl Guard {
 
     fn supervisor_ended(&mut self, how: How) {
         self.end = Some(how);
-        let grace = match how {
-            How::Exited(_) => self.grace,
-            // Its own orderly deaths; see `Outcome::Signal`.
-            How::Signaled(sig) if TERMINATING.contains(&sig) => self.grace,
-            How::Signaled(_) => CRASH_GRACE.min(self.grace),
-        };
+        let grace = if is_orderly(how) { self.grace } else { CRASH_GRACE.min(self.grace) };
         self.kill_at = Some(Instant::now() + grace);
-        signal_all(Sig::TERM);
-        signal_all(Sig::CONT);
-    }
-}
-
-/// Signals everything below this process.
-pub fn signal_all(sig: Sig) {
-    for process in descendants::find() {
-        descendants::signal(process, sig);
-    }
-}
-
-/// Ends everything below this process: asks, waits up to `grace`, then kills until nothing is
-/// left. For a supervisor whose guard is dead. Blocks.
-pub fn end_descendants(grace: Duration) {
-    signal_all(Sig::TERM);
-    signal_all(Sig::CONT);
-    let kill_at = Instant::now() + grace;
-    while reap::reap_all(0).1 == Left::Some {
-        if Instant::now() >= kill_at {
-            signal_all(Sig::KILL);
-        }
-        std::thread::sleep(KILL_ROUND);
+        sweep::ask_all();
     }
 }

@@ -10,5 +10,7 @@ pub mod guard;
 pub mod limits;
 pub mod ports;
 pub mod reap;
+mod reserve;
 pub mod signals;
 pub mod spawn;
+pub mod sweep;

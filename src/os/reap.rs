@@ -104,6 +104,24 @@ pub fn reap_all(watched: i32) -> (Option<How>, Left) {
     }
 }
 
+/// Waits until this child ends, letting all others go that end before it. `None` if it is no
+/// child of ours. Blocks.
+pub fn wait_for(pid: i32) -> Option<How> {
+    use nix::errno::Errno;
+    use nix::sys::wait::{WaitStatus, waitpid};
+    loop {
+        let death = match waitpid(None, None) {
+            Ok(WaitStatus::Exited(pid, code)) => exited(pid.as_raw(), code),
+            Ok(WaitStatus::Signaled(pid, signal, _)) => signaled(pid.as_raw(), signal as i32),
+            Err(Errno::ECHILD) => return None,
+            Ok(_) | Err(_) => continue,
+        };
+        if death.pid == pid {
+            return Some(death.how);
+        }
+    }
+}
+
 /// Whether living children are left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Left {

@@ -92,6 +92,17 @@ fn is_ignored(sig: Sig) -> bool {
     action.sa_sigaction == libc::SIG_IGN
 }
 
+/// Ignores every signal that can be, but for CHLD: with that ignored, children cannot be waited
+/// for (wait(2)).
+#[allow(unsafe_code)]
+pub fn ignore_all() {
+    use nix::sys::signal::{SigHandler, signal};
+    for sig in Signal::iterator().filter(|sig| *sig != Signal::SIGCHLD) {
+        // SAFETY: ignoring runs no code of ours. KILL and STOP are refused.
+        let _ = unsafe { signal(sig, SigHandler::SigIgn) };
+    }
+}
+
 /// Ends this process by `sig`, so that whoever waits for it sees a death by signal.
 pub fn die(sig: Sig) -> ! {
     // The kernel shields PID 1 from its own default actions (pid_namespaces(7)).

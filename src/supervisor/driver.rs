@@ -41,6 +41,8 @@ pub trait Children {
     fn tell(&mut self, event: Event);
     /// From now on everything is killed; what left its group is not to be asked any more either.
     fn killing(&mut self);
+    /// The guard is dead, so that nobody else will ask what left all these groups.
+    fn alone(&mut self, groups: &[Pgid]);
     /// All groups are stopped. What left them is to be stopped too; then ganger itself may stop.
     fn suspended(&mut self);
     /// All groups continue; so does what left them.
@@ -142,7 +144,13 @@ impl<C: Children> Driver<C> {
                 self.check_groups();
             }
             Message::OutputGone(outcome) => self.step(fleet::Input::OutputGone(outcome)),
-            Message::GuardGone => self.step(fleet::Input::GuardGone),
+            Message::GuardGone => {
+                self.step(fleet::Input::GuardGone);
+                let live = self.fleet.live_groups().map(|(_, pgid)| pgid);
+                let groups: Vec<Pgid> =
+                    live.chain(self.fleet.draining_groups().map(|(_, pgid)| pgid)).collect();
+                self.children.alone(&groups);
+            }
             Message::Suspend => {
                 self.signal_everyone(Sig::STOP);
                 self.timers.pause();

@@ -10,8 +10,9 @@ use super::machine::{self, Machine};
 use super::state::{State, Then};
 use crate::model::Sig;
 
-/// How long processes are given when the guard is gone: everything must be over in 2 s.
-const HURRY: Duration = Duration::from_secs(1);
+/// How long processes are given when the guard is gone: everything must be over in 2 s, and the
+/// supervisor may be the next to be killed.
+const HURRY: Duration = Duration::from_millis(500);
 
 /// What the whole is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -86,7 +86,7 @@ fn nohup_outlives_a_hangup() {
     let web = running.wait_ready("web.1");
     running.signal(SIGHUP);
     running.signal_group(SIGHUP);
-    let (_, supervisor) = running.guard_and_supervisor_pids();
+    let supervisor = running.own_pids().supervisor;
     proc::send(supervisor, SIGHUP);
     // A signal that is handed on shows that those before it were heard: they are taken in order.
     proc::send(web, SIGHUP);

@@ -152,7 +152,7 @@ fn what_the_command_leaves_is_ended() {
 fn a_killed_guard_takes_the_command_with_it() {
     let running = app().args(["run", "gangling", "--daemon", "--wait", "--wait"]).start();
     running.wait_for_text(1, "ready ");
-    let (guard, _) = running.guard_and_supervisor_pids();
+    let guard = running.own_pids().guard;
     proc::send(guard, nix::sys::signal::Signal::SIGKILL);
     running.wait();
 }

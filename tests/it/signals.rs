@@ -3,7 +3,7 @@
 use nix::sys::signal::Signal;
 use nix::sys::signal::Signal::{SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 
-use crate::kit::{Finished, Running, Test, field, proc};
+use crate::kit::{Finished, OwnPids, Running, Test, field, proc};
 
 /// Prints each signal and takes its time to end, so that a second one would be seen.
 const LOGS: &str = "gangling --log-signals INT,TERM,HUP,QUIT,USR1,USR2,CONT --linger 300";
@@ -51,7 +51,7 @@ fn ganger_dies_by_the_signal_that_ended_it_and_asks_everybody_once() {
 fn a_signal_to_the_supervisor_alone_is_one_stop() {
     let running = groups().start();
     let pids = ready(&running);
-    let (_, supervisor) = running.guard_and_supervisor_pids();
+    let supervisor = running.own_pids().supervisor;
     proc::send(supervisor, SIGTERM);
     let finished = running.wait().killed_by(SIGTERM);
     assert_each_got(&finished, &pids, &["SIGTERM 1"]);
@@ -62,7 +62,7 @@ fn a_signal_to_both_is_one_stop() {
     // As `pkill ganger` does.
     let running = groups().start();
     let pids = ready(&running);
-    let (guard, supervisor) = running.guard_and_supervisor_pids();
+    let OwnPids { guard, supervisor, .. } = running.own_pids();
     proc::send(guard, SIGTERM);
     proc::send(supervisor, SIGTERM);
     let finished = running.wait().killed_by(SIGTERM);

@@ -3,7 +3,7 @@
 
 use nix::sys::signal::Signal::{self, SIGABRT, SIGINT, SIGKILL, SIGTERM};
 
-use crate::kit::{Running, Test, eventually, proc};
+use crate::kit::{OwnPids, Running, Test, eventually, proc};
 
 /// A child, a grandchild of the shell, one in another session, a daemon, and all again that
 /// ignore TERM. Eight say `ready`; the daemons cannot, but their pids are printed.
@@ -85,7 +85,7 @@ fn after_kill_9_of_the_supervisor() {
     for signal in [SIGKILL, SIGABRT] {
         let running = family().start();
         ready(&running);
-        let (_, supervisor) = running.guard_and_supervisor_pids();
+        let supervisor = running.own_pids().supervisor;
         proc::send(supervisor, signal);
         running.wait().killed_by(signal);
     }
@@ -97,7 +97,7 @@ fn after_kill_9_of_the_supervisor_while_all_stop() {
     ready(&running);
     running.signal(SIGTERM);
     running.wait_for_line("system", "SIGTERM received");
-    let (_, supervisor) = running.guard_and_supervisor_pids();
+    let supervisor = running.own_pids().supervisor;
     proc::send(supervisor, SIGKILL);
     running.wait().killed_by(SIGKILL);
 }
@@ -126,7 +126,7 @@ fn a_death_of_a_stranger_is_no_end() {
     );
     let running = test.start();
     running.wait_ready("web.1");
-    let (guard, supervisor) = running.guard_and_supervisor_pids();
+    let OwnPids { guard, supervisor, .. } = running.own_pids();
     eventually("the daemons are reaped", || {
         let children = |pid| proc::children(pid).len();
         children(guard) == 1 && children(supervisor) == 1

@@ -19,7 +19,7 @@ mod world;
 use std::time::{Duration, Instant};
 
 pub(crate) use finished::Finished;
-pub(crate) use running::{Line, Running, field};
+pub(crate) use running::{Line, OwnPids, Running, field};
 pub(crate) use terminal::Terminal;
 pub(crate) use test::Test;
 pub(crate) use world::World;

@@ -93,6 +93,16 @@ impl Capture {
     }
 }
 
+/// What ganger itself consists of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OwnPids {
+    /// The first process, which the user sees.
+    pub(crate) guard: i32,
+    pub(crate) reserve: i32,
+    /// The one that does the work.
+    pub(crate) supervisor: i32,
+}
+
 /// A ganger that runs. It has to be brought to its end ([`Running::wait`]).
 #[derive(Debug)]
 pub(crate) struct Running {
@@ -126,15 +136,16 @@ impl Running {
         i32::try_from(self.child.id()).expect("a pid")
     }
 
-    /// The first process, and the one below it that does the work.
+    /// Ganger's own processes, each the child of the one before.
     #[track_caller]
-    pub(crate) fn guard_and_supervisor_pids(&self) -> (i32, i32) {
+    pub(crate) fn own_pids(&self) -> OwnPids {
         let guard = self.pid();
-        let supervisor = || {
-            let command = proc::process(guard)?.command;
-            proc::children(guard).into_iter().find(|child| child.command == command).map(|it| it.pid)
+        let below = |pid: i32| {
+            let command = proc::process(pid)?.command;
+            proc::children(pid).into_iter().find(|child| child.command == command).map(|it| it.pid)
         };
-        (guard, poll_for(LIMIT, supervisor).expect("a supervisor"))
+        let reserve = poll_for(LIMIT, || below(guard)).expect("a reserve");
+        OwnPids { guard, reserve, supervisor: poll_for(LIMIT, || below(reserve)).expect("a supervisor") }
     }
 
     /// Signals ganger as `kill PID` does.

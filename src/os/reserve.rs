@@ -1,0 +1,51 @@
+//! The second guard, between the first one and the supervisor.
+//!
+//! It has one reason to be: guard and supervisor may be killed in the same moment (`killall -9
+//! ganger`, the out-of-memory killer, an impatient script), and then somebody has to be left
+//! who is an ancestor of every process and a subreaper. Any two of the three can die.
+//!
+//! It hears no signal, speaks to nobody and wakes up once, when the supervisor ends. It must
+//! never decide about an orderly end: what left its group is then the guard's to ask, with the
+//! time and the haste that the guard knows of.
+
+use std::process::exit;
+use std::time::Duration;
+
+use super::guard::{CRASH_GRACE, is_orderly};
+use super::reap::{self, How};
+use super::{signals, sweep};
+
+/// What `ps` and `killall` call it: not `ganger`, so that `killall -9 ganger` and `pkill -9
+/// ganger` leave somebody to clean up.
+const NAME: &std::ffi::CStr = c"guard";
+
+/// Stands by until the supervisor ends, then ends in the same way. `guard_is_gone` tells
+/// whether the process above is dead.
+pub(super) fn stand_by(supervisor: i32, guard_is_gone: impl Fn() -> bool) -> ! {
+    name_itself();
+    // Whoever signals the whole group or every process of ganger means the other two. Ignored
+    // and not only blocked, so that none is pending at the end.
+    signals::ignore_all();
+    let Some(how) = reap::wait_for(supervisor) else { exit(1) };
+    if !is_orderly(how) {
+        sweep::end_all(CRASH_GRACE);
+    } else if guard_is_gone() {
+        // The supervisor has asked everybody already.
+        sweep::end_all(Duration::ZERO);
+    }
+    match how {
+        How::Exited(code) => exit(code.into()),
+        How::Signaled(sig) => signals::die(sig),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn name_itself() {
+    // Only a name: without it everything works.
+    let _ = nix::sys::prctl::set_name(NAME);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn name_itself() {
+    let _ = NAME;
+}
