@@ -16,6 +16,10 @@
 //! | `--spawn 'STEPS'` | starts another one with these steps; does not wait for it |
 //! | `--setsid` | leaves session and group (fails in the leader of a group) |
 //! | `--daemon 'STEPS'` | prints `daemon PID`: forked twice, own session, no descriptor open |
+//! | `--rename NAME` | changes its name and its command line as others see them |
+//! | `--stop` | stops itself (SIGSTOP) |
+//! | `--crowd N` | starts N that fork and fork, in new sessions, for half a minute; prints `crowded` |
+//! | `--run-away` | forks into a new session and exits, again and again; prints `away` |
 //! | `--close-output` | closes stdout and stderr |
 //! | `--listen-port` | listens on 127.0.0.1:$PORT, prints `listening PORT` |
 //! | `--read-stdin` | prints `stdin: data`, `eof`, `closed` or `nothing` (for 300 ms) |
@@ -64,6 +68,10 @@ fn main() {
             "--spawn" => spawn(&next()),
             "--setsid" => drop(setsid().unwrap_or_else(|error| fail(&format!("setsid: {error}")))),
             "--daemon" => daemon(&next()),
+            "--rename" => rename(&next()),
+            "--stop" => drop(raise(Signal::SIGSTOP)),
+            "--crowd" => crowd(number(&next())),
+            "--run-away" => run_away(),
             "--close-output" => close_output(),
             "--listen-port" => listen(),
             "--read-stdin" => read_stdin(),
@@ -215,6 +223,69 @@ fn become_daemon(steps: &str) -> ! {
     }
     let _ = command.exec();
     std::process::exit(99)
+}
+
+/// As programs do that show what they are at: the name by prctl(2), the command line by writing
+/// over the arguments.
+fn rename(name: &str) {
+    let name = std::ffi::CString::new(name).unwrap_or_else(|error| fail(&error.to_string()));
+    let _ = nix::sys::prctl::set_name(&name);
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_else(|error| fail(&error.to_string()));
+    // arg_start and arg_end are fields 48 and 49 (proc_pid_stat(5)); field 2 ends with a bracket.
+    let mut fields = stat[stat.rfind(')').map_or(0, |end| end + 2)..].split(' ').skip(45);
+    let mut address = || fields.next().and_then(|field| field.parse::<usize>().ok()).unwrap_or(0);
+    let (first, last) = (address(), address());
+    for (place, byte) in (first..last).zip(name.as_bytes().iter().chain(std::iter::repeat(&0))) {
+        // SAFETY: the kernel's own bounds of the argument area, which nothing reads any more.
+        unsafe { std::ptr::with_exposed_provenance_mut::<u8>(place).write_volatile(*byte) };
+    }
+}
+
+/// Goes on forking while it is being killed: `chains` processes, each of which forks the next
+/// one into a new session every 10 ms and lives 50 ms more. It dies out by itself.
+fn crowd(chains: u64) {
+    for chain in 0..chains {
+        // SAFETY: this program has one thread.
+        if !matches!(unsafe { fork() }, Ok(ForkResult::Child)) {
+            continue;
+        }
+        for generation in 0..GENERATIONS {
+            let _ = setsid();
+            if chain == 0 && generation == 5 {
+                say("crowded");
+            }
+            std::thread::sleep(Duration::from_millis(10));
+            // SAFETY: as above.
+            if !matches!(unsafe { fork() }, Ok(ForkResult::Child)) {
+                std::thread::sleep(Duration::from_millis(50));
+                std::process::exit(0);
+            }
+        }
+        std::process::exit(0);
+    }
+}
+
+/// How often something forks that nobody stops: half a minute.
+const GENERATIONS: u32 = 3000;
+
+/// Is never there for long: whoever looks for it finds a process that has just ended.
+fn run_away() {
+    // SAFETY: this program has one thread.
+    if !matches!(unsafe { fork() }, Ok(ForkResult::Child)) {
+        return;
+    }
+    for hop in 0..10 * GENERATIONS {
+        let _ = setsid();
+        if hop == 5 {
+            say("away");
+        }
+        std::thread::sleep(Duration::from_millis(1));
+        // SAFETY: as above.
+        if !matches!(unsafe { fork() }, Ok(ForkResult::Child)) {
+            std::process::exit(0);
+        }
+    }
+    std::process::exit(0);
 }
 
 fn close_output() {

@@ -23,4 +23,5 @@ mod signals;
 mod smoke;
 mod start;
 mod survivors;
+mod survivors_matrix;
 mod terminal;

@@ -121,7 +121,8 @@ impl Finished {
         if before.ends_with("pid ") || before.ends_with("after ") && after.starts_with(" s") {
             return "N".into();
         }
-        let port = word.parse().ok().and_then(|number: u16| number.checked_sub(self.world.port()));
+        let base = self.world.base();
+        let port = word.parse().ok().and_then(|number: u16| number.checked_sub(base?));
         match port {
             Some(0) => "PORT".into(),
             Some(more @ 1..500) => format!("PORT+{more}"),

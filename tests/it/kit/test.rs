@@ -24,7 +24,15 @@ pub(crate) struct Test {
 
 impl Test {
     pub(crate) fn new() -> Self {
-        let world = World::new();
+        Self::of(World::new())
+    }
+
+    /// One of many at once: it has no ports, and its processes get none.
+    pub(crate) fn without_ports() -> Self {
+        Self::of(World::without_ports()).var("GANGER_NO_PORT", "1")
+    }
+
+    fn of(world: World) -> Self {
         let vars = world.vars().into_iter().map(|(key, value)| (key.into(), value.into())).collect();
         let cwd = world.dir().to_owned();
         Self { world: Rc::new(world), args: Vec::new(), vars, cwd, stdin: Vec::new(), shell: None }

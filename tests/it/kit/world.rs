@@ -20,18 +20,27 @@ const SETTLE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct World {
     dir: TempDir,
-    ports: Block,
+    ports: Option<Block>,
     mark: String,
 }
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::with(Some(Block::reserve()))
+    }
+
+    /// For many at once: there are only so many blocks of ports.
+    pub(crate) fn without_ports() -> Self {
+        Self::with(None)
+    }
+
+    fn with(ports: Option<Block>) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let dir = tempfile::Builder::new().prefix("ganger-it-").tempdir().expect("a folder");
         let unique = dir.path().file_name().expect("a name").to_string_lossy().into_owned();
         // With a dot in it `ganger config` does not take it for a secret.
-        Self { ports: Block::reserve(), mark: format!("{unique}.{number}"), dir }
+        Self { ports, mark: format!("{unique}.{number}"), dir }
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -40,7 +49,12 @@ impl World {
 
     /// The first of this test's ports.
     pub(crate) fn port(&self) -> u16 {
-        self.ports.base
+        self.ports.as_ref().expect("a world with ports").base
+    }
+
+    /// The same, where the test may have no ports.
+    pub(crate) fn base(&self) -> Option<u16> {
+        self.ports.as_ref().map(|block| block.base)
     }
 
     /// The environment that ganger is started with.
@@ -48,14 +62,12 @@ impl World {
         let own = std::env::var("PATH").expect("a PATH");
         let path = format!("{}:{}:{own}", examples().display(), folder_of_ganger().display());
         let home = self.dir().to_str().expect("a text").to_owned();
-        [
-            ("PATH", path),
-            ("HOME", home),
-            ("PORT", self.port().to_string()),
-            ("GANGER_TEST_MARK", self.mark.clone()),
-        ]
-        .map(|(key, value)| (key.to_owned(), value))
-        .into()
+        let port = self.ports.as_ref().map(|block| ("PORT", block.base.to_string()));
+        [("PATH", path), ("HOME", home), ("GANGER_TEST_MARK", self.mark.clone())]
+            .into_iter()
+            .chain(port)
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect()
     }
 
     /// The processes of this test that are alive.
