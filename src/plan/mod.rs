@@ -11,7 +11,7 @@ pub use ports::{PortWish, Ports, base};
 
 use crate::config::environment::{Environment, Origin};
 use crate::config::formation::{self, Selection};
-use crate::config::procfile::Procfile;
+use crate::config::procfile::{Entry, Procfile};
 use crate::config::scoped::{Scoped, Seconds};
 use crate::error::Error;
 use crate::model::{InstanceId, Port, ProcessName, Sig};
@@ -62,20 +62,24 @@ impl App<'_> {
         let types = self.types();
         let counts: HashMap<ProcessName, u16> =
             formation::resolve(&types, &wishes.selection)?.into_iter().collect();
-        let mut specs = Vec::new();
+        // All ports before the first environment: with thousands of types these are large, and
+        // most likely the ports do not work out.
+        let mut instances = Vec::new();
         for entry in &self.procfile.entries {
             for number in 1..=counts.get(&entry.name).copied().unwrap_or(0) {
                 let id = InstanceId::new(entry.name.clone(), number);
-                specs.push(ProcessSpec {
-                    port: self.port(&id)?,
-                    environment: self.environment_of(&id)?,
-                    command: entry.command.clone(),
-                    policy: wishes.policy(&entry.name),
-                    id,
-                });
+                instances.push((self.port(&types, &id)?, id, entry));
             }
         }
-        Ok(specs)
+        let common = self.environment_of_command();
+        let spec = |(port, id, entry): (Option<Port>, InstanceId, &Entry)| ProcessSpec {
+            port,
+            environment: with_own(common.clone(), port, &id),
+            command: entry.command.clone(),
+            policy: wishes.policy(&entry.name),
+            id,
+        };
+        Ok(instances.into_iter().map(spec).collect())
     }
 
     /// The environment of a command that is no process of the Procfile: it has no port of its
@@ -83,8 +87,8 @@ impl App<'_> {
     pub fn environment_of_command(&self) -> Environment {
         let mut environment = self.environment.clone();
         let types = self.types();
-        for name in &types {
-            if let Some(port) = self.ports.and_then(|ports| ports.first(&types, name)) {
+        for (name, port) in self.ports.iter().flat_map(|ports| ports.firsts(&types)) {
+            if let Some(port) = port {
                 let why = Origin::Ganger("the port of its first instance");
                 environment.set(name.port_variable(), port.to_string(), why);
             }
@@ -94,23 +98,28 @@ impl App<'_> {
 
     /// The environment of an instance, started or not.
     pub fn environment_of(&self, id: &InstanceId) -> Result<Environment, Error> {
-        let mut environment = self.environment_of_command();
-        if let Some(port) = self.port(id)? {
-            environment.set("PORT", port.to_string(), Origin::Ganger("the port of this process"));
-        }
-        for key in ["PS", "FOREMAN_WORKER_NAME"] {
-            environment.set(key, id.to_string(), Origin::Ganger("the name of this process"));
-        }
-        Ok(environment)
+        let port = self.port(&self.types(), id)?;
+        Ok(with_own(self.environment_of_command(), port, id))
     }
 
-    fn port(&self, id: &InstanceId) -> Result<Option<Port>, Error> {
-        self.ports.map(|ports| ports.of(&self.types(), &id.name, id.number)).transpose()
+    fn port(&self, types: &[ProcessName], id: &InstanceId) -> Result<Option<Port>, Error> {
+        self.ports.map(|ports| ports.of(types, &id.name, id.number)).transpose()
     }
 
     fn types(&self) -> Vec<ProcessName> {
         self.procfile.names().cloned().collect()
     }
+}
+
+/// `environment` with what only the process `id` has.
+fn with_own(mut environment: Environment, port: Option<Port>, id: &InstanceId) -> Environment {
+    if let Some(port) = port {
+        environment.set("PORT", port.to_string(), Origin::Ganger("the port of this process"));
+    }
+    for key in ["PS", "FOREMAN_WORKER_NAME"] {
+        environment.set(key, id.to_string(), Origin::Ganger("the name of this process"));
+    }
+    environment
 }
 
 impl Wishes {
@@ -182,6 +191,19 @@ mod tests {
         assert_eq!(specs[0].port, None);
         assert_eq!(specs[0].environment.value("PORT"), Some(std::ffi::OsStr::new("7")));
         assert_eq!(specs[0].environment.get("GANGER_PROCESS_WEB_PORT"), None);
+    }
+
+    #[test]
+    fn thousands_of_types_are_refused_at_once() {
+        use std::fmt::Write as _;
+        let mut text = String::new();
+        for number in 0..10_000 {
+            writeln!(text, "p{number}: x").expect("written");
+        }
+        let (procfile, environment) = (procfile(&text), Environment::default());
+        let app = App { procfile: &procfile, environment: &environment, ports: PORTS };
+        let error = app.plan(&Wishes::default()).expect_err("no ports for so many");
+        assert!(error.to_string().contains("the port of p605.1 would be over 65535"), "{error}");
     }
 
     #[test]

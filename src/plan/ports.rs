@@ -42,15 +42,18 @@ impl Ports {
     /// Without `--port-step`, as with `heroku local` and foreman.
     pub const STEP: u16 = 100;
 
-    /// The port of a type's first instance; `None` above 65535 or for an unknown type.
-    pub fn first(self, types: &[ProcessName], name: &ProcessName) -> Option<Port> {
-        let place = if name.as_str() == ProcessName::WEB {
-            0
-        } else {
-            let mut others = types.iter().filter(|other| other.as_str() != ProcessName::WEB);
-            1 + u32::try_from(others.position(|other| other == name)?).ok()?
-        };
-        self.base.offset(place * u32::from(self.step))
+    /// Each type, in file order, with the port of its first instance; `None` above 65535.
+    pub fn firsts(self, types: &[ProcessName]) -> impl Iterator<Item = (&ProcessName, Option<Port>)> {
+        let mut others = 0_u32;
+        types.iter().map(move |name| {
+            let place = if name.as_str() == ProcessName::WEB {
+                0
+            } else {
+                others += 1;
+                others
+            };
+            (name, place.checked_mul(self.step.into()).and_then(|offset| self.base.offset(offset)))
+        })
     }
 
     /// The port of instance `number` (from 1), or why it has none.
@@ -62,7 +65,7 @@ impl Ports {
                 "start fewer, or give --port-step or --no-port",
             ));
         }
-        let first = self.first(types, name);
+        let first = self.firsts(types).find(|(known, _)| *known == name).and_then(|(_, port)| port);
         first.and_then(|first| first.offset(u32::from(number) - 1)).ok_or_else(|| {
             Error::usage(
                 format!("the port of {name}.{number} would be over 65535"),
