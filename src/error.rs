@@ -46,6 +46,9 @@ pub enum Error {
         /// Who has it, where the system tells: pid and command.
         holder: Option<(u32, String)>,
     },
+    /// `-p auto` found nothing.
+    #[error("-p auto: no block of ports is free")]
+    NoFreePorts,
     /// A system call that should not fail did.
     #[error("{doing}: {source}")]
     System {
@@ -75,6 +78,7 @@ impl Error {
     pub fn unreadable(path: &std::path::Path, error: &io::Error) -> Self {
         let (message, hint) = match error.kind() {
             io::ErrorKind::NotFound => ("there is no such file", "check the path"),
+            io::ErrorKind::NotADirectory => ("a part of its path is a file, no folder", "check the path"),
             io::ErrorKind::IsADirectory => ("it is a folder", "give a file"),
             io::ErrorKind::PermissionDenied => {
                 ("permission denied", "make it readable for you, as with `chmod u+r`")
@@ -102,7 +106,7 @@ impl Error {
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::Files(_) | Self::Usage { .. } => USAGE,
-            Self::PortInUse { .. } | Self::System { .. } | Self::Start { .. } => FAILURE,
+            Self::PortInUse { .. } | Self::NoFreePorts | Self::System { .. } | Self::Start { .. } => FAILURE,
         }
     }
 
@@ -117,6 +121,7 @@ impl Error {
                     ""
                 }
             )),
+            Self::NoFreePorts => Some("name a base with -p".to_owned()),
             Self::Files(_) | Self::System { .. } => None,
         }
     }

@@ -19,7 +19,7 @@ pub(super) fn check(app: &AppArgs, args: &CheckArgs, env: &Env) -> Result<u8, Er
         return Err(Error::Files(project.warnings));
     }
     project.warn();
-    let plan = project.app(app, |_| true)?;
+    let plan = project.app(app, |_| Ok(true))?;
     let names: Vec<&str> = project.procfile.names().map(ProcessName::as_str).collect();
     // Ports have to work out too. A Procfile with nothing but `release` is good, though there
     // is nothing to start.

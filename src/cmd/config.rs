@@ -17,7 +17,7 @@ pub(super) fn config(app: &AppArgs, args: &ConfigArgs, env: &Env) -> Result<u8, 
     let project = Project::load(app, env, Need::Nothing)?;
     project.warn();
     let types: Vec<ProcessName> = project.procfile.names().cloned().collect();
-    let plan = project.app(app, |_| true)?;
+    let plan = project.app(app, |_| Ok(true))?;
     let environment = if let Some(id) = wanted(args.name.as_deref(), &types)? {
         plan.environment_of(&id)?
     } else {

@@ -71,8 +71,13 @@ impl Project {
         }
     }
 
-    /// The app with its ports. `fits` chooses among the bases of `-p auto`.
-    pub(super) fn app(&self, args: &AppArgs, fits: impl Fn(Ports) -> bool) -> Result<App<'_>, Error> {
+    /// The app with its ports. `fits` chooses among the bases of `-p auto`: false is the next one's
+    /// turn, and an error too, which is the answer if no base is without one.
+    pub(super) fn app(
+        &self,
+        args: &AppArgs,
+        fits: impl Fn(Ports) -> Result<bool, Error>,
+    ) -> Result<App<'_>, Error> {
         let at = |base| Ports { base, step: args.port_step };
         let ports = match args.port {
             _ if args.no_port => None,
@@ -83,12 +88,18 @@ impl Project {
         Ok(App { procfile: &self.procfile, environment: &self.environment, ports })
     }
 
-    fn automatic(&self, fits: impl Fn(Port) -> bool) -> Result<Port, Error> {
+    fn automatic(&self, fits: impl Fn(Port) -> Result<bool, Error>) -> Result<Port, Error> {
         // The folder as the system knows it, so that a link to it gets the same ports.
         let folder = self.root.canonicalize().unwrap_or_else(|_| self.root.clone());
-        crate::os::ports::candidates(&folder)
-            .find(|base| fits(*base))
-            .ok_or_else(|| Error::usage("-p auto: no block of ports is free", "name a base with -p"))
+        let (mut taken, mut wrong) = (false, None);
+        for base in crate::os::ports::candidates(&folder) {
+            match fits(base) {
+                Ok(true) => return Ok(base),
+                Ok(false) => taken = true,
+                Err(error) => wrong = Some(error),
+            }
+        }
+        Err(wrong.filter(|_| !taken).unwrap_or(Error::NoFreePorts))
     }
 }
 

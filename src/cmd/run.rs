@@ -35,7 +35,7 @@ const HURRY: Duration = Duration::from_millis(500);
 pub(super) fn run(app_args: &AppArgs, run: &RunArgs, env: &Env) -> Result<u8, Error> {
     let project = Project::load(app_args, env, Need::Nothing)?;
     project.warn();
-    let app = project.app(app_args, |_| true)?;
+    let app = project.app(app_args, |_| Ok(true))?;
     let entry = entry_name(&run.argv).and_then(|name| {
         project.procfile.entries.iter().find(|entry| OsStr::new(entry.name.as_str()) == name)
     });

@@ -17,7 +17,7 @@ use crate::config::formation::{Formation, Selection, parse_names};
 use crate::config::scoped::Scoped;
 use crate::env::Env;
 use crate::error::{Error, FAILURE};
-use crate::model::{ProcessName, Sig};
+use crate::model::{Port, ProcessName, Sig};
 use crate::os::guard::{self, FORWARDED, Link, TERMINATING};
 use crate::os::limits::OpenFiles;
 use crate::os::spawn::Spawner;
@@ -38,11 +38,21 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
     let wishes = wishes(start, &types, env)?;
     let app = project.app(args, |ports| {
         let app = App { procfile: &project.procfile, environment: &project.environment, ports: Some(ports) };
-        app.plan(&wishes).is_ok_and(|specs| specs.iter().all(|spec| is_free(spec).is_ok()))
+        for spec in app.plan(&wishes)? {
+            if in_use(&spec)?.is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     })?;
     let specs = app.plan(&wishes)?;
     project.warn();
-    specs.iter().try_for_each(is_free)?;
+    for spec in &specs {
+        if let Some(port) = in_use(spec)? {
+            let holder = ports::holder(port).map(|holder| (holder.pid, holder.command));
+            return Err(Error::PortInUse { port, id: spec.id.clone(), holder });
+        }
+    }
 
     let style = Style::new(args.color.decide(|name| env.var(name), env.stdout_is_terminal));
     let open_files = OpenFiles::raise().map_err(|error| Error::system("asking for limits", error))?;
@@ -96,14 +106,11 @@ fn starting(error: &io::Error) -> Error {
     Error::Start { message: error.message.to_string(), hint: error.hint.map(|hint| hint.to_string()) }
 }
 
-fn is_free(spec: &ProcessSpec) -> Result<(), Error> {
-    let Some(port) = spec.port else { return Ok(()) };
+/// The port of `spec`, if another program has it.
+fn in_use(spec: &ProcessSpec) -> Result<Option<Port>, Error> {
+    let Some(port) = spec.port else { return Ok(None) };
     let in_use = ports::in_use(port).map_err(|error| Error::system(format!("trying port {port}"), error))?;
-    if !in_use {
-        return Ok(());
-    }
-    let holder = ports::holder(port).map(|holder| (holder.pid, holder.command));
-    Err(Error::PortInUse { port, id: spec.id.clone(), holder })
+    Ok(in_use.then_some(port))
 }
 
 async fn supervise(

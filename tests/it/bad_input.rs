@@ -105,6 +105,10 @@ fn a_folder_or_nothing_where_a_file_should_be() {
         &app().args(["-e", "no.env"]),
         "ganger: error: cannot read no.env: there is no such file\n  hint: check the path\n",
     );
+    refused_with(
+        &app().args(["-f", "Procfile/x"]),
+        "ganger: error: cannot read Procfile/x: a part of its path is a file, no folder\n  hint: check the path\n",
+    );
     // Without -e a missing .env is fine; named, it is an error.
     refused_with(
         &app().args(["-e", ".env"]),

@@ -95,3 +95,15 @@ fn a_free_block_is_found() {
     let ports: Vec<u16> = line.split(' ').map(|word| word.parse().expect("a port")).collect();
     assert_eq!((ports[0] % 1000, ports[1]), (0, ports[0] + 100), "{finished}");
 }
+
+#[test]
+fn a_mistake_is_told_and_not_that_no_block_is_free() {
+    for (args, message) in [
+        (&["start", "wbe"][..], "no process is called `wbe`"),
+        (&["start", "web=101"], "web=101: with a port for each, there can be at most 100 of one type"),
+        (&["start", "all=0"], "nothing to start: every process has the count 0 or is excluded"),
+    ] {
+        let finished = app().args(["-p", "auto"]).args(args).run().code(2).stdout("");
+        finished.stderr_has(&format!("ganger: error: {message}\n"));
+    }
+}
