@@ -29,6 +29,8 @@ pub(super) struct Project {
     /// What is odd in the env files.
     pub(super) warnings: Vec<Diagnostic>,
     env_files: Vec<(Source, EnvFile)>,
+    /// `PORT` of the shell.
+    shell_port: Option<OsString>,
 }
 
 /// Whether a command can do without a Procfile.
@@ -61,6 +63,7 @@ impl Project {
             environment: environment(args, env, &env_files),
             warnings: env_files.iter().flat_map(|(_, file)| file.warnings.clone()).collect(),
             env_files,
+            shell_port: env.var("PORT").map(OsStr::to_owned),
         })
     }
 
@@ -83,7 +86,7 @@ impl Project {
             _ if args.no_port => None,
             Some(PortWish::At(port)) => Some(at(port)),
             Some(PortWish::Auto) => Some(at(self.automatic(|base| fits(at(base)))?)),
-            None => Some(at(plan::base(&self.environment, &self.env_files)?)),
+            None => Some(at(plan::base(self.shell_port.as_deref(), &self.env_files, precedence(args))?)),
         };
         Ok(App { procfile: &self.procfile, environment: &self.environment, ports })
     }
@@ -149,10 +152,13 @@ fn read_env_files(args: &AppArgs, env: &Env, folder: &Path) -> Result<Vec<(Sourc
     Ok(files)
 }
 
+fn precedence(args: &AppArgs) -> Precedence {
+    if args.shell_env_wins { Precedence::Shell } else { Precedence::Files }
+}
+
 fn environment(args: &AppArgs, env: &Env, files: &[(Source, EnvFile)]) -> Environment {
-    let precedence = if args.shell_env_wins { Precedence::Shell } else { Precedence::Files };
     let files = files.iter().map(|(source, file)| (source.path(), file));
-    let mut environment = Environment::layered(&env.vars, files, precedence);
+    let mut environment = Environment::layered(&env.vars, files, precedence(args));
     if args.color == ColorChoice::Never {
         environment.set("NO_COLOR", "1", Origin::Ganger("--color never"));
     }

@@ -1,10 +1,11 @@
 //! Which port each process gets.
 
+use std::ffi::OsStr;
 use std::str::FromStr;
 
 use crate::config::dotenv::EnvFile;
-use crate::config::environment::{Environment, Origin};
-use crate::config::source::Source;
+use crate::config::environment::Precedence;
+use crate::config::source::{Source, Span};
 use crate::error::Error;
 use crate::model::{ParsePortError, Port, ProcessName};
 
@@ -75,35 +76,45 @@ impl Ports {
     }
 }
 
-/// The base that the environment says: `PORT` of the env files or the shell, whoever won;
-/// an empty one is none. `files` are there to point at a `PORT` that is no port.
-pub fn base(environment: &Environment, files: &[(Source, EnvFile)]) -> Result<Port, Error> {
-    let Some(variable) = environment.get("PORT").filter(|found| !found.value.is_empty()) else {
+/// The base that the surroundings say: `PORT` of the env files, a later one first, or of the
+/// shell; with [`Precedence::Shell`] of the shell first. An empty one is none, and the next is
+/// asked.
+pub fn base(
+    shell: Option<&OsStr>,
+    files: &[(Source, EnvFile)],
+    precedence: Precedence,
+) -> Result<Port, Error> {
+    let of_files = files.iter().rev().filter_map(|(source, file)| {
+        let last = file.assignments.iter().rfind(|it| it.key == "PORT")?;
+        Some((last.value.as_os_str(), Some((source, last.span))))
+    });
+    let of_shell = shell.map(|value| (value, None));
+    let (first, last) = match precedence {
+        Precedence::Files => (None, of_shell),
+        Precedence::Shell => (of_shell, None),
+    };
+    let mut candidates = first.into_iter().chain(of_files).chain(last);
+    let Some((value, place)) = candidates.find(|(value, _)| !value.is_empty()) else {
         return Ok(Port::DEFAULT);
     };
-    let parsed = variable.value.to_str().and_then(|text| text.parse().ok());
-    parsed.ok_or_else(|| bad_port(&variable.origin, files))
+    value.to_str().and_then(|text| text.parse().ok()).ok_or_else(|| bad_port(place))
 }
 
-fn bad_port(origin: &Origin, files: &[(Source, EnvFile)]) -> Error {
+fn bad_port(place: Option<(&Source, Span)>) -> Error {
     let hint = "a port is a whole number from 1 to 65535; -p overrides it";
-    if let Origin::File(path, line) = origin {
-        let file = files.iter().find(|(source, _)| source.path() == path);
-        let spans =
-            file.iter().flat_map(|(source, file)| file.assignments.iter().map(move |it| (source, it)));
-        for (source, assignment) in spans {
-            if assignment.key == "PORT" && assignment.line == *line {
-                let error = source.error_without_text(assignment.span, "the value of `PORT` is no port");
-                return Error::Files(vec![error.hint(hint)]);
-            }
+    match place {
+        Some((source, span)) => {
+            let error = source.error_without_text(span, "the value of `PORT` is no port");
+            Error::Files(vec![error.hint(hint)])
         }
+        None => Error::usage("the value of `PORT` is no port (from shell)", hint),
     }
-    Error::usage(format!("the value of `PORT` is no port (from {origin})"), hint)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::dotenv;
 
     fn types(names: &[&str]) -> Vec<ProcessName> {
         names.iter().map(|name| name.parse().expect("a name")).collect()
@@ -152,5 +163,29 @@ mod tests {
         ganger: error: the port of web.2 would be over 65535
           hint: give a lower base with -p, or a smaller --port-step
         ");
+    }
+
+    #[test]
+    fn an_empty_port_is_none() {
+        let files = |texts: &[&str]| -> Vec<(Source, EnvFile)> {
+            let read = |text: &&str| {
+                let source = Source::new(".env", *text);
+                let file = dotenv::parse(&source, None).expect("a good file");
+                (source, file)
+            };
+            texts.iter().map(read).collect()
+        };
+        let table = [
+            (&["PORT=6000\n", "PORT=\n"][..], Some("7000"), Precedence::Files, 6000),
+            (&["PORT=6000\nPORT=\n"], Some("7000"), Precedence::Files, 7000),
+            (&["PORT=6000\n"], Some("7000"), Precedence::Shell, 7000),
+            (&["PORT=6000\n"], Some(""), Precedence::Shell, 6000),
+            (&["PORT=\n"], Some(""), Precedence::Files, 5000),
+            (&[], None, Precedence::Files, 5000),
+        ];
+        for (texts, shell, precedence, expected) in table {
+            let port = base(shell.map(OsStr::new), &files(texts), precedence).map(Port::get);
+            assert_eq!(port.ok(), Some(expected), "{texts:?} {shell:?}");
+        }
     }
 }

@@ -149,6 +149,7 @@ fn the_base_port_comes_from_the_first_that_says_one() {
     assert_eq!(port(app().var("PORT", "6001")), "6001");
     assert_eq!(port(app().var("PORT", "")), "5000");
     assert_eq!(port(app().var("PORT", "6001").file(".env", "PORT=6002\n")), "6002");
+    assert_eq!(port(app().var("PORT", "6001").file(".env", "PORT=\n")), "6001", "an empty one is none");
     assert_eq!(port(app().var("PORT", "6001").file(".env", "PORT=6002\n").args(["-p", "6003"])), "6003");
     let variable = app().var("PORT", "6001").file(".env", "PORT=6002\n").var("GANGER_PORT", "6004");
     assert_eq!(port(variable.clone()), "6004");
