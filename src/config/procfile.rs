@@ -3,7 +3,8 @@
 //! Owns the grammar, `name: command` one a line, and the words of its errors. It collects
 //! every problem of a file, because a user who mends one line wants to know of the others.
 //! It never reads a file, never looks into a command (that is the shell's language) and
-//! never repairs a line: what other tools skip in silence is an error here.
+//! never repairs a line: what other tools skip in silence is an error here. It shows the lines
+//! it complains of, but none of an env file that was named as a Procfile.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
@@ -53,12 +54,16 @@ pub fn parse(source: &Source) -> Result<Procfile, Vec<Diagnostic>> {
     if let Some(span) = utf16(source.text()) {
         return Err(vec![source.error(span, "the file is UTF-16").hint("save it as UTF-8")]);
     }
-    let mut parser = Parser::new(source);
+    let mut lines = Vec::new();
     let mut at = if source.text().starts_with(BOM) { BOM.len() } else { 0 };
     while at < source.text().len() {
         let (line, next) = Line::read(source.text(), at);
         at = next;
-        parser.line(&line);
+        lines.push(line);
+    }
+    let mut parser = Parser::new(source, lines.iter().any(|line| is_assignment(&line.text)));
+    for line in &lines {
+        parser.line(line);
     }
     parser.finish()
 }
@@ -74,6 +79,16 @@ fn utf16(text: &[u8]) -> Option<Span> {
         [_, 0, ..] => Some(Span::new(1..2)),
         _ => None,
     }
+}
+
+/// Whether `line` is one of an env file: `KEY=value`, the key without small letters as
+/// variables have them. Then all lines of the file may hold secrets.
+fn is_assignment(line: &[u8]) -> bool {
+    let line = trim(line);
+    let line = trim(line.strip_prefix(b"export ").unwrap_or(line));
+    let in_key = |byte: &&u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || **byte == b'_';
+    let key = line.iter().take_while(in_key).count();
+    key > 0 && trim(&line[key..]).starts_with(b"=")
 }
 
 /// A line as the grammar sees it: continued lines are joined.
@@ -189,18 +204,33 @@ struct Parser<'a> {
     /// How many problems are not in `problems`, and where the first of them is.
     more: usize,
     more_at: Option<Span>,
+    /// The file is rather an env file: none of its text is shown.
+    secret: bool,
 }
 
 impl<'a> Parser<'a> {
-    fn new(source: &'a Source) -> Self {
-        Self { source, entries: vec![], seen: HashMap::new(), problems: vec![], more: 0, more_at: None }
+    fn new(source: &'a Source, secret: bool) -> Self {
+        Self {
+            source,
+            entries: vec![],
+            seen: HashMap::new(),
+            problems: vec![],
+            more: 0,
+            more_at: None,
+            secret,
+        }
     }
 
     /// Keeps a problem. The message is made only if it will be shown.
     fn problem(&mut self, span: Span, words: impl FnOnce(&Self) -> (String, String)) {
         if self.problems.len() < MAX_PROBLEMS {
             let (message, hint) = words(self);
-            self.problems.push(self.source.error(span, message).hint(hint));
+            let problem = if self.secret {
+                self.source.error_without_text(span, message)
+            } else {
+                self.source.error(span, message)
+            };
+            self.problems.push(problem.hint(hint));
         } else {
             self.more += 1;
             self.more_at.get_or_insert(span);
@@ -269,8 +299,12 @@ impl<'a> Parser<'a> {
 
     /// `web = command`, an ini file's or a `.env` file's line.
     fn equals(&mut self, span: Span, name: &ProcessName, command: &[u8]) {
-        self.problem(span, |_| {
-            let command = if command.is_empty() { "COMMAND".to_owned() } else { echo(command) };
+        self.problem(span, |parser| {
+            let command = match command {
+                [] => "COMMAND".to_owned(),
+                _ if parser.secret => "COMMAND".to_owned(),
+                command => echo(command),
+            };
             let name = echo(name.as_str().as_bytes());
             let hint = format!("write `{name}: {command}` (a variable belongs in `.env`)");
             ("`=` instead of a colon".to_owned(), hint)

@@ -120,7 +120,7 @@ fn a_blank_before_the_colon() {
 
 #[test]
 fn an_equals_sign() {
-    insta::assert_snapshot!(errors("web = dump http://x\nURL=\n"), @r"
+    insta::assert_snapshot!(errors("web = dump http://x\nurl=\n"), @r"
     `=` instead of a colon
       --> Procfile:1:5
        |
@@ -131,9 +131,9 @@ fn an_equals_sign() {
     `=` instead of a colon
       --> Procfile:2:4
        |
-     2 | URL=
+     2 | url=
        |    ^
-      hint: write `URL: COMMAND` (a variable belongs in `.env`)
+      hint: write `url: COMMAND` (a variable belongs in `.env`)
     ");
 }
 
@@ -372,4 +372,20 @@ proptest! {
         }
         prop_assert_eq!(entries(text.as_bytes()), expected);
     }
+}
+
+#[test]
+fn an_env_file_named_as_a_procfile_is_not_shown() {
+    let text = "export DB_PASSWORD=hunter2\nKEY=\"hunter3\nhunter4\"\nweb : hunter5\n";
+    let errors = parse(&Source::new(".env", text)).expect_err("no Procfile");
+    let shown = crate::error::Error::Files(errors).render();
+    assert!(!shown.contains("hunter"), "{shown}");
+    insta::assert_snapshot!(shown.lines().take(6).collect::<Vec<_>>().join("\n"), @r"
+    ganger: error: no colon in this line
+      --> .env:1:1
+      hint: a line is `name: command`, as in `web: python app.py`
+    ganger: error: `=` instead of a colon
+      --> .env:2:4
+      hint: write `KEY: COMMAND` (a variable belongs in `.env`)
+    ");
 }
