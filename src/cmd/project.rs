@@ -55,7 +55,11 @@ impl Project {
             },
             Err(error) => return Err(Error::unreadable(&path, &error)),
         };
-        let folder = args.root.clone().or_else(|| path.parent().map(Path::to_owned)).unwrap_or_default();
+        let folder = match (&args.root, path.parent()) {
+            (Some(root), _) => root.clone(),
+            (None, Some(folder)) if !is_stream(&path, env) => folder.to_owned(),
+            (None, _) => PathBuf::new(),
+        };
         let env_files = read_env_files(args, env, &folder)?;
         Ok(Self {
             root: absolute(&env.cwd, &folder),
@@ -114,6 +118,15 @@ fn check_root(root: &Path, env: &Env) -> Result<(), Error> {
         Err(error) => error.to_string(),
     };
     Err(Error::usage(format!("-d {}: {message}", root.display()), "name the folder the Procfile is in"))
+}
+
+/// Whether a Procfile comes through a pipe or another descriptor, as with `-f /dev/stdin` and
+/// `-f <(…)`: the folder of that name is not the app's.
+fn is_stream(path: &Path, env: &Env) -> bool {
+    let descriptors = ["/dev", "/dev/fd", "/proc/self/fd"];
+    let path = env.cwd.join(path);
+    path.metadata().is_ok_and(|found| !found.is_file())
+        || descriptors.iter().any(|folder| path.parent() == Some(Path::new(folder)))
 }
 
 /// A file named beside `-d` is looked for in that folder first, then in ours.

@@ -155,3 +155,9 @@ fn many_processes_start_and_stop() {
     }
     running.finish().killed_by(Signal::SIGINT);
 }
+
+#[test]
+fn a_procfile_from_a_pipe_has_our_folder_as_its_root() {
+    let test = Test::new().file(".env", "A=1\n").args(["-f", "/dev/stdin"]);
+    test.stdin("web: echo $(pwd) $A\n").run().code(0).stdout_has("web.1  | DIR 1\n");
+}
