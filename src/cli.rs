@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use clap::builder::{FalseyValueParser, Resettable};
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
@@ -72,7 +72,8 @@ pub struct AppArgs {
         env = "GANGER_PORT_STEP",
         hide_env = true,
         default_value_t = 100,
-        value_parser = clap::value_parser!(u16).range(1..)
+        allow_negative_numbers = true,
+        value_parser = parse_port_step
     )]
     pub port_step: u16,
     /// Set no PORT; one of the shell or the env files passes
@@ -169,7 +170,9 @@ impl Cli {
     /// command are an error: they would do nothing.
     pub fn read() -> Self {
         let mut command = without_empty_variables(Self::command());
-        let matches = command.get_matches_mut();
+        let matches = command
+            .try_get_matches_from_mut(std::env::args_os())
+            .unwrap_or_else(|error| with_its_variable(&command, error).exit());
         let other = matches.subcommand_name().filter(|name| *name != "start");
         let of_start = StartOptions::augment_args(clap::Command::new("start"));
         let stray = of_start
@@ -181,6 +184,33 @@ impl Cli {
             command.error(ErrorKind::ArgumentConflict, message).exit();
         }
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
+    }
+}
+
+/// Names the variable that a bad value is from: the option in the message was never written.
+fn with_its_variable(command: &clap::Command, mut error: clap::Error) -> clap::Error {
+    let (Some(ContextValue::String(option)), Some(ContextValue::String(value))) =
+        (error.get(ContextKind::InvalidArg), error.get(ContextKind::InvalidValue))
+    else {
+        return error;
+    };
+    // Most options are the program's, whatever the command.
+    let variable = command
+        .get_arguments()
+        .filter(|arg| arg.to_string() == *option)
+        .find_map(|arg| arg.get_env())
+        .filter(|name| std::env::var_os(name).is_some_and(|of_variable| of_variable == value.as_str()));
+    if let Some(variable) = variable {
+        let tip = format!("the value is that of the variable {}", variable.display());
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
+    error
+}
+
+fn parse_port_step(text: &str) -> Result<u16, String> {
+    match text.parse() {
+        Ok(step @ 1..) => Ok(step),
+        _ => Err("it is a whole number from 1 to 65535".to_owned()),
     }
 }
 

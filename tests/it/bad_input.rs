@@ -261,10 +261,6 @@ fn ports_that_would_be_too_high() {
   hint: start fewer, or give --port-step or --no-port
 ",
     );
-    refused_by_clap(
-        &["--port-step", "0"],
-        "error: invalid value '0' for '--port-step <N>': 0 is not in 1..=65535",
-    );
 }
 
 #[test]
@@ -327,4 +323,33 @@ fn check_warns_of_a_command_that_is_not_there() {
         .code(0)
         .stdout("ok: 1 process type (web)\n")
         .stderr("ganger: warning: web: `no-such-program-x` is not on the PATH\n");
+}
+
+#[test]
+fn options_of_start_before_another_command() {
+    for (args, option) in [
+        (&["-t", "5", "check"][..], "--timeout is an option of `start`, not of `check`"),
+        (&["-x", "web", "run", "true"], "--exclude is an option of `start`, not of `run`"),
+    ] {
+        refused_by_clap(args, &format!("error: {option}"));
+    }
+}
+
+#[test]
+fn steps_that_are_none() {
+    for step in ["0", "65536", "abc", "-1", ""] {
+        let line = format!(
+            "error: invalid value '{step}' for '--port-step <N>': it is a whole number from 1 to 65535"
+        );
+        refused_by_clap(&["--port-step", step], &line);
+    }
+}
+
+#[test]
+fn a_bad_value_of_a_variable_names_the_variable() {
+    for (variable, value) in [("GANGER_PORT", "abc"), ("GANGER_PORT_STEP", "0"), ("GANGER_COLOR", "blue")] {
+        let tip = format!("\n  tip: the value is that of the variable {variable}\n");
+        refused(&app().var(variable, value)).stderr_has(&tip);
+        refused(&app().var(variable, value).args(["check"])).stderr_has(&tip);
+    }
 }
