@@ -7,6 +7,7 @@ mod check;
 mod children;
 mod config;
 mod inbox;
+mod man;
 mod project;
 mod run;
 mod secrets;
@@ -37,10 +38,8 @@ pub fn run(cli: Cli, env: &Env) -> Result<u8, Error> {
             print(&text)
         }
         Command::Man => {
-            let mut text = Vec::new();
-            let page = clap_mangen::Man::new(Cli::command()).render(&mut text);
-            page.map_err(|source| Error::system("writing the man page", source))?;
-            print(&text)
+            let page = man::page(Cli::command());
+            print(&page.map_err(|source| Error::system("writing the man page", source))?)
         }
     }
 }

@@ -51,5 +51,21 @@ fn bash_takes_its_completions() {
 
 #[test]
 fn the_man_page_is_one() {
-    Test::new().args(["man"]).run().code(0).stderr("").stdout_has(".TH ganger 1").stdout_has(".SH NAME");
+    let page = Test::new().args(["man"]).run().code(0).stderr("");
+    page.stdout_has(".TH ganger 1").stdout_has(".SH NAME").stdout_has(
+        r".SS ganger check [OPTIONS]
+Check the Procfile and the env files; start nothing
+.TP
+\fB\-\-strict\fR
+Take warnings for errors
+.SS",
+    );
+}
+
+#[test]
+fn the_man_page_points_to_no_other() {
+    let page = Test::new().args(["man"]).run().code(0);
+    let text = String::from_utf8_lossy(&page.stdout).into_owned();
+    assert!(!text.contains("(1)"), "{page}");
+    assert_eq!(text.matches("\\-\\-port\\fR").count(), 2, "the synopsis and one list\n{page}");
 }
