@@ -151,6 +151,10 @@ pub(super) fn start_error(error: &io::Error) -> StartError {
             "its command and environment are too long together".to_owned(),
             Some("one variable or argument may have 128 KiB on Linux; keep long values in files"),
         ),
+        Some(libc::ENOEXEC) => (
+            "the system cannot execute it".to_owned(),
+            Some("a script needs a first line such as `#!/bin/sh`"),
+        ),
         _ => (error.to_string(), None),
     };
     StartError { message: message.into(), hint: hint.map(Into::into) }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::unbounded_channel;
 
+use super::children::start_error;
 use super::inbox::{self, Heard};
 use super::project::{Need, Project};
 use crate::cli::{AppArgs, RunArgs};
@@ -22,7 +23,7 @@ use crate::os::guard::{self, FORWARDED, Link, TERMINATING};
 use crate::os::reap::{self, Change, How};
 use crate::os::spawn::{Order, find_program, shell_argv, spawn_attached};
 use crate::os::{group, signals, sweep};
-use crate::supervisor::event::Policy;
+use crate::supervisor::event::{Policy, StartError};
 use crate::supervisor::fleet::Via;
 
 /// Exit statuses of the shell for a command that is not found, and one that is no program.
@@ -75,19 +76,27 @@ fn not_started(program: &OsStr, error: &io::Error, environment: &Environment, pr
     let (status, what) = match error.kind() {
         io::ErrorKind::NotFound => (NOT_FOUND, "command not found".to_owned()),
         io::ErrorKind::PermissionDenied => (NOT_EXECUTABLE, "permission denied".to_owned()),
-        _ => (NOT_EXECUTABLE, error.to_string()),
+        _ => {
+            let StartError { message, hint } = start_error(error);
+            let hint = hint.map_or_else(String::new, |hint| format!("\n  hint: {hint}"));
+            super::complain(&format!("ganger: error: {name}: {message}{hint}"));
+            return NOT_EXECUTABLE;
+        }
     };
     let words = program.to_str().filter(|text| text.contains(char::is_whitespace));
     let hint = match words.and_then(|text| text.split_whitespace().next()) {
         Some(first) if find_program(first.as_ref(), path, &project.root).is_some() => {
             format!("it was given as one word; leave the quotes out: ganger run {name}")
         }
+        _ if status == NOT_EXECUTABLE => "it is a folder, or `chmod +x` is missing".to_owned(),
         _ if name.to_string().contains('/') => format!("it was looked for from {}", project.root.display()),
         _ => format!("the PATH searched is {}", path.display()),
     };
     let types = project.procfile.names().map(ProcessName::as_str).collect::<Vec<_>>().join(", ");
-    let entries =
-        if types.is_empty() { String::new() } else { format!("; entries of the Procfile: {types}") };
+    let entries = match (status, types.as_str()) {
+        (NOT_EXECUTABLE, _) | (_, "") => String::new(),
+        (_, types) => format!("; entries of the Procfile: {types}"),
+    };
     super::complain(&format!("ganger: error: {name}: {what}\n  hint: {hint}{entries}"));
     status
 }

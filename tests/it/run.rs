@@ -55,7 +55,15 @@ fn a_command_that_does_not_run_gets_a_hint() {
         .code(127)
         .stderr_has("leave the quotes out: ganger run echo hello");
     let script = test.file("script", "#!/bin/sh\n");
-    script.args(["run", "./script"]).run().code(126).stdout("").stderr_has("./script: permission denied\n");
+    script.args(["run", "./script"]).run().code(126).stdout("").stderr(
+        "ganger: error: ./script: permission denied\n  hint: it is a folder, or `chmod +x` is missing\n",
+    );
+    let huge = app().file(".env", format!("HUGE={}\n", "x".repeat(200_000)));
+    huge.args(["run", "ls"]).run().code(126).stdout("").stderr(
+        "ganger: error: ls: its command and environment are too long together
+  hint: one variable or argument may have 128 KiB on Linux; keep long values in files
+",
+    );
     app().args(["run", "/"]).run().code(126).stderr_has("permission denied");
 }
 
