@@ -33,7 +33,7 @@ impl OpenFiles {
     }
 
     /// Sets these limits. Safe between fork and exec.
-    pub fn apply(self) -> io::Result<()> {
-        Ok(setrlimit(Resource::RLIMIT_NOFILE, self.soft, self.hard)?)
+    pub(super) fn apply(self) -> nix::Result<()> {
+        setrlimit(Resource::RLIMIT_NOFILE, self.soft, self.hard)
     }
 }

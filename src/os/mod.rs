@@ -14,3 +14,5 @@ mod reserve;
 pub mod signals;
 pub mod spawn;
 pub mod sweep;
+#[cfg(target_os = "linux")]
+mod vfork;

@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
+#[cfg(target_os = "linux")]
+use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -13,6 +15,8 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 
 use super::limits::OpenFiles;
 use super::signals;
+#[cfg(target_os = "linux")]
+use super::vfork;
 use crate::model::Sig;
 
 /// The shell every Procfile command is given to, as `heroku local` and foreman do.
@@ -38,26 +42,36 @@ pub struct Spawner {
     /// stop at end of file live on, and none reads keys that were meant for another.
     _stdin_writer: OwnedFd,
     open_files: OpenFiles,
-    ignored: Vec<Sig>,
 }
 
 impl Spawner {
     /// Prepares. `open_files` are the limits that processes get.
     pub fn new(open_files: OpenFiles) -> io::Result<Self> {
         let (stdin, stdin_writer) = pipe()?;
-        Ok(Self { stdin, _stdin_writer: stdin_writer, open_files, ignored: signals::ignored() })
+        Ok(Self { stdin, _stdin_writer: stdin_writer, open_files })
     }
 
     /// Starts a process in a session and group of its own, with stdout and stderr in one pipe
     /// so that their order is kept. Answers its pid, which is its group too, and the pipe's
-    /// read end, which does not block.
+    /// read end, which does not block. The program is a path, as [`SHELL`] is.
     pub fn spawn(&self, order: &Order<'_>) -> io::Result<(i32, File)> {
         let (read, write) = pipe()?;
         set_nonblocking(&read)?;
+        Ok((self.start(order, &write)?, File::from(read)))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn start(&self, order: &Order<'_>, output: &OwnedFd) -> io::Result<i32> {
+        let (stdin, output) = (self.stdin.as_fd(), output.as_fd());
+        vfork::start(order, vfork::Setup { stdin, output, open_files: self.open_files })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn start(&self, order: &Order<'_>, output: &OwnedFd) -> io::Result<i32> {
         let mut command = command(order);
-        command.stdin(self.stdin.try_clone()?).stdout(write.try_clone()?).stderr(write);
-        prepare(&mut command, &self.ignored, self.open_files, Place::NewSession);
-        Ok((start(&mut command)?, File::from(read)))
+        command.stdin(self.stdin.try_clone()?).stdout(output.try_clone()?).stderr(output.try_clone()?);
+        prepare(&mut command, &signals::ignored(), self.open_files, Place::NewSession);
+        start(&mut command)
     }
 }
 
@@ -91,6 +105,7 @@ fn start(command: &mut Command) -> io::Result<i32> {
 /// Where in the order of sessions and groups a process begins.
 #[derive(Debug, Clone, Copy)]
 enum Place {
+    #[cfg(not(target_os = "linux"))]
     NewSession,
     NewGroup,
     OurGroup,
@@ -101,6 +116,7 @@ fn prepare(command: &mut Command, ignored: &[Sig], open_files: OpenFiles, place:
     let ignored: Vec<Signal> = ignored.iter().filter_map(|sig| Signal::try_from(sig.number()).ok()).collect();
     let setup = move || {
         match place {
+            #[cfg(not(target_os = "linux"))]
             Place::NewSession => drop(nix::unistd::setsid()?),
             Place::NewGroup => {
                 nix::unistd::setpgid(nix::unistd::Pid::from_raw(0), nix::unistd::Pid::from_raw(0))?;

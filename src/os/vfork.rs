@@ -1,0 +1,190 @@
+//! A program in a new process, without a copy of our memory.
+//!
+//! As vfork(2): the child runs on our memory, on a stack of its own, while the calling thread
+//! sleeps until the child has become the program or has failed. Why it failed is left in our
+//! memory, so that no pipe has to tell. It never runs anything else in the child.
+
+use std::ffi::{CString, OsStr, c_char};
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::ptr;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, clone};
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, pthread_sigmask, signal};
+use nix::sys::wait::waitpid;
+use nix::unistd::{chdir, dup2_stderr, dup2_stdin, dup2_stdout, setsid};
+
+use super::limits::OpenFiles;
+use super::spawn::Order;
+
+/// For the child's few system calls; glibc's `posix_spawn(3)` has 32 KiB for as many.
+const STACK: usize = 64 * 1024;
+
+/// What a new process gets from us beside its [`Order`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Setup<'a> {
+    pub(super) stdin: BorrowedFd<'a>,
+    /// Its stdout and its stderr.
+    pub(super) output: BorrowedFd<'a>,
+    pub(super) open_files: OpenFiles,
+}
+
+/// Starts `order.argv[0]`, a path, in a session of its own and with the default action for
+/// every signal. Answers its pid.
+#[allow(unsafe_code)]
+pub(super) fn start(order: &Order<'_>, setup: Setup<'_>) -> io::Result<i32> {
+    let program = Program::new(order)?;
+    let failure = AtomicI32::new(0);
+    let mut stack = vec![0; STACK];
+    let child = Box::new(|| {
+        failure.store(program.become_it(setup) as i32, Ordering::Relaxed);
+        1
+    });
+    let mut before = SigSet::empty();
+    // No handler of ours may run in the child, as it would on the memory of both.
+    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before))?;
+    // SAFETY: this thread sleeps until the child is gone from our memory (CLONE_VFORK), so what
+    // the closure borrows lives on and is not touched meanwhile, errno included. Other threads
+    // run on: the closure only makes system calls, takes no lock of ours, allocates and frees
+    // nothing. The stack is its own and larger than what it takes.
+    let pid = unsafe {
+        clone(child, &mut stack, CloneFlags::CLONE_VM | CloneFlags::CLONE_VFORK, Some(libc::SIGCHLD))
+    };
+    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&before), None)?;
+    let pid = pid?;
+    match failure.into_inner() {
+        0 => Ok(pid.as_raw()),
+        errno => {
+            let _ = waitpid(pid, None);
+            Err(io::Error::from_raw_os_error(errno))
+        }
+    }
+}
+
+/// All of an [`Order`] as the system takes it.
+struct Program {
+    argv: Words,
+    env: Words,
+    cwd: CString,
+}
+
+impl Program {
+    fn new(order: &Order<'_>) -> io::Result<Self> {
+        let argv = order.argv.iter().map(|word| Ok(CString::new(word.as_bytes())?));
+        let env = order.env.iter().map(|(key, value)| c_string(&[key, OsStr::new("="), value]));
+        Ok(Self {
+            argv: Words::new(argv)?,
+            env: Words::new(env)?,
+            cwd: CString::new(order.cwd.as_os_str().as_bytes())?,
+        })
+    }
+
+    /// Runs in the child. Returns only if it failed.
+    fn become_it(&self, setup: Setup<'_>) -> Errno {
+        match self.prepare(setup) {
+            Ok(()) => self.exec(),
+            Err(errno) => errno,
+        }
+    }
+
+    fn prepare(&self, setup: Setup<'_>) -> nix::Result<()> {
+        // 0, 1 and 2 are open in every Rust program, so those of `setup` are others.
+        dup2_stdin(setup.stdin)?;
+        dup2_stdout(setup.output)?;
+        dup2_stderr(setup.output)?;
+        chdir(self.cwd.as_c_str())?;
+        setsid()?;
+        setup.open_files.apply()?;
+        defaults()?;
+        pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
+    }
+
+    #[allow(unsafe_code)]
+    fn exec(&self) -> Errno {
+        // SAFETY: both arrays end with a null and point to strings that `self` holds.
+        unsafe {
+            libc::execve(self.argv.pointers[0], self.argv.pointers.as_ptr(), self.env.pointers.as_ptr())
+        };
+        Errno::last()
+    }
+}
+
+/// Gives each signal its default action: exec does so with handlers, but they could run before;
+/// and ignored signals stay ignored (execve(2)).
+#[allow(unsafe_code)]
+fn defaults() -> nix::Result<()> {
+    for it in Signal::iterator().filter(|it| !matches!(it, Signal::SIGKILL | Signal::SIGSTOP)) {
+        // SAFETY: the default action runs no code of ours, and the child's table of actions is
+        // its own (no CLONE_SIGHAND).
+        unsafe { signal(it, SigHandler::SigDfl) }?;
+    }
+    Ok(())
+}
+
+/// Strings and the array of pointers to them.
+struct Words {
+    _strings: Vec<CString>,
+    pointers: Vec<*const c_char>,
+}
+
+impl Words {
+    fn new(strings: impl Iterator<Item = io::Result<CString>>) -> io::Result<Self> {
+        let strings: Vec<CString> = strings.collect::<io::Result<_>>()?;
+        let pointers = strings.iter().map(|it| it.as_ptr()).chain([ptr::null()]).collect();
+        Ok(Self { _strings: strings, pointers })
+    }
+}
+
+fn c_string(parts: &[&OsStr]) -> io::Result<CString> {
+    let bytes: Vec<u8> = parts.iter().flat_map(|part| part.as_bytes()).copied().collect();
+    Ok(CString::new(bytes)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::io::{Read, pipe};
+    use std::os::fd::AsFd;
+    use std::path::Path;
+
+    use super::*;
+
+    /// Starts `/bin/sh -c script` or what `argv` says; answers what it wrote.
+    fn run(argv: &[&str], cwd: &str, env: &[(OsString, OsString)]) -> io::Result<String> {
+        let (stdin, _writer) = pipe()?;
+        let (mut read, write) = pipe()?;
+        let argv: Vec<OsString> = argv.iter().map(Into::into).collect();
+        let setup = Setup { stdin: stdin.as_fd(), output: write.as_fd(), open_files: OpenFiles::now()? };
+        let started = start(&Order { argv: &argv, env, cwd: Path::new(cwd) }, setup);
+        drop(write);
+        let mut text = String::new();
+        read.read_to_string(&mut text)?;
+        let _ = waitpid(nix::unistd::Pid::from_raw(started?), None);
+        Ok(text)
+    }
+
+    #[test]
+    fn a_program_has_its_arguments_variables_folder_and_session() {
+        let env = [("A".into(), "1 2".into())];
+        let script = "echo \"$A $1\"; pwd >&2; read -r id name state ppid pgrp sid rest </proc/self/stat; \
+                      test $$ = $sid && echo leads";
+        assert_eq!(
+            run(&["/bin/sh", "-c", script, "sh", "x"], "/proc", &env).expect("started"),
+            "1 2 x\n/proc\nleads\n"
+        );
+    }
+
+    #[test]
+    fn a_start_that_fails_says_why() {
+        let errno =
+            |argv: &[&str], cwd, env: &[_]| run(argv, cwd, env).expect_err("a failure").raw_os_error();
+        assert_eq!(errno(&["/no/such/program"], "/", &[]), Some(libc::ENOENT));
+        assert_eq!(errno(&["/"], "/", &[]), Some(libc::EACCES));
+        assert_eq!(errno(&["/bin/sh"], "/no/such/folder", &[]), Some(libc::ENOENT));
+        let long = [("A".into(), "x".repeat(1 << 20).into())];
+        assert_eq!(errno(&["/bin/sh"], "/", &long), Some(libc::E2BIG));
+    }
+}
