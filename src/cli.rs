@@ -169,7 +169,7 @@ impl Cli {
     /// An empty `GANGER_…` variable is one that is not set. Options of `start` before another
     /// command are an error: they would do nothing.
     pub fn read() -> Self {
-        let mut command = without_empty_variables(Self::command());
+        let mut command = without_empty_variables(Self::command()).mut_subcommand("start", without_variables);
         let matches = command
             .try_get_matches_from_mut(std::env::args_os())
             .unwrap_or_else(|error| with_its_variable(&command, error).exit());
@@ -222,6 +222,12 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
             _ => arg,
         })
         .mut_subcommands(without_empty_variables)
+}
+
+/// An option in front of `start` wins over its variable, which is read there; read once more
+/// behind `start` it would win over the option.
+fn without_variables(start: clap::Command) -> clap::Command {
+    start.mut_args(|arg| arg.env(Resettable::<clap::builder::OsStr>::Reset))
 }
 
 impl StartOptions {

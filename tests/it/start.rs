@@ -161,3 +161,11 @@ fn a_procfile_from_a_pipe_has_our_folder_as_its_root() {
     let test = Test::new().file(".env", "A=1\n").args(["-f", "/dev/stdin"]);
     test.stdin("web: echo $(pwd) $A\n").run().code(0).stdout_has("web.1  | DIR 1\n");
 }
+
+#[test]
+fn a_variable_does_not_win_over_an_option_before_start() {
+    let test = Test::new().procfile("web: exec gangling --ignore TERM --wait\n");
+    let running = test.args(["-t", "0.1", "start"]).var("GANGER_TIMEOUT", "77").start();
+    running.wait_ready("web.1");
+    running.finish().stdout_has("web.1 did not stop within 0.1 s, killing it\n");
+}
