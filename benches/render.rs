@@ -13,7 +13,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput};
 use ganger::model::InstanceId;
 use ganger::output::lines::LineBuffer;
-use ganger::output::render::Renderer;
+use ganger::output::render::{Layout, Renderer};
 use ganger::output::style::Style;
 
 /// What one read of the pump brings at most.
@@ -62,8 +62,8 @@ fn cases() -> Vec<Case> {
 
 fn renderer(colors: bool) -> (Renderer, InstanceId) {
     let id: InstanceId = "web.1".parse().expect("an instance");
-    let mut renderer = Renderer::new(Style::new(colors), [&id].into_iter());
-    renderer.set_time(1_800_000_000);
+    let mut renderer = Renderer::new(Style::new(colors), Layout::default(), [&id].into_iter());
+    renderer.set_time(jiff::Timestamp::UNIX_EPOCH);
     (renderer, id)
 }
 

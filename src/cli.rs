@@ -1,6 +1,7 @@
 //! The command line: clap structures and their help, and nothing that acts on them. Help, man page and
 //! completions all come from here.
 
+use std::cmp::Ordering;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
@@ -9,6 +10,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::output::clock::TimeFormat;
+use crate::output::render::Layout;
 use crate::output::style::ColorChoice;
 use crate::plan::PortWish;
 
@@ -161,6 +164,32 @@ pub struct StartOptions {
     /// [default: stop]
     #[arg(long, value_name = "[NAME=]WHAT", env = "GANGER_ON_EXIT", hide_env = true)]
     pub on_exit: Vec<String>,
+    /// How it looks.
+    #[command(flatten)]
+    pub show: ShowOptions,
+}
+
+/// What of the processes' output is shown, and how.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "What is shown")]
+pub struct ShowOptions {
+    /// How the time before each line is written, as for `strftime` [default: %H:%M:%S]
+    #[arg(
+        long,
+        value_name = "FMT",
+        env = "GANGER_TIMESTAMPS",
+        hide_env = true,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = TimeFormat::DEFAULT
+    )]
+    pub timestamps: Option<TimeFormat>,
+    /// Show no time before a line
+    #[arg(long, env = "GANGER_NO_TIMESTAMPS", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub no_timestamps: bool,
+    /// Show the lines of processes as they are, without time and name
+    #[arg(long, env = "GANGER_NO_PREFIX", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub no_prefix: bool,
 }
 
 impl Cli {
@@ -183,7 +212,13 @@ impl Cli {
             let message = format!("--{option} is an option of `start`, not of `{other}`");
             command.error(ErrorKind::ArgumentConflict, message).exit();
         }
-        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
+        let mut cli =
+            Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit());
+        cli.start.show.settle(&matches);
+        if let (Some(Command::Start(start)), Some((_, matches))) = (&mut cli.command, matches.subcommand()) {
+            start.options.show.settle(matches);
+        }
+        cli
     }
 }
 
@@ -243,7 +278,49 @@ impl StartOptions {
             timeout: or(self.timeout, outer.timeout),
             stop_signal: or(self.stop_signal, outer.stop_signal),
             on_exit: or(self.on_exit, outer.on_exit),
+            show: self.show.or(outer.show),
         }
+    }
+}
+
+impl ShowOptions {
+    /// `--timestamps` and `--no-timestamps` are one wish, and the last on the command line says
+    /// it. clap would do that by itself (`overrides_with`), but not if one of them is a variable:
+    /// that is a conflict for it.
+    fn settle(&mut self, matches: &clap::ArgMatches) {
+        let place = |id| {
+            let is_option = matches.value_source(id) == Some(ValueSource::CommandLine);
+            if is_option { matches.index_of(id) } else { None }
+        };
+        // `None`, of a variable, is before all others.
+        match place("timestamps").cmp(&place("no_timestamps")) {
+            Ordering::Greater => self.no_timestamps = false,
+            Ordering::Less => self.timestamps = None,
+            Ordering::Equal => {}
+        }
+    }
+
+    fn or(self, outer: Self) -> Self {
+        // The two are one wish, and what stands nearer says it.
+        let inner = self.timestamps.is_some() || self.no_timestamps;
+        let (timestamps, no_timestamps) = if inner {
+            (self.timestamps, self.no_timestamps)
+        } else {
+            (outer.timestamps, outer.no_timestamps)
+        };
+        Self { timestamps, no_timestamps, no_prefix: self.no_prefix || outer.no_prefix }
+    }
+
+    /// What stands before a line.
+    pub fn layout(&self) -> Layout {
+        let mut layout = Layout { prefix: !self.no_prefix, ..Layout::default() };
+        if let Some(format) = &self.timestamps {
+            layout.time = Some(format.clone());
+        }
+        if self.no_timestamps {
+            layout.time = None;
+        }
+        layout
     }
 }
 

@@ -55,12 +55,13 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
     }
 
     let style = Style::new(args.color.decide(|name| env.var(name), env.stdout_is_terminal));
+    let renderer = Renderer::new(style, start.options.show.layout(), specs.iter().map(|spec| &spec.id));
     let open_files = OpenFiles::raise().map_err(|error| Error::system("asking for limits", error))?;
     let grace = specs.iter().map(|spec| spec.policy.grace).max().unwrap_or_default();
     let link = guard::split(grace).map_err(|error| Error::system("starting the guard", error))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let outcome = runtime
-        .and_then(|runtime| runtime.block_on(supervise(specs, project.root, style, open_files, link)))
+        .and_then(|runtime| runtime.block_on(supervise(specs, project.root, renderer, open_files, link)))
         .map_err(|error| starting(&error))?;
     match outcome {
         Outcome::Exit(status) => Ok(status),
@@ -116,14 +117,13 @@ fn in_use(spec: &ProcessSpec) -> Result<Option<Port>, Error> {
 async fn supervise(
     specs: Vec<ProcessSpec>,
     root: std::path::PathBuf,
-    style: Style,
+    renderer: Renderer,
     open_files: OpenFiles,
     link: Link,
 ) -> io::Result<Outcome> {
     let (outbox, inbox) = unbounded_channel();
     let (ended, pump_ended) = unbounded_channel();
     let notify = notify(outbox.clone(), ended);
-    let renderer = Renderer::new(style, specs.iter().map(|spec| &spec.id));
     let pump = Pump::start(renderer, io::stdout().as_fd().try_clone_to_owned()?, notify)?;
     inbox::listen(&link, outbox, message)?;
     let fleet = Fleet::new(specs.iter().map(|spec| spec.policy.clone()));

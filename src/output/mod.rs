@@ -6,6 +6,7 @@
 //! that is slow blocks that write and with it the reading, so the processes slow down and
 //! memory stays bounded, without a queue. The supervisor's thread never waits for this one.
 
+pub mod clock;
 pub mod lines;
 pub mod pump;
 pub mod render;

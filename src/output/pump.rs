@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -146,7 +146,7 @@ impl Worker {
             {
                 return (self.notify)(Notice::Gone(error));
             }
-            self.renderer.set_time(unix_time());
+            self.renderer.set_time(jiff::Timestamp::now());
             for event in &events {
                 self.mark(event);
             }
@@ -259,9 +259,4 @@ impl Worker {
             (self.notify)(Notice::StopTold);
         }
     }
-}
-
-fn unix_time() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(0)
 }

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::clock::{Clock, TimeFormat};
 use super::style::Style;
 use crate::model::{InstanceId, Port, ProcessName, Sig};
 use crate::supervisor::event::{Consequence, Ended, Event};
@@ -9,23 +13,31 @@ use crate::supervisor::event::{Consequence, Ended, Event};
 /// The name ganger's own lines are under.
 pub const SYSTEM: &str = "system";
 
-/// The second that is shown before a line, as text. Made once for many lines.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Clock {
-    second: i64,
-    text: String,
+/// What stands before a line, as the user wants it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// How the time is written; `None`: not at all.
+    pub time: Option<TimeFormat>,
+    /// Where the time is that of.
+    pub zone: TimeZone,
+    /// Whether anything stands before a line. Without it only ganger's own lines have their
+    /// name.
+    pub prefix: bool,
 }
 
-impl Clock {
-    /// The local time at `unix` seconds, `HH:MM:SS`. Cheap while the second is the same.
-    pub fn set(&mut self, unix: i64) {
-        if self.text.is_empty() || self.second != unix {
-            let time = jiff::Timestamp::from_second(unix).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-            let local = time.to_zoned_datetime(jiff::tz::TimeZone::system());
-            self.text.clear();
-            self.text.push_str(&local.strftime("%H:%M:%S").to_string());
-            self.second = unix;
+impl Layout {
+    /// The padded name and what is round it, with a mark where the time goes.
+    fn head(&self, name: &str, width: usize) -> String {
+        match &self.time {
+            Some(_) => format!("{TIME_MARK} {name:width$} |"),
+            None => format!("{name:width$} |"),
         }
+    }
+}
+
+impl Default for Layout {
+    fn default() -> Self {
+        Self { time: Some(TimeFormat::default()), zone: TimeZone::system(), prefix: true }
     }
 }
 
@@ -35,9 +47,9 @@ pub struct Prefix {
     /// The padded name with its bar, coloured; the time goes to `at`.
     before_time: Vec<u8>,
     after_time: Vec<u8>,
-    /// The whole for `second`.
+    /// The whole for this version of the clock.
     ready: Vec<u8>,
-    second: Option<i64>,
+    version: Option<u64>,
 }
 
 impl Prefix {
@@ -45,16 +57,16 @@ impl Prefix {
         // The time has the name's colour. It is put where the mark is, so that only one place
         // knows how a colour is written.
         let (before, after) = painted.split_once(TIME_MARK).unwrap_or(("", painted));
-        Self { before_time: before.into(), after_time: after.into(), ready: Vec::new(), second: None }
+        Self { before_time: before.into(), after_time: after.into(), ready: Vec::new(), version: None }
     }
 
     fn at(&mut self, clock: &Clock) -> &[u8] {
-        if self.second != Some(clock.second) {
+        if self.version != Some(clock.version()) {
             self.ready.clear();
             self.ready.extend_from_slice(&self.before_time);
-            self.ready.extend_from_slice(clock.text.as_bytes());
+            self.ready.extend_from_slice(clock.text().as_bytes());
             self.ready.extend_from_slice(&self.after_time);
-            self.second = Some(clock.second);
+            self.version = Some(clock.version());
         }
         &self.ready
     }
@@ -66,6 +78,7 @@ const TIME_MARK: char = '\0';
 #[derive(Debug)]
 pub struct Renderer {
     style: Style,
+    layout: Layout,
     width: usize,
     clock: Clock,
     system: Prefix,
@@ -75,7 +88,7 @@ pub struct Renderer {
 
 impl Renderer {
     /// For the instances `ids`, whose names (and `system`) are padded to the longest.
-    pub fn new<'a>(style: Style, ids: impl Iterator<Item = &'a InstanceId>) -> Self {
+    pub fn new<'a>(style: Style, layout: Layout, ids: impl Iterator<Item = &'a InstanceId>) -> Self {
         let mut types: Vec<ProcessName> = Vec::new();
         let mut width = SYSTEM.len();
         for id in ids {
@@ -84,20 +97,25 @@ impl Renderer {
                 types.push(id.name.clone());
             }
         }
-        let system = Prefix::new(&format!("{} ", style.system(&format!("{TIME_MARK} {SYSTEM:width$} |"))));
-        Self { style, width, clock: Clock::default(), system, types }
+        let clock = Clock::new(layout.time.clone().filter(|_| layout.prefix), layout.zone.clone());
+        let head = if layout.prefix { layout.head(SYSTEM, width) } else { format!("{SYSTEM} |") };
+        let system = Prefix::new(&format!("{} ", style.system(&head)));
+        Self { style, layout, width, clock, system, types }
     }
 
     /// Sets the time of all lines until the next call.
-    pub fn set_time(&mut self, unix: i64) {
-        self.clock.set(unix);
+    pub fn set_time(&mut self, time: Timestamp) {
+        self.clock.set(time);
     }
 
     /// The prefix of an instance.
     pub fn prefix(&self, id: &InstanceId) -> Prefix {
+        if !self.layout.prefix {
+            return Prefix::new("");
+        }
         let index = self.types.iter().position(|name| *name == id.name).unwrap_or(0);
-        let (name, width) = (id.to_string(), self.width);
-        Prefix::new(&format!("{} ", self.style.process(index, &format!("{TIME_MARK} {name:width$} |"))))
+        let head = self.layout.head(&id.to_string(), self.width);
+        Prefix::new(&format!("{} ", self.style.process(index, &head)))
     }
 
     /// Appends a process's line to `out`, byte for byte. Where there are colours, a line that
@@ -208,9 +226,18 @@ mod tests {
     }
 
     fn renderer(colors: bool) -> Renderer {
-        let mut renderer = Renderer::new(Style::new(colors), [id("web.1"), id("worker.10")].iter());
-        renderer.clock = Clock { second: 1, text: "12:34:56".into() };
+        laid_out(colors, Layout { zone: TimeZone::UTC, ..Layout::default() })
+    }
+
+    fn laid_out(colors: bool, layout: Layout) -> Renderer {
+        let mut renderer = Renderer::new(Style::new(colors), layout, [id("web.1"), id("worker.10")].iter());
+        renderer.set_time(at(56, 789));
         renderer
+    }
+
+    /// 12:34 UTC, and these.
+    fn at(second: i64, millisecond: i32) -> Timestamp {
+        Timestamp::new(12 * 3600 + 34 * 60 + second, millisecond * 1_000_000).expect("a time")
     }
 
     #[test]
@@ -241,9 +268,62 @@ mod tests {
         let mut prefix = renderer.prefix(&id("web.1"));
         let mut out = Vec::new();
         renderer.line(&mut out, &mut prefix, b"a");
-        renderer.clock = Clock { second: 2, text: "12:34:57".into() };
+        renderer.set_time(at(57, 0));
         renderer.line(&mut out, &mut prefix, b"b");
         assert_eq!(out, b"12:34:56 web.1     | a\n12:34:57 web.1     | b\n");
+    }
+
+    /// A line of a process and one of ganger, in each layout.
+    #[test]
+    fn layouts() {
+        let format = |text: &str| Some(text.parse::<TimeFormat>().expect("a format"));
+        let mut shown = String::new();
+        for colors in [false, true] {
+            for time in [format("%H:%M:%S"), format("%T%.3f"), format("%I:%M %p"), None] {
+                for prefix in [true, false] {
+                    let layout = Layout { time: time.clone(), zone: TimeZone::UTC, prefix };
+                    let mut renderer = laid_out(colors, layout);
+                    let mut out = Vec::new();
+                    renderer.line(&mut out, &mut renderer.prefix(&id("web.1")), b"hello");
+                    renderer.event(&mut out, &Event::Hint("read".into()), std::iter::empty());
+                    shown.push_str(&String::from_utf8(out).expect("text").replace('\x1b', "ESC"));
+                }
+            }
+        }
+        insta::assert_snapshot!(shown, @r"
+        12:34:56 web.1     | hello
+        12:34:56 system    | hint: read
+        hello
+        system | hint: read
+        12:34:56.789 web.1     | hello
+        12:34:56.789 system    | hint: read
+        hello
+        system | hint: read
+        12:34 PM web.1     | hello
+        12:34 PM system    | hint: read
+        hello
+        system | hint: read
+        web.1     | hello
+        system    | hint: read
+        hello
+        system | hint: read
+        ESC[36m12:34:56 web.1     |ESC[0m hello
+        ESC[1m12:34:56 system    |ESC[0m hint: read
+        hello
+        ESC[1msystem |ESC[0m hint: read
+        ESC[36m12:34:56.789 web.1     |ESC[0m hello
+        ESC[1m12:34:56.789 system    |ESC[0m hint: read
+        hello
+        ESC[1msystem |ESC[0m hint: read
+        ESC[36m12:34 PM web.1     |ESC[0m hello
+        ESC[1m12:34 PM system    |ESC[0m hint: read
+        hello
+        ESC[1msystem |ESC[0m hint: read
+        ESC[36mweb.1     |ESC[0m hello
+        ESC[1msystem    |ESC[0m hint: read
+        hello
+        ESC[1msystem |ESC[0m hint: read
+        ");
     }
 
     #[test]

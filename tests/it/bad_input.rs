@@ -292,6 +292,24 @@ fn values_of_options_that_cannot_be_read() {
 }
 
 #[test]
+fn time_formats_that_cannot_be_written() {
+    let table = [
+        ("", "there is no time in it; write one as in `%H:%M:%S`"),
+        ("1", "there is no time in it; write one as in `%H:%M:%S`"),
+        ("%H%n", "it gives a line end, a tab or another control character"),
+        ("%H:%!", "found unrecognized specifier directive `!`"),
+    ];
+    for (format, reason) in table {
+        let line = format!("error: invalid value '{format}' for '--timestamps[=<FMT>]': {reason}");
+        refused_by_clap(&[&format!("--timestamps={format}")], &line);
+        if !format.is_empty() {
+            let finished = refused(&app().var("GANGER_TIMESTAMPS", format));
+            assert!(finished.stderr.starts_with(line.as_bytes()), "{finished}");
+        }
+    }
+}
+
+#[test]
 fn words_that_are_no_option_or_command() {
     refused_by_clap(&["--no-such"], "error: unexpected argument '--no-such' found");
     refused_by_clap(&["start", "--no-such"], "error: unexpected argument '--no-such' found");
