@@ -190,6 +190,9 @@ pub struct ShowOptions {
     /// Show the lines of processes as they are, without time and name
     #[arg(long, env = "GANGER_NO_PREFIX", hide_env = true, value_parser = FalseyValueParser::new())]
     pub no_prefix: bool,
+    /// Show no lines of these types or instances
+    #[arg(long, value_name = "NAME,…", env = "GANGER_MUTE", hide_env = true)]
+    pub mute: Vec<String>,
 }
 
 impl Cli {
@@ -308,7 +311,12 @@ impl ShowOptions {
         } else {
             (outer.timestamps, outer.no_timestamps)
         };
-        Self { timestamps, no_timestamps, no_prefix: self.no_prefix || outer.no_prefix }
+        Self {
+            timestamps,
+            no_timestamps,
+            no_prefix: self.no_prefix || outer.no_prefix,
+            mute: if self.mute.is_empty() { outer.mute } else { self.mute },
+        }
     }
 
     /// What stands before a line.

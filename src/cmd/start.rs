@@ -14,6 +14,7 @@ use super::inbox::{self, Heard};
 use super::project::{Need, Project};
 use crate::cli::{AppArgs, StartArgs};
 use crate::config::formation::{Formation, Selection, parse_names};
+use crate::config::names::Names;
 use crate::config::scoped::Scoped;
 use crate::env::Env;
 use crate::error::{Error, FAILURE};
@@ -36,6 +37,7 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
     let project = Project::load(args, env, Need::Procfile)?;
     let types: Vec<ProcessName> = project.procfile.names().cloned().collect();
     let wishes = wishes(start, &types, env)?;
+    let muted = Names::parse(&start.options.show.mute, &types)?;
     let app = project.app(args, |ports| {
         let app = App { procfile: &project.procfile, environment: &project.environment, ports: Some(ports) };
         for spec in app.plan(&wishes)? {
@@ -61,7 +63,9 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
     let link = guard::split(grace).map_err(|error| Error::system("starting the guard", error))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let outcome = runtime
-        .and_then(|runtime| runtime.block_on(supervise(specs, project.root, renderer, open_files, link)))
+        .and_then(|runtime| {
+            runtime.block_on(supervise(specs, project.root, renderer, muted, open_files, link))
+        })
         .map_err(|error| starting(&error))?;
     match outcome {
         Outcome::Exit(status) => Ok(status),
@@ -118,13 +122,14 @@ async fn supervise(
     specs: Vec<ProcessSpec>,
     root: std::path::PathBuf,
     renderer: Renderer,
+    muted: Names,
     open_files: OpenFiles,
     link: Link,
 ) -> io::Result<Outcome> {
     let (outbox, inbox) = unbounded_channel();
     let (ended, pump_ended) = unbounded_channel();
     let notify = notify(outbox.clone(), ended);
-    let pump = Pump::start(renderer, io::stdout().as_fd().try_clone_to_owned()?, notify)?;
+    let pump = Pump::start(renderer, muted, io::stdout().as_fd().try_clone_to_owned()?, notify)?;
     inbox::listen(&link, outbox, message)?;
     let fleet = Fleet::new(specs.iter().map(|spec| spec.policy.clone()));
     let members = specs.iter().map(|spec| Member { id: spec.id.clone() }).collect();

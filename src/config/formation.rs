@@ -199,7 +199,8 @@ pub fn parse_names<S: AsRef<str>>(
     Ok(names)
 }
 
-fn parse_name(name: &str, item: &str, list: &str) -> Result<ProcessName, FormationError> {
+/// The type that `item` of the comma list `list` names.
+pub(super) fn parse_name(name: &str, item: &str, list: &str) -> Result<ProcessName, FormationError> {
     if name.is_empty() {
         return Err(FormationError::MissingName(echo(list.as_bytes())));
     }
@@ -274,7 +275,8 @@ fn is_release(name: &ProcessName) -> bool {
     name.as_str() == ProcessName::RELEASE
 }
 
-fn unknown(name: &ProcessName, types: &[ProcessName]) -> FormationError {
+/// That there is no such type.
+pub(super) fn unknown(name: &ProcessName, types: &[ProcessName]) -> FormationError {
     FormationError::Unknown {
         name: name.clone(),
         closest: closest(name.as_str(), types).cloned(),

@@ -7,6 +7,7 @@ pub mod diagnostic;
 pub mod dotenv;
 pub mod environment;
 pub mod formation;
+pub mod names;
 pub mod procfile;
 pub mod scoped;
 pub mod source;

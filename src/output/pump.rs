@@ -19,8 +19,9 @@ use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::render::Renderer;
 use super::sink::{FULL, Sink};
-use super::source::{Source, State};
+use super::source::{Source, State, Voice};
 use super::tail::Tail;
+use crate::config::names::Names;
 use crate::model::InstanceId;
 use crate::supervisor::event::{Event, Run};
 
@@ -62,9 +63,11 @@ pub struct Pump {
 }
 
 impl Pump {
-    /// Starts the thread. It writes to `out` and speaks through `notify`.
+    /// Starts the thread. It writes to `out` and speaks through `notify`. Lines of the `muted`
+    /// are not shown.
     pub fn start(
         renderer: Renderer,
+        muted: Names,
         out: OwnedFd,
         notify: impl Fn(Notice) + Send + 'static,
     ) -> io::Result<Self> {
@@ -76,6 +79,7 @@ impl Pump {
             poll,
             inbox,
             renderer,
+            muted,
             sink: Sink::new(out, written.clone()),
             sources: HashMap::new(),
             ready: Vec::new(),
@@ -124,6 +128,7 @@ struct Worker {
     poll: Poll,
     inbox: Receiver<Order>,
     renderer: Renderer,
+    muted: Names,
     sink: Sink,
     sources: HashMap<Token, Source>,
     /// The sources that may have something to read.
@@ -194,8 +199,9 @@ impl Worker {
             // Out of memory for watches; the process must not wait for a reader for ever.
             return (self.notify)(Notice::Closed(run));
         }
-        let prefix = self.renderer.prefix(&id);
-        self.sources.insert(token, Source::new(run, id, output, prefix));
+        let voice =
+            if self.muted.contains(&id) { Voice::Muted } else { Voice::Text(self.renderer.prefix(&id)) };
+        self.sources.insert(token, Source::new(run, id, output, voice));
         self.ready.push(token);
     }
 

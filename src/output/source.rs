@@ -20,8 +20,17 @@ pub(super) struct Source {
     output: File,
     lines: LineBuffer,
     tail: Tail,
-    prefix: Prefix,
+    voice: Voice,
     readiness: Readiness,
+}
+
+/// How its lines are shown.
+#[derive(Debug)]
+pub(super) enum Voice {
+    /// Behind this.
+    Text(Prefix),
+    /// Not at all.
+    Muted,
 }
 
 /// What is known of a descriptor. The system tells only changes, so this has to be kept.
@@ -47,9 +56,9 @@ pub(super) enum State {
 
 impl Source {
     /// `output` must not block. It counts as ready, since the system may have told it already.
-    pub(super) fn new(run: Run, id: InstanceId, output: File, prefix: Prefix) -> Self {
+    pub(super) fn new(run: Run, id: InstanceId, output: File, voice: Voice) -> Self {
         let (lines, tail, readiness) = (LineBuffer::default(), Tail::default(), Readiness::Readable);
-        Self { run, id, output, lines, tail, prefix, readiness }
+        Self { run, id, output, lines, tail, voice, readiness }
     }
 
     pub(super) fn run(&self) -> Run {
@@ -94,14 +103,20 @@ impl Source {
     }
 
     fn take(&mut self, chunk: &[u8], renderer: &Renderer, out: &mut Vec<u8>) {
-        self.lines.push(chunk, |line| renderer.line(out, &mut self.prefix, line));
+        match &mut self.voice {
+            Voice::Text(prefix) => self.lines.push(chunk, |line| renderer.line(out, prefix, line)),
+            Voice::Muted => {}
+        }
         self.tail.push(chunk);
     }
 
     /// Ends it: a last line without a newline is appended to `out`. Answers whose last lines
     /// they are.
     pub(super) fn finish(mut self, renderer: &Renderer, out: &mut Vec<u8>) -> (InstanceId, Tail) {
-        self.lines.finish(|line| renderer.line(out, &mut self.prefix, line));
+        match &mut self.voice {
+            Voice::Text(prefix) => self.lines.finish(|line| renderer.line(out, prefix, line)),
+            Voice::Muted => {}
+        }
         (self.id, self.tail)
     }
 }

@@ -310,6 +310,22 @@ fn time_formats_that_cannot_be_written() {
 }
 
 #[test]
+fn names_to_mute_that_are_not_there() {
+    let known = "the Procfile has `web`, `worker`, `release`";
+    let table = [
+        ("nobody", format!("no process is called `nobody`\n  hint: {known}")),
+        ("wbe", "no process is called `wbe`\n  hint: did you mean `web`? The Procfile has `web`, `worker`, `release`".into()),
+        ("web,nobody.2", format!("no process is called `nobody`\n  hint: {known}")),
+        ("web,", "a process name is missing in `web,`\n  hint: write names or NAME=COUNT with commas between, as in `web=2,worker`".into()),
+    ];
+    for (names, message) in table {
+        let message = format!("ganger: error: {message}\n");
+        refused_with(&app().args(["--mute", names]), &message);
+        refused_with(&app().var("GANGER_MUTE", names), &message);
+    }
+}
+
+#[test]
 fn words_that_are_no_option_or_command() {
     refused_by_clap(&["--no-such"], "error: unexpected argument '--no-such' found");
     refused_by_clap(&["start", "--no-such"], "error: unexpected argument '--no-such' found");

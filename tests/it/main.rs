@@ -15,6 +15,7 @@ mod inherit;
 #[allow(dead_code, reason = "a kit has more than is used today")]
 mod kit;
 mod layers;
+mod mute;
 mod output;
 mod prefix;
 mod recorded_env;
