@@ -11,6 +11,7 @@ use clap::parser::ValueSource;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::output::clock::TimeFormat;
+use crate::output::format::FormatChoice;
 use crate::output::render::Layout;
 use crate::output::style::ColorChoice;
 use crate::plan::PortWish;
@@ -173,6 +174,10 @@ pub struct StartOptions {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "What is shown")]
 pub struct ShowOptions {
+    /// For whom the output is: `text` for people, `json` for programs, one object a line
+    /// [default: text]
+    #[arg(long, value_name = "FORMAT", env = "GANGER_FORMAT", hide_env = true, hide_possible_values = true)]
+    pub format: Option<FormatChoice>,
     /// How the time before each line is written, as for `strftime` [default: %H:%M:%S]
     #[arg(
         long,
@@ -312,6 +317,7 @@ impl ShowOptions {
             (outer.timestamps, outer.no_timestamps)
         };
         Self {
+            format: self.format.or(outer.format),
             timestamps,
             no_timestamps,
             no_prefix: self.no_prefix || outer.no_prefix,

@@ -23,6 +23,8 @@ pub(super) struct OsChildren {
     pub(super) root: PathBuf,
     pub(super) spawner: Spawner,
     pub(super) pump: Pump,
+    /// Stdout and stderr are to be told apart.
+    pub(super) apart: bool,
     pub(super) link: Link,
     /// The guard is dead: nobody else ends what left its group.
     pub(super) alone: bool,
@@ -63,8 +65,15 @@ impl Children for OsChildren {
         }
         let argv: Vec<OsString> = shell_argv(&spec.command);
         let order = Order { argv: &argv, env: &env, cwd: &self.root };
+        let started = |pid| Event::Started { id: spec.id.clone(), pid, port: spec.port };
+        if self.apart {
+            let (pid, outputs) = self.spawner.spawn_apart(&order).map_err(|error| start_error(&error))?;
+            self.pump.tell(started(pid));
+            self.pump.open_both(run, spec.id.clone(), outputs);
+            return Ok(Pgid(pid));
+        }
         let (pid, output) = self.spawner.spawn(&order).map_err(|error| start_error(&error))?;
-        self.pump.tell(Event::Started { id: spec.id.clone(), pid, port: spec.port });
+        self.pump.tell(started(pid));
         self.pump.open(run, spec.id.clone(), output);
         Ok(Pgid(pid))
     }

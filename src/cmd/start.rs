@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::children::{OsChildren, start_error};
 use super::inbox::{self, Heard};
 use super::project::{Need, Project};
-use crate::cli::{AppArgs, StartArgs};
+use crate::cli::{AppArgs, ShowOptions, StartArgs};
 use crate::config::formation::{Formation, Selection, parse_names};
 use crate::config::names::Names;
 use crate::config::scoped::Scoped;
@@ -23,6 +23,8 @@ use crate::os::guard::{self, FORWARDED, Link, TERMINATING};
 use crate::os::limits::OpenFiles;
 use crate::os::spawn::Spawner;
 use crate::os::{ports, signals, sweep};
+use crate::output::format::{Format, FormatChoice};
+use crate::output::json::Json;
 use crate::output::pump::{Notice, Pump};
 use crate::output::render::Renderer;
 use crate::output::style::Style;
@@ -56,20 +58,29 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
         }
     }
 
-    let style = Style::new(args.color.decide(|name| env.var(name), env.stdout_is_terminal));
-    let renderer = Renderer::new(style, start.options.show.layout(), specs.iter().map(|spec| &spec.id));
+    let format = format(args, &start.options.show, &specs, env);
     let open_files = OpenFiles::raise().map_err(|error| Error::system("asking for limits", error))?;
     let grace = specs.iter().map(|spec| spec.policy.grace).max().unwrap_or_default();
     let link = guard::split(grace).map_err(|error| Error::system("starting the guard", error))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let outcome = runtime
-        .and_then(|runtime| {
-            runtime.block_on(supervise(specs, project.root, renderer, muted, open_files, link))
-        })
+        .and_then(|runtime| runtime.block_on(supervise(specs, project.root, format, muted, open_files, link)))
         .map_err(|error| starting(&error))?;
     match outcome {
         Outcome::Exit(status) => Ok(status),
         Outcome::Signal(sig) => signals::die(sig),
+    }
+}
+
+/// How the output is written.
+fn format(args: &AppArgs, show: &ShowOptions, specs: &[ProcessSpec], env: &Env) -> Format {
+    let layout = show.layout();
+    match show.format.unwrap_or_default() {
+        FormatChoice::Json => Format::Json(Json::new(layout.zone)),
+        FormatChoice::Text => {
+            let style = Style::new(args.color.decide(|name| env.var(name), env.stdout_is_terminal));
+            Format::Text(Renderer::new(style, layout, specs.iter().map(|spec| &spec.id)))
+        }
     }
 }
 
@@ -121,7 +132,7 @@ fn in_use(spec: &ProcessSpec) -> Result<Option<Port>, Error> {
 async fn supervise(
     specs: Vec<ProcessSpec>,
     root: std::path::PathBuf,
-    renderer: Renderer,
+    format: Format,
     muted: Names,
     open_files: OpenFiles,
     link: Link,
@@ -129,12 +140,13 @@ async fn supervise(
     let (outbox, inbox) = unbounded_channel();
     let (ended, pump_ended) = unbounded_channel();
     let notify = notify(outbox.clone(), ended);
-    let pump = Pump::start(renderer, muted, io::stdout().as_fd().try_clone_to_owned()?, notify)?;
+    let apart = matches!(format, Format::Json(_));
+    let pump = Pump::start(format, muted, io::stdout().as_fd().try_clone_to_owned()?, notify)?;
     inbox::listen(&link, outbox, message)?;
     let fleet = Fleet::new(specs.iter().map(|spec| spec.policy.clone()));
     let members = specs.iter().map(|spec| Member { id: spec.id.clone() }).collect();
     let spawner = Spawner::new(open_files)?;
-    let children = OsChildren { specs, root, spawner, pump, link, alone: false };
+    let children = OsChildren { specs, root, spawner, pump, apart, link, alone: false };
     let (outcome, children, inbox) = Driver::new(fleet, members, children, inbox).run().await;
     finish(&children, inbox, pump_ended).await;
     Ok(outcome)

@@ -57,19 +57,29 @@ impl Spawner {
     pub fn spawn(&self, order: &Order<'_>) -> io::Result<(i32, File)> {
         let (read, write) = pipe()?;
         set_nonblocking(&read)?;
-        Ok((self.start(order, &write)?, File::from(read)))
+        Ok((self.start(order, &write, &write)?, File::from(read)))
+    }
+
+    /// As [`Spawner::spawn`], with a pipe each for stdout and stderr, so that they can be told
+    /// apart.
+    pub fn spawn_apart(&self, order: &Order<'_>) -> io::Result<(i32, [File; 2])> {
+        let ((out_read, out_write), (err_read, err_write)) = (pipe()?, pipe()?);
+        set_nonblocking(&out_read)?;
+        set_nonblocking(&err_read)?;
+        let pid = self.start(order, &out_write, &err_write)?;
+        Ok((pid, [out_read, err_read].map(File::from)))
     }
 
     #[cfg(target_os = "linux")]
-    fn start(&self, order: &Order<'_>, output: &OwnedFd) -> io::Result<i32> {
-        let (stdin, output) = (self.stdin.as_fd(), output.as_fd());
-        vfork::start(order, vfork::Setup { stdin, output, open_files: self.open_files })
+    fn start(&self, order: &Order<'_>, stdout: &OwnedFd, stderr: &OwnedFd) -> io::Result<i32> {
+        let (stdin, stdout, stderr) = (self.stdin.as_fd(), stdout.as_fd(), stderr.as_fd());
+        vfork::start(order, vfork::Setup { stdin, stdout, stderr, open_files: self.open_files })
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn start(&self, order: &Order<'_>, output: &OwnedFd) -> io::Result<i32> {
+    fn start(&self, order: &Order<'_>, stdout: &OwnedFd, stderr: &OwnedFd) -> io::Result<i32> {
         let mut command = command(order);
-        command.stdin(self.stdin.try_clone()?).stdout(output.try_clone()?).stderr(output.try_clone()?);
+        command.stdin(self.stdin.try_clone()?).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?);
         prepare(&mut command, &signals::ignored(), self.open_files, Place::NewSession);
         start(&mut command)
     }

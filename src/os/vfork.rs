@@ -27,8 +27,8 @@ const STACK: usize = 64 * 1024;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Setup<'a> {
     pub(super) stdin: BorrowedFd<'a>,
-    /// Its stdout and its stderr.
-    pub(super) output: BorrowedFd<'a>,
+    pub(super) stdout: BorrowedFd<'a>,
+    pub(super) stderr: BorrowedFd<'a>,
     pub(super) open_files: OpenFiles,
 }
 
@@ -93,8 +93,8 @@ impl Program {
     fn prepare(&self, setup: Setup<'_>) -> nix::Result<()> {
         // 0, 1 and 2 are open in every Rust program, so those of `setup` are others.
         dup2_stdin(setup.stdin)?;
-        dup2_stdout(setup.output)?;
-        dup2_stderr(setup.output)?;
+        dup2_stdout(setup.stdout)?;
+        dup2_stderr(setup.stderr)?;
         chdir(self.cwd.as_c_str())?;
         setsid()?;
         setup.open_files.apply()?;
@@ -157,7 +157,8 @@ mod tests {
         let (stdin, _writer) = pipe()?;
         let (mut read, write) = pipe()?;
         let argv: Vec<OsString> = argv.iter().map(Into::into).collect();
-        let setup = Setup { stdin: stdin.as_fd(), output: write.as_fd(), open_files: OpenFiles::now()? };
+        let (stdin, output) = (stdin.as_fd(), write.as_fd());
+        let setup = Setup { stdin, stdout: output, stderr: output, open_files: OpenFiles::now()? };
         let started = start(&Order { argv: &argv, env, cwd: Path::new(cwd) }, setup);
         drop(write);
         let mut text = String::new();

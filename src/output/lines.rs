@@ -6,6 +6,15 @@ use memchr::memchr;
 /// that memory stays bounded.
 pub const MAX_LINE: usize = 1 << 20;
 
+/// A line, or a piece of one that is too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece<'a> {
+    /// Without the newline.
+    pub bytes: &'a [u8],
+    /// The line goes on in the next piece.
+    pub cut: bool,
+}
+
 /// Cuts one process's output into lines. However the bytes are chunked, the lines are the same.
 #[derive(Debug, Default)]
 pub struct LineBuffer {
@@ -16,13 +25,18 @@ pub struct LineBuffer {
 impl LineBuffer {
     /// Takes a chunk and gives each line that it completes to `emit`, without the newline.
     /// Lines inside the chunk are not copied.
-    pub fn push(&mut self, mut chunk: &[u8], mut emit: impl FnMut(&[u8])) {
+    pub fn push(&mut self, chunk: &[u8], mut emit: impl FnMut(&[u8])) {
+        self.push_pieces(chunk, |piece| emit(piece.bytes));
+    }
+
+    /// As [`LineBuffer::push`], for those who want to know which lines were cut.
+    pub fn push_pieces(&mut self, mut chunk: &[u8], mut emit: impl FnMut(Piece<'_>)) {
         while let Some(end) = memchr(b'\n', chunk) {
             if self.unfinished.is_empty() && end <= MAX_LINE {
-                emit(&chunk[..end]);
+                emit(Piece { bytes: &chunk[..end], cut: false });
             } else {
                 self.extend(&chunk[..end], &mut emit);
-                emit(&self.unfinished);
+                emit(Piece { bytes: &self.unfinished, cut: false });
                 self.unfinished.clear();
             }
             chunk = &chunk[end + 1..];
@@ -39,11 +53,11 @@ impl LineBuffer {
         self.unfinished = Vec::new();
     }
 
-    fn extend(&mut self, mut rest: &[u8], emit: &mut impl FnMut(&[u8])) {
+    fn extend(&mut self, mut rest: &[u8], emit: &mut impl FnMut(Piece<'_>)) {
         while self.unfinished.len() + rest.len() > MAX_LINE {
             let (piece, behind) = rest.split_at(MAX_LINE - self.unfinished.len());
             self.unfinished.extend_from_slice(piece);
-            emit(&self.unfinished);
+            emit(Piece { bytes: &self.unfinished, cut: true });
             self.unfinished.clear();
             rest = behind;
         }
@@ -89,6 +103,16 @@ mod tests {
             buffer.push(chunk, |_| {});
             assert!(buffer.unfinished.capacity() <= 2 * MAX_LINE, "memory is bounded");
         }
+    }
+
+    #[test]
+    fn all_pieces_but_the_last_are_cut() {
+        let text = [vec![b'x'; 2 * MAX_LINE], b"\nshort\n".to_vec()].concat();
+        let (mut buffer, mut cuts) = (LineBuffer::default(), Vec::new());
+        for chunk in text.chunks(65_536) {
+            buffer.push_pieces(chunk, |piece| cuts.push((piece.bytes.len(), piece.cut)));
+        }
+        assert_eq!(cuts, [(MAX_LINE, true), (MAX_LINE, false), (5, false)]);
     }
 
     proptest! {

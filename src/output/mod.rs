@@ -2,12 +2,15 @@
 //!
 //! One thread does all of it ([`pump`]): it waits for any process's output, reads a chunk
 //! (`source`), cuts it into lines ([`lines`]), puts the prefix before each ([`render`],
-//! [`style`]) and writes what one wake-up brought with one `write` (`sink`). A reader of ours
+//! [`style`]; [`json`] for programs) and writes what one wake-up brought with one `write` (`sink`). A reader of ours
 //! that is slow blocks that write and with it the reading, so the processes slow down and
 //! memory stays bounded, without a queue. The supervisor's thread never waits for this one.
 
 pub mod clock;
+pub mod format;
+pub mod json;
 pub mod lines;
+mod prefix;
 pub mod pump;
 pub mod render;
 mod sink;

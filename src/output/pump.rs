@@ -17,9 +17,9 @@ use std::time::Duration;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
-use super::render::Renderer;
+use super::format::Format;
 use super::sink::{FULL, Sink};
-use super::source::{Source, State, Voice};
+use super::source::{Source, State, Stream, Voice};
 use super::tail::Tail;
 use crate::config::names::Names;
 use crate::model::InstanceId;
@@ -47,7 +47,7 @@ pub enum Notice {
 }
 
 enum Order {
-    Open { run: Run, id: InstanceId, output: File },
+    Open { run: Run, id: InstanceId, outputs: Vec<(Stream, File)> },
     Close(Run),
     Tell(Event),
     End,
@@ -66,7 +66,7 @@ impl Pump {
     /// Starts the thread. It writes to `out` and speaks through `notify`. Lines of the `muted`
     /// are not shown.
     pub fn start(
-        renderer: Renderer,
+        format: Format,
         muted: Names,
         out: OwnedFd,
         notify: impl Fn(Notice) + Send + 'static,
@@ -78,7 +78,7 @@ impl Pump {
         let worker = Worker {
             poll,
             inbox,
-            renderer,
+            format,
             muted,
             sink: Sink::new(out, written.clone()),
             sources: HashMap::new(),
@@ -94,7 +94,14 @@ impl Pump {
 
     /// Prints what comes from `output` (which must not block) under the name `id`.
     pub fn open(&self, run: Run, id: InstanceId, output: File) {
-        self.order(Order::Open { run, id, output });
+        self.order(Order::Open { run, id, outputs: vec![(Stream::Stdout, output)] });
+    }
+
+    /// As [`Pump::open`], for a process whose stdout and stderr are apart.
+    pub fn open_both(&self, run: Run, id: InstanceId, [stdout, stderr]: [File; 2]) {
+        // One order: the run is closed when both are, and not while one is still to come.
+        let outputs = vec![(Stream::Stdout, stdout), (Stream::Stderr, stderr)];
+        self.order(Order::Open { run, id, outputs });
     }
 
     /// Reads what there is now, then closes this run's output, whoever else holds it.
@@ -127,14 +134,14 @@ impl Pump {
 struct Worker {
     poll: Poll,
     inbox: Receiver<Order>,
-    renderer: Renderer,
+    format: Format,
     muted: Names,
     sink: Sink,
     sources: HashMap<Token, Source>,
     /// The sources that may have something to read.
     ready: Vec<Token>,
     /// The end of the last closed output of each process.
-    tails: HashMap<InstanceId, Tail>,
+    tails: HashMap<(InstanceId, Stream), Tail>,
     chunk: Vec<u8>,
     /// [`Event::StopRequested`] is in the sink's buffer.
     tells_stop: bool,
@@ -151,7 +158,7 @@ impl Worker {
             {
                 return (self.notify)(Notice::Gone(error));
             }
-            self.renderer.set_time(jiff::Timestamp::now());
+            self.format.set_time(jiff::Timestamp::now());
             for event in &events {
                 self.mark(event);
             }
@@ -177,10 +184,11 @@ impl Worker {
     fn obey(&mut self) -> bool {
         while let Ok(order) = self.inbox.try_recv() {
             match order {
-                Order::Open { run, id, output } => self.open(run, id, output),
+                Order::Open { run, id, outputs } => self.open(run, &id, outputs),
                 Order::Close(run) => {
-                    let token = self.sources.iter().find(|(_, source)| source.run() == run);
-                    if let Some(token) = token.map(|(token, _)| *token) {
+                    let of_run = self.sources.iter().filter(|(_, source)| source.run() == run);
+                    let tokens: Vec<Token> = of_run.map(|(token, _)| *token).collect();
+                    for token in tokens {
                         self.drain(token);
                     }
                 }
@@ -191,27 +199,38 @@ impl Worker {
         false
     }
 
-    fn open(&mut self, run: Run, id: InstanceId, output: File) {
-        let token = Token(usize::try_from(output.as_raw_fd()).unwrap_or(0));
-        let registered =
-            self.poll.registry().register(&mut SourceFd(&output.as_raw_fd()), token, Interest::READABLE);
-        if registered.is_err() {
-            // Out of memory for watches; the process must not wait for a reader for ever.
-            return (self.notify)(Notice::Closed(run));
+    fn open(&mut self, run: Run, id: &InstanceId, outputs: Vec<(Stream, File)>) {
+        for (stream, output) in outputs {
+            let token = Token(usize::try_from(output.as_raw_fd()).unwrap_or(0));
+            let mut fd = SourceFd(&output.as_raw_fd());
+            if self.poll.registry().register(&mut fd, token, Interest::READABLE).is_err() {
+                // Out of memory for watches; the process must not wait for a reader for ever.
+                continue;
+            }
+            let muted = self.muted.contains(id);
+            let voice = if muted { Voice::Muted } else { self.format.voice(id, stream) };
+            self.sources.insert(token, Source::new(run, id.clone(), stream, output, voice));
+            self.ready.push(token);
         }
-        let voice =
-            if self.muted.contains(&id) { Voice::Muted } else { Voice::Text(self.renderer.prefix(&id)) };
-        self.sources.insert(token, Source::new(run, id, output, voice));
-        self.ready.push(token);
+        self.tell_if_closed(run);
+    }
+
+    fn tell_if_closed(&self, run: Run) {
+        if !self.sources.values().any(|source| source.run() == run) {
+            (self.notify)(Notice::Closed(run));
+        }
     }
 
     fn tell(&mut self, event: &Event) {
         self.tells_stop |= matches!(event, Event::StopRequested(_));
-        let tail = match event {
-            Event::Report { id, end, .. } if !end.is_success() => self.tails.get(id),
+        let failed = match event {
+            Event::Report { id, end, .. } if !end.is_success() => Some(id),
             _ => None,
         };
-        self.renderer.event(&mut self.sink.buffer, event, tail.iter().flat_map(|tail| tail.lines()));
+        let tails = failed.into_iter().flat_map(|id| Stream::ALL.map(|stream| (id.clone(), stream)));
+        let tails = tails.filter_map(|key| Some((key.1, self.tails.get(&key)?)));
+        let lines = tails.flat_map(|(stream, tail)| tail.lines().map(move |line| (stream, line)));
+        self.format.event(&mut self.sink.buffer, event, lines);
     }
 
     /// Reads a chunk from each process that has something.
@@ -242,7 +261,7 @@ impl Worker {
 
     fn read(&mut self, token: Token) {
         let Some(source) = self.sources.get_mut(&token) else { return };
-        match source.read(&mut self.chunk, &self.renderer, &mut self.sink.buffer) {
+        match source.read(&mut self.chunk, &self.format, &mut self.sink.buffer) {
             State::Open => {}
             State::Closed => self.close(token),
         }
@@ -252,9 +271,9 @@ impl Worker {
         let Some(source) = self.sources.remove(&token) else { return };
         let _ = self.poll.registry().deregister(&mut SourceFd(&source.fd()));
         let run = source.run();
-        let (id, tail) = source.finish(&self.renderer, &mut self.sink.buffer);
-        self.tails.insert(id, tail);
-        (self.notify)(Notice::Closed(run));
+        let (id, stream, tail) = source.finish(&self.format, &mut self.sink.buffer);
+        self.tails.insert((id, stream), tail);
+        self.tell_if_closed(run);
     }
 
     fn flush(&mut self) {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::clock::{Clock, TimeFormat};
+use super::prefix::{Prefix, TIME_MARK};
 use super::style::Style;
 use crate::model::{InstanceId, Port, ProcessName, Sig};
 use crate::supervisor::event::{Consequence, Ended, Event};
@@ -40,39 +41,6 @@ impl Default for Layout {
         Self { time: Some(TimeFormat::default()), zone: TimeZone::system(), prefix: true }
     }
 }
-
-/// What stands before each line of one name: `12:00:00 web.1    | `.
-#[derive(Debug, Clone)]
-pub struct Prefix {
-    /// The padded name with its bar, coloured; the time goes to `at`.
-    before_time: Vec<u8>,
-    after_time: Vec<u8>,
-    /// The whole for this version of the clock.
-    ready: Vec<u8>,
-    version: Option<u64>,
-}
-
-impl Prefix {
-    fn new(painted: &str) -> Self {
-        // The time has the name's colour. It is put where the mark is, so that only one place
-        // knows how a colour is written.
-        let (before, after) = painted.split_once(TIME_MARK).unwrap_or(("", painted));
-        Self { before_time: before.into(), after_time: after.into(), ready: Vec::new(), version: None }
-    }
-
-    fn at(&mut self, clock: &Clock) -> &[u8] {
-        if self.version != Some(clock.version()) {
-            self.ready.clear();
-            self.ready.extend_from_slice(&self.before_time);
-            self.ready.extend_from_slice(clock.text().as_bytes());
-            self.ready.extend_from_slice(&self.after_time);
-            self.version = Some(clock.version());
-        }
-        &self.ready
-    }
-}
-
-const TIME_MARK: char = '\0';
 
 /// Makes prefixes of one width and writes lines behind them.
 #[derive(Debug)]

@@ -7,8 +7,9 @@ use std::fs::File;
 use std::io::{ErrorKind, Read as _};
 use std::os::fd::{AsRawFd as _, RawFd};
 
-use super::lines::LineBuffer;
-use super::render::{Prefix, Renderer};
+use super::format::Format;
+use super::lines::{LineBuffer, Piece};
+use super::prefix::Prefix;
 use super::tail::Tail;
 use crate::model::InstanceId;
 use crate::supervisor::event::Run;
@@ -17,6 +18,7 @@ use crate::supervisor::event::Run;
 pub(super) struct Source {
     run: Run,
     id: InstanceId,
+    stream: Stream,
     output: File,
     lines: LineBuffer,
     tail: Tail,
@@ -24,11 +26,30 @@ pub(super) struct Source {
     readiness: Readiness,
 }
 
+/// Which output of a process it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Stream {
+    /// Stdout, or both where they are one.
+    Stdout,
+    Stderr,
+}
+
+impl Stream {
+    pub(super) const ALL: [Self; 2] = [Self::Stdout, Self::Stderr];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
+}
+
 /// How its lines are shown.
 #[derive(Debug)]
 pub(super) enum Voice {
     /// Behind this.
-    Text(Prefix),
+    Shown(Prefix),
     /// Not at all.
     Muted,
 }
@@ -56,9 +77,9 @@ pub(super) enum State {
 
 impl Source {
     /// `output` must not block. It counts as ready, since the system may have told it already.
-    pub(super) fn new(run: Run, id: InstanceId, output: File, voice: Voice) -> Self {
+    pub(super) fn new(run: Run, id: InstanceId, stream: Stream, output: File, voice: Voice) -> Self {
         let (lines, tail, readiness) = (LineBuffer::default(), Tail::default(), Readiness::Readable);
-        Self { run, id, output, lines, tail, voice, readiness }
+        Self { run, id, stream, output, lines, tail, voice, readiness }
     }
 
     pub(super) fn run(&self) -> Run {
@@ -84,7 +105,7 @@ impl Source {
     }
 
     /// Reads once, as much as `chunk` takes, and appends the lines that are whole by now to `out`.
-    pub(super) fn read(&mut self, chunk: &mut [u8], renderer: &Renderer, out: &mut Vec<u8>) -> State {
+    pub(super) fn read(&mut self, chunk: &mut [u8], format: &Format, out: &mut Vec<u8>) -> State {
         match self.output.read(chunk) {
             Ok(0) => return State::Closed,
             Ok(count) => {
@@ -92,7 +113,7 @@ impl Source {
                 if count < chunk.len() && self.readiness == Readiness::Readable {
                     self.readiness = Readiness::Empty;
                 }
-                self.take(&chunk[..count], renderer, out);
+                self.take(&chunk[..count], format, out);
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.readiness = Readiness::Empty,
@@ -102,21 +123,31 @@ impl Source {
         State::Open
     }
 
-    fn take(&mut self, chunk: &[u8], renderer: &Renderer, out: &mut Vec<u8>) {
-        match &mut self.voice {
-            Voice::Text(prefix) => self.lines.push(chunk, |line| renderer.line(out, prefix, line)),
-            Voice::Muted => {}
+    fn take(&mut self, chunk: &[u8], format: &Format, out: &mut Vec<u8>) {
+        match (&mut self.voice, format) {
+            (Voice::Shown(prefix), Format::Text(renderer)) => {
+                self.lines.push(chunk, |line| renderer.line(out, prefix, line));
+            }
+            (Voice::Shown(prefix), Format::Json(json)) => {
+                self.lines.push_pieces(chunk, |piece| json.line(out, prefix, piece));
+            }
+            (Voice::Muted, _) => {}
         }
         self.tail.push(chunk);
     }
 
     /// Ends it: a last line without a newline is appended to `out`. Answers whose last lines
     /// they are.
-    pub(super) fn finish(mut self, renderer: &Renderer, out: &mut Vec<u8>) -> (InstanceId, Tail) {
-        match &mut self.voice {
-            Voice::Text(prefix) => self.lines.finish(|line| renderer.line(out, prefix, line)),
-            Voice::Muted => {}
+    pub(super) fn finish(mut self, format: &Format, out: &mut Vec<u8>) -> (InstanceId, Stream, Tail) {
+        match (&mut self.voice, format) {
+            (Voice::Shown(prefix), Format::Text(renderer)) => {
+                self.lines.finish(|line| renderer.line(out, prefix, line));
+            }
+            (Voice::Shown(prefix), Format::Json(json)) => {
+                self.lines.finish(|line| json.line(out, prefix, Piece { bytes: line, cut: false }));
+            }
+            (Voice::Muted, _) => {}
         }
-        (self.id, self.tail)
+        (self.id, self.stream, self.tail)
     }
 }

@@ -331,6 +331,8 @@ fn words_that_are_no_option_or_command() {
     refused_by_clap(&["start", "--no-such"], "error: unexpected argument '--no-such' found");
     refused_by_clap(&["strat"], "error: unrecognized subcommand 'strat'");
     refused_by_clap(&["--color", "sometimes"], "error: invalid value 'sometimes' for '--color <WHEN>'");
+    refused_by_clap(&["--format", "xml"], "error: invalid value 'xml' for '--format <FORMAT>'");
+    refused(&app().var("GANGER_FORMAT", "xml")).stderr_has("[possible values: text, json]");
     refused(&app().args(["start", "--prot", "5"])).stderr_has("a similar argument exists: '--port'");
     refused(&app().args(["run"])).stderr_has("<CMD>...");
 }

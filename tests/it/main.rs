@@ -12,6 +12,7 @@ mod config;
 mod docs;
 mod ending;
 mod inherit;
+mod json;
 #[allow(dead_code, reason = "a kit has more than is used today")]
 mod kit;
 mod layers;

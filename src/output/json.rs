@@ -1,0 +1,163 @@
+//! Lines and events as JSON, one object a line, for programs.
+//!
+//! Pure but for the time it is handed. Every byte of a process and every field of an event is in
+//! it, and no colours. The fields are described in `docs/output.md`.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::{Map, Value, json};
+
+use super::clock::{Clock, TimeFormat};
+use super::lines::Piece;
+use super::prefix::{Prefix, TIME_MARK};
+use super::render::describe;
+use super::source::Stream;
+use crate::model::{InstanceId, Port, Sig};
+use crate::supervisor::event::{Consequence, Ended, Event};
+
+/// Writes JSON.
+#[derive(Debug)]
+pub struct Json {
+    clock: Clock,
+}
+
+impl Json {
+    /// With the times of this zone.
+    pub fn new(zone: TimeZone) -> Self {
+        Self { clock: Clock::new(Some(TimeFormat::rfc3339()), zone) }
+    }
+
+    /// Sets the time of all lines until the next call.
+    pub fn set_time(&mut self, time: Timestamp) {
+        self.clock.set(time);
+    }
+
+    /// How each line of this stream begins: `{"time":"…","process":"web.1",…,`.
+    pub(super) fn prefix(id: &InstanceId, stream: Stream) -> Prefix {
+        // Names of processes have no characters that JSON would escape.
+        let (name, stream) = (&id.name, stream.name());
+        Prefix::new(&format!(
+            r#"{{"time":"{TIME_MARK}","process":"{id}","type":"{name}","stream":"{stream}","#
+        ))
+    }
+
+    /// Appends a line to `out`.
+    pub(super) fn line(&self, out: &mut Vec<u8>, prefix: &mut Prefix, line: Piece<'_>) {
+        out.extend_from_slice(prefix.at(&self.clock));
+        if let Ok(text) = std::str::from_utf8(line.bytes) {
+            out.extend_from_slice(br#""line":"#);
+            // Writing to memory cannot fail.
+            let _ = serde_json::to_writer(&mut *out, text);
+        } else {
+            out.extend_from_slice(br#""line_b64":""#);
+            out.extend_from_slice(STANDARD.encode(line.bytes).as_bytes());
+            out.push(b'"');
+        }
+        if line.cut {
+            out.extend_from_slice(br#","cut":true"#);
+        }
+        out.extend_from_slice(b"}\n");
+    }
+
+    /// Appends an event to `out`; `tail` are the last lines of the process a report is about.
+    pub(super) fn event<'a>(
+        &self,
+        out: &mut Vec<u8>,
+        event: &Event,
+        tail: impl Iterator<Item = (Stream, &'a [u8])>,
+    ) {
+        let mut fields = Map::new();
+        fields.insert("time".into(), self.clock.text().into());
+        describe_in(&mut fields, event);
+        if let Event::Report { .. } = event {
+            let lines: Value = tail.map(|(stream, line)| last_line(stream, line)).collect();
+            fields.insert("last_lines".into(), lines);
+        }
+        let message = if let Event::Hint(text) = event { text.clone() } else { describe(event) };
+        fields.insert("message".into(), message.into());
+        let _ = serde_json::to_writer(&mut *out, &fields);
+        out.push(b'\n');
+    }
+}
+
+/// The fields of an event, but for those that all have.
+fn describe_in(fields: &mut Map<String, Value>, event: &Event) {
+    let mut set = |name: &str, value: Value| drop(fields.insert(name.into(), value));
+    match event {
+        Event::Started { id, pid, port } => {
+            set("event", "started".into());
+            whose(fields, id);
+            fields.insert("pid".into(), (*pid).into());
+            fields.insert("port".into(), port.map(Port::get).into());
+        }
+        Event::Ended { id, end, after, then } => {
+            let name = if let Ended::NotStarted(_) = end { "not_started" } else { "exited" };
+            set("event", name.into());
+            whose(fields, id);
+            how(fields, end, *after);
+            match then {
+                Consequence::Nothing => drop(fields.insert("then".into(), "nothing".into())),
+                Consequence::StopsAll => drop(fields.insert("then".into(), "stop_all".into())),
+                Consequence::StartsAgain(pause) => {
+                    fields.insert("then".into(), "restart".into());
+                    fields.insert("restart_after".into(), seconds(*pause));
+                }
+            }
+        }
+        Event::StopRequested(sig) => {
+            set("event", "stop_requested".into());
+            set("signal", signal(*sig).into());
+        }
+        Event::Killed { id, after } => {
+            set("event", "killed".into());
+            whose(fields, id);
+            fields.insert("after".into(), seconds(*after));
+        }
+        Event::Hint(_) => set("event", "hint".into()),
+        Event::Report { id, end, after } => {
+            set("event", "report".into());
+            whose(fields, id);
+            how(fields, end, *after);
+        }
+    }
+}
+
+fn whose(fields: &mut Map<String, Value>, id: &InstanceId) {
+    fields.insert("process".into(), id.to_string().into());
+    fields.insert("type".into(), id.name.as_str().into());
+}
+
+fn how(fields: &mut Map<String, Value>, end: &Ended, after: Duration) {
+    let (name, value) = match end {
+        Ended::Exited(code) => ("code", (*code).into()),
+        Ended::Signaled(sig) => ("signal", signal(*sig).into()),
+        Ended::NotStarted(error) => ("error", (*error.message).into()),
+    };
+    fields.insert(name.into(), value);
+    fields.insert("after".into(), seconds(after));
+}
+
+/// As `--stop-signal` takes it: `TERM`, or a number where there is no name.
+fn signal(sig: Sig) -> String {
+    let text = sig.to_string();
+    text.trim_start_matches("SIG").trim_start_matches("signal ").to_owned()
+}
+
+/// Whole milliseconds: more digits than a reader wants are noise in a log.
+fn seconds(duration: Duration) -> Value {
+    ((duration.as_secs_f64() * 1000.0).round() / 1000.0).into()
+}
+
+fn last_line(stream: Stream, line: &[u8]) -> Value {
+    match std::str::from_utf8(line) {
+        Ok(text) => json!({ "stream": stream.name(), "line": text }),
+        Err(_) => json!({ "stream": stream.name(), "line_b64": STANDARD.encode(line) }),
+    }
+}
+
+#[cfg(test)]
+mod tests;
