@@ -102,6 +102,7 @@ pub struct AppArgs {
 }
 
 /// The commands.
+#[allow(clippy::large_enum_variant, reason = "there is one of it, and it is taken apart at once")]
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the processes of the Procfile until one ends or Ctrl-C
@@ -198,6 +199,9 @@ pub struct ShowOptions {
     /// Show no lines of these types or instances
     #[arg(long, value_name = "NAME,…", env = "GANGER_MUTE", hide_env = true)]
     pub mute: Vec<String>,
+    /// Append what each process writes to a file of its own in this folder: web.1.log
+    #[arg(long, value_name = "DIR", env = "GANGER_LOG_DIR", hide_env = true)]
+    pub log_dir: Option<PathBuf>,
 }
 
 impl Cli {
@@ -322,6 +326,7 @@ impl ShowOptions {
             no_timestamps,
             no_prefix: self.no_prefix || outer.no_prefix,
             mute: if self.mute.is_empty() { outer.mute } else { self.mute },
+            log_dir: self.log_dir.or(outer.log_dir),
         }
     }
 

@@ -4,6 +4,7 @@
 use std::fmt::Display;
 use std::io;
 use std::os::fd::AsFd as _;
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -25,7 +26,8 @@ use crate::os::spawn::Spawner;
 use crate::os::{ports, signals, sweep};
 use crate::output::format::{Format, FormatChoice};
 use crate::output::json::Json;
-use crate::output::pump::{Notice, Pump};
+use crate::output::log::LogFile;
+use crate::output::pump::{Notice, Pump, Setup};
 use crate::output::render::Renderer;
 use crate::output::style::Style;
 use crate::plan::{App, ProcessSpec, Wishes};
@@ -58,13 +60,15 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
         }
     }
 
-    let format = format(args, &start.options.show, &specs, env);
+    let show = &start.options.show;
     let open_files = OpenFiles::raise().map_err(|error| Error::system("asking for limits", error))?;
+    // The last that can go wrong before anything starts: a run that is refused leaves no files.
+    let setup = Setup { format: format(args, show, &specs, env), muted, logs: logs(show, &specs, env)? };
     let grace = specs.iter().map(|spec| spec.policy.grace).max().unwrap_or_default();
     let link = guard::split(grace).map_err(|error| Error::system("starting the guard", error))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let outcome = runtime
-        .and_then(|runtime| runtime.block_on(supervise(specs, project.root, format, muted, open_files, link)))
+        .and_then(|runtime| runtime.block_on(supervise(specs, project.root, setup, open_files, link)))
         .map_err(|error| starting(&error))?;
     match outcome {
         Outcome::Exit(status) => Ok(status),
@@ -82,6 +86,31 @@ fn format(args: &AppArgs, show: &ShowOptions, specs: &[ProcessSpec], env: &Env) 
             Format::Text(Renderer::new(style, layout, specs.iter().map(|spec| &spec.id)))
         }
     }
+}
+
+/// The files of `--log-dir`, one for each process.
+fn logs(show: &ShowOptions, specs: &[ProcessSpec], env: &Env) -> Result<Vec<LogFile>, Error> {
+    let Some(named) = &show.log_dir else { return Ok(Vec::new()) };
+    let unusable = |path: &Path, error: &io::Error, hint: &str| {
+        let what = match error.kind() {
+            io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => "it is no folder".to_owned(),
+            io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
+            io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+            // ENXIO, of a pipe (fifo(7)).
+            _ if error.raw_os_error() == Some(libc::ENXIO) => "it is a pipe that nobody reads".to_owned(),
+            _ => error.to_string(),
+        };
+        Error::usage(format!("--log-dir {}: {what}", path.display()), hint)
+    };
+    let folder = env.cwd.join(named);
+    std::fs::create_dir_all(&folder)
+        .map_err(|error| unusable(named, &error, "name a folder that you may write to"))?;
+    let open = |spec: &ProcessSpec| {
+        let name = named.join(LogFile::name(&spec.id));
+        LogFile::open(&folder, &spec.id)
+            .map_err(|error| unusable(&name, &error, "move it away, or name another folder"))
+    };
+    specs.iter().map(open).collect()
 }
 
 fn wishes(start: &StartArgs, types: &[ProcessName], env: &Env) -> Result<Wishes, Error> {
@@ -132,16 +161,15 @@ fn in_use(spec: &ProcessSpec) -> Result<Option<Port>, Error> {
 async fn supervise(
     specs: Vec<ProcessSpec>,
     root: std::path::PathBuf,
-    format: Format,
-    muted: Names,
+    setup: Setup,
     open_files: OpenFiles,
     link: Link,
 ) -> io::Result<Outcome> {
     let (outbox, inbox) = unbounded_channel();
     let (ended, pump_ended) = unbounded_channel();
     let notify = notify(outbox.clone(), ended);
-    let apart = matches!(format, Format::Json(_));
-    let pump = Pump::start(format, muted, io::stdout().as_fd().try_clone_to_owned()?, notify)?;
+    let apart = matches!(setup.format, Format::Json(_));
+    let pump = Pump::start(setup, io::stdout().as_fd().try_clone_to_owned()?, notify)?;
     inbox::listen(&link, outbox, message)?;
     let fleet = Fleet::new(specs.iter().map(|spec| spec.policy.clone()));
     let members = specs.iter().map(|spec| Member { id: spec.id.clone() }).collect();

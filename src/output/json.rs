@@ -117,6 +117,12 @@ fn describe_in(fields: &mut Map<String, Value>, event: &Event) {
             whose(fields, id);
             fields.insert("after".into(), seconds(*after));
         }
+        Event::LogLost { id, path, error } => {
+            set("event", "log_lost".into());
+            whose(fields, id);
+            fields.insert("path".into(), path.display().to_string().into());
+            fields.insert("error".into(), error.as_str().into());
+        }
         Event::Hint(_) => set("event", "hint".into()),
         Event::Report { id, end, after } => {
             set("event", "report".into());

@@ -5,11 +5,13 @@
 //! [`style`]; [`json`] for programs) and writes what one wake-up brought with one `write` (`sink`). A reader of ours
 //! that is slow blocks that write and with it the reading, so the processes slow down and
 //! memory stays bounded, without a queue. The supervisor's thread never waits for this one.
+//! Log files have a thread of their own ([`log`]).
 
 pub mod clock;
 pub mod format;
 pub mod json;
 pub mod lines;
+pub mod log;
 mod prefix;
 pub mod pump;
 pub mod render;

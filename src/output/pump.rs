@@ -18,6 +18,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::format::Format;
+use super::log::{LogFile, Logs};
 use super::sink::{FULL, Sink};
 use super::source::{Source, State, Stream, Voice};
 use super::tail::Tail;
@@ -53,33 +54,53 @@ enum Order {
     End,
 }
 
+/// What the user wants of the output.
+#[derive(Debug)]
+pub struct Setup {
+    /// How lines and events are written.
+    pub format: Format,
+    /// Whose lines are not shown.
+    pub muted: Names,
+    /// What takes the bytes of each process as they are; empty, if nothing is to.
+    pub logs: Vec<LogFile>,
+}
+
 /// The driver's side of the pump. Nothing here blocks.
 #[derive(Debug)]
 pub struct Pump {
-    orders: Sender<Order>,
-    waker: Arc<Waker>,
+    handle: Handle,
     written: Arc<AtomicU64>,
     _thread: JoinHandle<()>,
 }
 
+/// Gives the thread orders.
+#[derive(Debug, Clone)]
+struct Handle {
+    orders: Sender<Order>,
+    waker: Arc<Waker>,
+}
+
 impl Pump {
-    /// Starts the thread. It writes to `out` and speaks through `notify`. Lines of the `muted`
-    /// are not shown.
-    pub fn start(
-        format: Format,
-        muted: Names,
-        out: OwnedFd,
-        notify: impl Fn(Notice) + Send + 'static,
-    ) -> io::Result<Self> {
+    /// Starts the thread. It writes to `out` and speaks through `notify`.
+    pub fn start(setup: Setup, out: OwnedFd, notify: impl Fn(Notice) + Send + 'static) -> io::Result<Self> {
+        let Setup { format, muted, logs } = setup;
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let (orders, inbox) = channel();
         let written = Arc::new(AtomicU64::new(0));
+        let handle = Handle { orders, waker };
+        let logs = if logs.is_empty() {
+            None
+        } else {
+            let handle = handle.clone();
+            Some(Logs::start(logs, written.clone(), move |event| handle.order(Order::Tell(event)))?)
+        };
         let worker = Worker {
             poll,
             inbox,
             format,
             muted,
+            logs,
             sink: Sink::new(out, written.clone()),
             sources: HashMap::new(),
             ready: Vec::new(),
@@ -89,41 +110,43 @@ impl Pump {
             notify: Box::new(notify),
         };
         let thread = std::thread::Builder::new().name("output".into()).spawn(move || worker.work())?;
-        Ok(Self { orders, waker, written, _thread: thread })
+        Ok(Self { handle, written, _thread: thread })
     }
 
     /// Prints what comes from `output` (which must not block) under the name `id`.
     pub fn open(&self, run: Run, id: InstanceId, output: File) {
-        self.order(Order::Open { run, id, outputs: vec![(Stream::Stdout, output)] });
+        self.handle.order(Order::Open { run, id, outputs: vec![(Stream::Stdout, output)] });
     }
 
     /// As [`Pump::open`], for a process whose stdout and stderr are apart.
     pub fn open_both(&self, run: Run, id: InstanceId, [stdout, stderr]: [File; 2]) {
         // One order: the run is closed when both are, and not while one is still to come.
         let outputs = vec![(Stream::Stdout, stdout), (Stream::Stderr, stderr)];
-        self.order(Order::Open { run, id, outputs });
+        self.handle.order(Order::Open { run, id, outputs });
     }
 
     /// Reads what there is now, then closes this run's output, whoever else holds it.
     pub fn close(&self, run: Run) {
-        self.order(Order::Close(run));
+        self.handle.order(Order::Close(run));
     }
 
     /// Prints an event, behind everything that was read before.
     pub fn tell(&self, event: Event) {
-        self.order(Order::Tell(event));
+        self.handle.order(Order::Tell(event));
     }
 
     /// Ends the pump once everything is written: [`Notice::Ended`].
     pub fn end(&self) {
-        self.order(Order::End);
+        self.handle.order(Order::End);
     }
 
     /// Bytes written so far: whoever waits for the end sees whether the reader still reads.
     pub fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
     }
+}
 
+impl Handle {
     fn order(&self, order: Order) {
         // A pump that has ended needs no orders.
         let _ = self.orders.send(order);
@@ -136,6 +159,7 @@ struct Worker {
     inbox: Receiver<Order>,
     format: Format,
     muted: Names,
+    logs: Option<Logs>,
     sink: Sink,
     sources: HashMap<Token, Source>,
     /// The sources that may have something to read.
@@ -166,8 +190,18 @@ impl Worker {
             self.read_all();
             self.flush();
             if end {
+                self.finish_logs();
                 return (self.notify)(Notice::Ended);
             }
+        }
+    }
+
+    /// Waits for the logs, and tells what could not be written to the last.
+    fn finish_logs(&mut self) {
+        if let Some(logs) = &self.logs {
+            logs.finish();
+            self.obey();
+            self.flush();
         }
     }
 
@@ -208,8 +242,9 @@ impl Worker {
                 continue;
             }
             let muted = self.muted.contains(id);
+            let log = self.logs.as_ref().and_then(|logs| logs.of(id));
             let voice = if muted { Voice::Muted } else { self.format.voice(id, stream) };
-            self.sources.insert(token, Source::new(run, id.clone(), stream, output, voice));
+            self.sources.insert(token, Source::new(run, id.clone(), stream, output, voice, log));
             self.ready.push(token);
         }
         self.tell_if_closed(run);

@@ -124,7 +124,7 @@ fn is_failure(event: &Event) -> bool {
     match event {
         Event::Ended { end, then, .. } => !end.is_success() && *then != Consequence::Nothing,
         Event::Report { end, .. } => !end.is_success(),
-        Event::Killed { .. } => true,
+        Event::Killed { .. } | Event::LogLost { .. } => true,
         Event::Started { .. } | Event::StopRequested(_) | Event::Hint(_) => false,
     }
 }
@@ -156,6 +156,9 @@ pub fn describe(event: &Event) -> String {
             format!("{id} did not stop within {}, killing it", duration(*after))
         }
         Event::Report { id, end, after } => format!("{} and ended the run", ended(id, end, *after)),
+        Event::LogLost { id, path, error } => {
+            format!("the log of {id} ends here: {}: {error}", path.display())
+        }
         Event::Hint(text) => format!("hint: {text}"),
     }
 }
@@ -319,6 +322,7 @@ mod tests {
             Event::Report { id: id("web.1"), end: Ended::Exited(1), after: secs(59.99) },
             Event::Report { id: id("web.1"), end: Ended::Exited(1), after: secs(7380.0) },
             Event::Hint("read the manual".into()),
+            Event::LogLost { id: id("web.1"), path: "log/web.1.log".into(), error: "disk full".into() },
         ];
         let text: Vec<String> = table.iter().map(describe).collect();
         insta::assert_snapshot!(text.join("\n"), @r"
@@ -337,6 +341,7 @@ mod tests {
         web.1 exited with code 1 after 59.9 s and ended the run
         web.1 exited with code 1 after 2 h 3 min and ended the run
         hint: read the manual
+        the log of web.1 ends here: log/web.1.log: disk full
         ");
     }
 

@@ -9,6 +9,7 @@ use std::os::fd::{AsRawFd as _, RawFd};
 
 use super::format::Format;
 use super::lines::{LineBuffer, Piece};
+use super::log::Log;
 use super::prefix::Prefix;
 use super::tail::Tail;
 use crate::model::InstanceId;
@@ -23,6 +24,7 @@ pub(super) struct Source {
     lines: LineBuffer,
     tail: Tail,
     voice: Voice,
+    log: Option<Log>,
     readiness: Readiness,
 }
 
@@ -77,9 +79,16 @@ pub(super) enum State {
 
 impl Source {
     /// `output` must not block. It counts as ready, since the system may have told it already.
-    pub(super) fn new(run: Run, id: InstanceId, stream: Stream, output: File, voice: Voice) -> Self {
+    pub(super) fn new(
+        run: Run,
+        id: InstanceId,
+        stream: Stream,
+        output: File,
+        voice: Voice,
+        log: Option<Log>,
+    ) -> Self {
         let (lines, tail, readiness) = (LineBuffer::default(), Tail::default(), Readiness::Readable);
-        Self { run, id, stream, output, lines, tail, voice, readiness }
+        Self { run, id, stream, output, lines, tail, voice, log, readiness }
     }
 
     pub(super) fn run(&self) -> Run {
@@ -134,6 +143,9 @@ impl Source {
             (Voice::Muted, _) => {}
         }
         self.tail.push(chunk);
+        if let Some(log) = &self.log {
+            log.push(chunk);
+        }
     }
 
     /// Ends it: a last line without a newline is appended to `out`. Answers whose last lines

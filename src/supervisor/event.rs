@@ -1,6 +1,7 @@
 //! The words between the pure part, the driver and the output. No behaviour.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -133,6 +134,15 @@ pub enum Event {
         id: InstanceId,
         /// How long it was given.
         after: Duration,
+    },
+    /// The log of a process cannot be written any more. Nothing else changes.
+    LogLost {
+        /// Whose.
+        id: InstanceId,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: String,
     },
     /// What the user can do about what was just told.
     Hint(String),

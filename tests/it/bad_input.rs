@@ -326,6 +326,28 @@ fn names_to_mute_that_are_not_there() {
 }
 
 #[test]
+fn folders_for_logs_that_are_none() {
+    let folder = "name a folder that you may write to";
+    let file = "move it away, or name another folder";
+    let table = [
+        ("Procfile", "Procfile: it is no folder", folder),
+        ("Procfile/x", "Procfile/x: it is no folder", folder),
+        ("/proc/none", "/proc/none: No such file or directory (os error 2)", folder),
+        ("taken", "taken/web.1.log: it is a folder", file),
+    ];
+    for (folder, message, hint) in table {
+        let message = format!("ganger: error: --log-dir {message}\n  hint: {hint}\n");
+        let app = app().file("taken/web.1.log/x", "");
+        refused_with(&app.clone().args(["--log-dir", folder]), &message);
+        refused_with(&app.var("GANGER_LOG_DIR", folder), &message);
+    }
+    refused_by_clap(
+        &["--log-dir", ""],
+        "error: a value is required for '--log-dir <DIR>' but none was supplied",
+    );
+}
+
+#[test]
 fn words_that_are_no_option_or_command() {
     refused_by_clap(&["--no-such"], "error: unexpected argument '--no-such' found");
     refused_by_clap(&["start", "--no-such"], "error: unexpected argument '--no-such' found");

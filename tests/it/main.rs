@@ -16,6 +16,7 @@ mod json;
 #[allow(dead_code, reason = "a kit has more than is used today")]
 mod kit;
 mod layers;
+mod logs;
 mod mute;
 mod output;
 mod prefix;

@@ -73,6 +73,7 @@ fn events() {
         ended(Ended::NotStarted(error), Consequence::StartsAgain(Duration::ZERO)),
         Event::StopRequested(Sig::INT),
         Event::Killed { id: id("web.1"), after: secs(10.0) },
+        Event::LogLost { id: id("web.1"), path: "log/web.1.log".into(), error: "disk full".into() },
         Event::Hint("read the \"manual\"".into()),
         Event::Report { id: id("web.1"), end: Ended::Exited(1), after: secs(65.0) },
     ];
@@ -86,6 +87,7 @@ fn events() {
     {"time":"1970-01-01T12:34:56.789+00:00","event":"not_started","process":"web.1","type":"web","error":"too many open files","after":0.842,"then":"restart","restart_after":0.0,"message":"web.1 could not be started: too many open files; it is started again"}
     {"time":"1970-01-01T12:34:56.789+00:00","event":"stop_requested","signal":"INT","message":"SIGINT received, stopping all; once more kills them"}
     {"time":"1970-01-01T12:34:56.789+00:00","event":"killed","process":"web.1","type":"web","after":10.0,"message":"web.1 did not stop within 10.0 s, killing it"}
+    {"time":"1970-01-01T12:34:56.789+00:00","event":"log_lost","process":"web.1","type":"web","path":"log/web.1.log","error":"disk full","message":"the log of web.1 ends here: log/web.1.log: disk full"}
     {"time":"1970-01-01T12:34:56.789+00:00","event":"hint","message":"read the \"manual\""}
     {"time":"1970-01-01T12:34:56.789+00:00","event":"report","process":"web.1","type":"web","code":1,"after":65.0,"last_lines":[{"stream":"stdout","line":"Traceback"},{"stream":"stderr","line_b64":"/w=="}],"message":"web.1 exited with code 1 after 1 min 5 s and ended the run"}
     "#);

@@ -1,0 +1,299 @@
+//! Each process's own bytes, in a file of its own: `--log-dir`.
+//!
+//! A thread does the writing, since a file system may take its time and a poll does not tell it.
+//! The pump hands it copies of what it reads, through one buffer of bounded size: it waits for a
+//! disk that is slow and not for one that is stuck. A file that cannot be written is given up,
+//! which is told once. Nothing here ever ends the run.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+
+use crate::model::InstanceId;
+use crate::supervisor::event::Event;
+
+/// What may wait to be written, in bytes. As much again may be in the writer's hands.
+const LIMIT: usize = 1 << 20;
+
+/// How long the pump waits for a writer that gets nothing done. A disk that wakes up, or writes
+/// back what others have left, takes seconds.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The same at the end. Whoever waits for the end of all output waits a little longer.
+const PATIENCE_AT_END: Duration = Duration::from_millis(1500);
+
+/// How long a pipe in place of a file may be full.
+const PIPE_PATIENCE: Duration = Duration::from_secs(1);
+
+const STUCK: &str = "the file system is stuck";
+
+/// A file that takes one process's bytes.
+#[derive(Debug)]
+pub struct LogFile {
+    id: InstanceId,
+    path: PathBuf,
+    file: File,
+}
+
+impl LogFile {
+    /// Opens `web.1.log` in the folder, which has to be there, and makes it if need be. What is in
+    /// it stays.
+    pub fn open(folder: &Path, id: &InstanceId) -> io::Result<Self> {
+        let path = folder.join(Self::name(id));
+        let file = open(&path)?;
+        Ok(Self { id: id.clone(), path, file })
+    }
+
+    /// What the file of a process is called.
+    pub fn name(id: &InstanceId) -> String {
+        format!("{id}.log")
+    }
+
+    fn write(&mut self, mut bytes: &[u8], written: &AtomicU64) -> io::Result<()> {
+        // Somebody who tidies up while we run does not mean to end the log.
+        if self.file.metadata()?.nlink() == 0 {
+            self.file = open(&self.path)?;
+        }
+        let patience = PollTimeout::try_from(PIPE_PATIENCE).unwrap_or(PollTimeout::ZERO);
+        while !bytes.is_empty() {
+            match self.file.write(bytes) {
+                Ok(count) => {
+                    bytes = &bytes[count..];
+                    written.fetch_add(count as u64, Ordering::Relaxed);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    let mut fds = [PollFd::new(self.file.as_fd(), PollFlags::POLLOUT)];
+                    if poll(&mut fds, patience) == Ok(0) {
+                        return Err(io::Error::new(ErrorKind::TimedOut, "nobody reads it"));
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    // A pipe in its place that nobody reads must not hold us up (fifo(7)); a terminal must not
+    // become ours. Files do not care.
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    OpenOptions::new().append(true).create(true).custom_flags(flags).open(path)
+}
+
+/// The pump's side: the thread and what is on its way to it.
+pub(super) struct Logs {
+    shared: Arc<Shared>,
+    places: HashMap<InstanceId, usize>,
+}
+
+/// Takes what one process has written.
+#[derive(Clone)]
+pub(super) struct Log {
+    shared: Arc<Shared>,
+    place: usize,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    /// There is something to write, or the end.
+    work: Condvar,
+    /// There is room, or everything was written.
+    room: Condvar,
+    /// Bytes written by anybody; whoever waits sees that it goes on.
+    written: Arc<AtomicU64>,
+    tell: Box<dyn Fn(Event) + Send + Sync>,
+}
+
+#[derive(Default)]
+struct State {
+    /// What waits to be written.
+    pending: Batch,
+    /// What the writer has in its hands.
+    writing: Vec<usize>,
+    /// Who they are, and whether they were given up.
+    files: Vec<(InstanceId, PathBuf, bool)>,
+    /// The writer got nothing done for too long, and nothing since.
+    stuck: bool,
+    ended: bool,
+}
+
+/// Bytes for files, in order.
+#[derive(Default)]
+struct Batch {
+    bytes: Vec<u8>,
+    /// For which file the next so many bytes are.
+    spans: Vec<(usize, usize)>,
+}
+
+impl Batch {
+    fn push(&mut self, place: usize, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        match self.spans.last_mut() {
+            Some((last, length)) if *last == place => *length += bytes.len(),
+            _ => self.spans.push((place, bytes.len())),
+        }
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.spans.clear();
+    }
+
+    fn places(&self) -> Vec<usize> {
+        self.spans.iter().map(|(place, _)| *place).collect()
+    }
+}
+
+impl Logs {
+    /// Starts the thread. What it cannot write it tells; what it writes it adds to `written`.
+    pub(super) fn start(
+        files: Vec<LogFile>,
+        written: Arc<AtomicU64>,
+        tell: impl Fn(Event) + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        let state = State {
+            files: files.iter().map(|file| (file.id.clone(), file.path.clone(), false)).collect(),
+            ..State::default()
+        };
+        let places = files.iter().enumerate().map(|(place, file)| (file.id.clone(), place)).collect();
+        let shared = Arc::new(Shared {
+            state: Mutex::new(state),
+            work: Condvar::new(),
+            room: Condvar::new(),
+            written,
+            tell: Box::new(tell),
+        });
+        let of_thread = shared.clone();
+        std::thread::Builder::new().name("logs".into()).spawn(move || of_thread.write_all(files))?;
+        Ok(Self { shared, places })
+    }
+
+    /// The log of a process, if it has one.
+    pub(super) fn of(&self, id: &InstanceId) -> Option<Log> {
+        let place = *self.places.get(id)?;
+        Some(Log { shared: self.shared.clone(), place })
+    }
+
+    /// Waits until everything is in the files, or can no more be expected to be.
+    pub(super) fn finish(&self) {
+        let mut state = self.shared.lock();
+        state.ended = true;
+        self.shared.work.notify_one();
+        let done = |state: &State| state.pending.spans.is_empty() && state.writing.is_empty();
+        let (mut state, is_done) = self.shared.wait(state, PATIENCE_AT_END, done);
+        if !is_done {
+            for place in [state.pending.places(), state.writing.clone()].concat() {
+                self.shared.give_up(&mut state, place, &STUCK);
+            }
+        }
+    }
+}
+
+impl Log {
+    /// Appends, once there is room.
+    pub(super) fn push(&self, bytes: &[u8]) {
+        let state = self.shared.lock();
+        if state.files[self.place].2 {
+            return;
+        }
+        let patience = if state.stuck { Duration::ZERO } else { PATIENCE };
+        let fits = |state: &State| state.pending.bytes.len() + bytes.len() <= LIMIT;
+        let (mut state, has_room) = self.shared.wait(state, patience, fits);
+        if has_room {
+            state.pending.push(self.place, bytes);
+            drop(state);
+            self.shared.work.notify_one();
+        } else {
+            state.stuck = true;
+            self.shared.give_up(&mut state, self.place, &STUCK);
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until it is so, as long as the writer gets anything done.
+    fn wait<'a>(
+        &self,
+        mut state: MutexGuard<'a, State>,
+        patience: Duration,
+        so: impl Fn(&State) -> bool,
+    ) -> (MutexGuard<'a, State>, bool) {
+        let (mut written, mut end) = (self.written.load(Ordering::Relaxed), Instant::now() + patience);
+        while !so(&state) {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return (state, false);
+            }
+            state = self.room.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            let now = self.written.load(Ordering::Relaxed);
+            if now != written {
+                (written, end) = (now, Instant::now() + patience);
+            }
+        }
+        (state, true)
+    }
+
+    /// No more of this file. Told once.
+    fn give_up(&self, state: &mut State, place: usize, error: &dyn Display) {
+        let (id, path, given_up) = &mut state.files[place];
+        if !std::mem::replace(given_up, true) {
+            (self.tell)(Event::LogLost { id: id.clone(), path: path.clone(), error: error.to_string() });
+        }
+    }
+
+    /// The thread.
+    fn write_all(&self, mut files: Vec<LogFile>) {
+        // A file at the limit of `ulimit -f` is an error of the write then, and not our death
+        // (setrlimit(2)).
+        let _ = SigSet::from(Signal::SIGXFSZ).thread_block();
+        let mut batch = Batch::default();
+        while self.next(&mut batch) {
+            let mut rest = &batch.bytes[..];
+            for (place, length) in &batch.spans {
+                let (bytes, behind) = rest.split_at(*length);
+                rest = behind;
+                if self.lock().files[*place].2 {
+                    continue;
+                }
+                if let Err(error) = files[*place].write(bytes, &self.written) {
+                    self.give_up(&mut self.lock(), *place, &error);
+                }
+            }
+        }
+    }
+
+    /// Waits for something to write. False at the end.
+    fn next(&self, batch: &mut Batch) -> bool {
+        batch.clear();
+        let mut state = self.lock();
+        state.writing.clear();
+        state.stuck = false;
+        self.room.notify_all();
+        while state.pending.spans.is_empty() {
+            if state.ended {
+                return false;
+            }
+            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        std::mem::swap(&mut state.pending, batch);
+        state.writing = batch.places();
+        self.room.notify_all();
+        true
+    }
+}
