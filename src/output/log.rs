@@ -25,12 +25,16 @@ use crate::supervisor::event::Event;
 /// What may wait to be written, in bytes. As much again may be in the writer's hands.
 const LIMIT: usize = 1 << 20;
 
-/// How long the pump waits for a writer that gets nothing done. A disk that wakes up, or writes
-/// back what others have left, takes seconds.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the pump waits for a writer that gets nothing done.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    /// A disk that wakes up, or writes back what others have left, takes seconds.
+    in_run: Duration,
+    /// Whoever waits for the end of all output waits a little longer.
+    at_end: Duration,
+}
 
-/// The same at the end. Whoever waits for the end of all output waits a little longer.
-const PATIENCE_AT_END: Duration = Duration::from_millis(1500);
+const PATIENCE: Patience = Patience { in_run: Duration::from_secs(5), at_end: Duration::from_millis(1500) };
 
 /// How long a pipe in place of a file may be full.
 const PIPE_PATIENCE: Duration = Duration::from_secs(1);
@@ -114,6 +118,7 @@ struct Shared {
     /// Bytes written by anybody; whoever waits sees that it goes on.
     written: Arc<AtomicU64>,
     tell: Box<dyn Fn(Event) + Send + Sync>,
+    patience: Patience,
 }
 
 #[derive(Default)]
@@ -122,11 +127,17 @@ struct State {
     pending: Batch,
     /// What the writer has in its hands.
     writing: Vec<usize>,
-    /// Who they are, and whether they were given up.
-    files: Vec<(InstanceId, PathBuf, bool)>,
+    targets: Vec<Target>,
     /// The writer got nothing done for too long, and nothing since.
     stuck: bool,
     ended: bool,
+}
+
+/// What is known of a file on both sides.
+struct Target {
+    id: InstanceId,
+    path: PathBuf,
+    given_up: bool,
 }
 
 /// Bytes for files, in order.
@@ -151,6 +162,11 @@ impl Batch {
         self.spans.clear();
     }
 
+    /// What it holds, in bytes: a span is larger than a short line.
+    fn size(&self) -> usize {
+        self.bytes.len() + self.spans.len() * size_of::<(usize, usize)>()
+    }
+
     fn places(&self) -> Vec<usize> {
         self.spans.iter().map(|(place, _)| *place).collect()
     }
@@ -163,21 +179,32 @@ impl Logs {
         written: Arc<AtomicU64>,
         tell: impl Fn(Event) + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        let state = State {
-            files: files.iter().map(|file| (file.id.clone(), file.path.clone(), false)).collect(),
-            ..State::default()
-        };
+        let logs = Self::new(&files, written, tell, PATIENCE);
+        let shared = logs.shared.clone();
+        std::thread::Builder::new().name("logs".into()).spawn(move || shared.write_all(files))?;
+        Ok(logs)
+    }
+
+    /// Without the thread.
+    fn new(
+        files: &[LogFile],
+        written: Arc<AtomicU64>,
+        tell: impl Fn(Event) + Send + Sync + 'static,
+        patience: Patience,
+    ) -> Self {
+        let target =
+            |file: &LogFile| Target { id: file.id.clone(), path: file.path.clone(), given_up: false };
+        let state = State { targets: files.iter().map(target).collect(), ..State::default() };
         let places = files.iter().enumerate().map(|(place, file)| (file.id.clone(), place)).collect();
-        let shared = Arc::new(Shared {
+        let shared = Shared {
             state: Mutex::new(state),
             work: Condvar::new(),
             room: Condvar::new(),
             written,
             tell: Box::new(tell),
-        });
-        let of_thread = shared.clone();
-        std::thread::Builder::new().name("logs".into()).spawn(move || of_thread.write_all(files))?;
-        Ok(Self { shared, places })
+            patience,
+        };
+        Self { shared: Arc::new(shared), places }
     }
 
     /// The log of a process, if it has one.
@@ -192,7 +219,7 @@ impl Logs {
         state.ended = true;
         self.shared.work.notify_one();
         let done = |state: &State| state.pending.spans.is_empty() && state.writing.is_empty();
-        let (mut state, is_done) = self.shared.wait(state, PATIENCE_AT_END, done);
+        let (mut state, is_done) = self.shared.wait(state, self.shared.patience.at_end, done);
         if !is_done {
             for place in [state.pending.places(), state.writing.clone()].concat() {
                 self.shared.give_up(&mut state, place, &STUCK);
@@ -205,11 +232,11 @@ impl Log {
     /// Appends, once there is room.
     pub(super) fn push(&self, bytes: &[u8]) {
         let state = self.shared.lock();
-        if state.files[self.place].2 {
+        if state.targets[self.place].given_up {
             return;
         }
-        let patience = if state.stuck { Duration::ZERO } else { PATIENCE };
-        let fits = |state: &State| state.pending.bytes.len() + bytes.len() <= LIMIT;
+        let patience = if state.stuck { Duration::ZERO } else { self.shared.patience.in_run };
+        let fits = |state: &State| state.pending.size() + bytes.len() < LIMIT;
         let (mut state, has_room) = self.shared.wait(state, patience, fits);
         if has_room {
             state.pending.push(self.place, bytes);
@@ -251,9 +278,11 @@ impl Shared {
 
     /// No more of this file. Told once.
     fn give_up(&self, state: &mut State, place: usize, error: &dyn Display) {
-        let (id, path, given_up) = &mut state.files[place];
-        if !std::mem::replace(given_up, true) {
-            (self.tell)(Event::LogLost { id: id.clone(), path: path.clone(), error: error.to_string() });
+        let target = &mut state.targets[place];
+        if !target.given_up {
+            target.given_up = true;
+            let (id, path) = (target.id.clone(), target.path.clone());
+            (self.tell)(Event::LogLost { id, path, error: error.to_string() });
         }
     }
 
@@ -268,7 +297,7 @@ impl Shared {
             for (place, length) in &batch.spans {
                 let (bytes, behind) = rest.split_at(*length);
                 rest = behind;
-                if self.lock().files[*place].2 {
+                if self.lock().targets[*place].given_up {
                     continue;
                 }
                 if let Err(error) = files[*place].write(bytes, &self.written) {
@@ -297,3 +326,6 @@ impl Shared {
         true
     }
 }
+
+#[cfg(test)]
+mod tests;
