@@ -1,6 +1,6 @@
 //! The output thread: waits for all processes' output and for the driver's words, and writes.
 //!
-//! It owns stdout and every process's [`Source`], which has the descriptor and what belongs to
+//! It owns stdout and every process's `Source`, which has the descriptor and what belongs to
 //! one process. It never decides anything about a process; it says when a run's output is closed
 //! and when stdout is gone.
 
