@@ -91,7 +91,9 @@ fn format(args: &AppArgs, show: &ShowOptions, specs: &[ProcessSpec], env: &Env) 
 /// The files of `--log-dir`, one for each process.
 fn logs(show: &ShowOptions, specs: &[ProcessSpec], env: &Env) -> Result<Vec<LogFile>, Error> {
     let Some(named) = &show.log_dir else { return Ok(Vec::new()) };
+    let elsewhere = "name a folder that you may write to";
     let unusable = |path: &Path, error: &io::Error, hint: &str| {
+        let hint = if error.kind() == io::ErrorKind::PermissionDenied { elsewhere } else { hint };
         let what = match error.kind() {
             io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => "it is no folder".to_owned(),
             io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
@@ -103,8 +105,7 @@ fn logs(show: &ShowOptions, specs: &[ProcessSpec], env: &Env) -> Result<Vec<LogF
         Error::usage(format!("--log-dir {}: {what}", path.display()), hint)
     };
     let folder = env.cwd.join(named);
-    std::fs::create_dir_all(&folder)
-        .map_err(|error| unusable(named, &error, "name a folder that you may write to"))?;
+    std::fs::create_dir_all(&folder).map_err(|error| unusable(named, &error, elsewhere))?;
     let open = |spec: &ProcessSpec| {
         let name = named.join(LogFile::name(&spec.id));
         LogFile::open(&folder, &spec.id)
