@@ -1,14 +1,15 @@
 //! From the bytes of many processes to one stdout.
 //!
-//! One thread does all of it ([`pump`]): it waits for any process's output, reads a chunk, cuts
-//! it into lines ([`lines`]), puts the prefix before each ([`render`], [`style`]) and writes
-//! what one wake-up brought with one `write` (`sink`). A reader of ours that is slow blocks
-//! that write and with it the reading, so the processes slow down and memory stays bounded,
-//! without a queue. The supervisor's thread never waits for this one.
+//! One thread does all of it ([`pump`]): it waits for any process's output, reads a chunk
+//! (`source`), cuts it into lines ([`lines`]), puts the prefix before each ([`render`],
+//! [`style`]) and writes what one wake-up brought with one `write` (`sink`). A reader of ours
+//! that is slow blocks that write and with it the reading, so the processes slow down and
+//! memory stays bounded, without a queue. The supervisor's thread never waits for this one.
 
 pub mod lines;
 pub mod pump;
 pub mod render;
 mod sink;
+mod source;
 pub mod style;
 mod tail;

@@ -1,11 +1,12 @@
 //! The output thread: waits for all processes' output and for the driver's words, and writes.
 //!
-//! It owns every output descriptor, the unfinished lines and stdout. It never decides anything
-//! about a process; it says when a run's output is closed and when stdout is gone.
+//! It owns stdout and every process's [`Source`], which has the descriptor and what belongs to
+//! one process. It never decides anything about a process; it says when a run's output is closed
+//! and when stdout is gone.
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,9 +17,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
-use super::lines::LineBuffer;
-use super::render::{Prefix, Renderer};
+use super::render::Renderer;
 use super::sink::{FULL, Sink};
+use super::source::{Source, State};
 use super::tail::Tail;
 use crate::model::InstanceId;
 use crate::supervisor::event::{Event, Run};
@@ -119,36 +120,13 @@ impl Pump {
     }
 }
 
-/// One run's output.
-struct Source {
-    run: Run,
-    output: File,
-    id: InstanceId,
-    lines: LineBuffer,
-    tail: Tail,
-    prefix: Prefix,
-    readiness: Readiness,
-}
-
-/// What is known of a descriptor. The system tells only changes, so this has to be kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Readiness {
-    /// A read would block.
-    Empty,
-    /// There is something to read.
-    Readable,
-    /// To be read until there is nothing, however short a read is: every writer has closed, or
-    /// we are to close.
-    Closing,
-}
-
 struct Worker {
     poll: Poll,
     inbox: Receiver<Order>,
     renderer: Renderer,
     sink: Sink,
     sources: HashMap<Token, Source>,
-    /// The sources that are not [`Readiness::Empty`].
+    /// The sources that may have something to read.
     ready: Vec<Token>,
     /// The end of the last closed output of each process.
     tails: HashMap<InstanceId, Tail>,
@@ -183,13 +161,10 @@ impl Worker {
 
     fn mark(&mut self, event: &mio::event::Event) {
         if let Some(source) = self.sources.get_mut(&event.token()) {
-            if source.readiness == Readiness::Empty {
-                source.readiness = Readiness::Readable;
+            if !source.is_ready() {
                 self.ready.push(event.token());
             }
-            if event.is_read_closed() || event.is_error() {
-                source.readiness = Readiness::Closing;
-            }
+            source.mark(event.is_read_closed() || event.is_error());
         }
     }
 
@@ -199,7 +174,7 @@ impl Worker {
             match order {
                 Order::Open { run, id, output } => self.open(run, id, output),
                 Order::Close(run) => {
-                    let token = self.sources.iter().find(|(_, source)| source.run == run);
+                    let token = self.sources.iter().find(|(_, source)| source.run() == run);
                     if let Some(token) = token.map(|(token, _)| *token) {
                         self.drain(token);
                     }
@@ -220,8 +195,7 @@ impl Worker {
             return (self.notify)(Notice::Closed(run));
         }
         let prefix = self.renderer.prefix(&id);
-        let (lines, tail, readiness) = (LineBuffer::default(), Tail::default(), Readiness::Readable);
-        self.sources.insert(token, Source { run, output, id, lines, tail, prefix, readiness });
+        self.sources.insert(token, Source::new(run, id, output, prefix));
         self.ready.push(token);
     }
 
@@ -241,7 +215,7 @@ impl Worker {
             if self.sink.buffer.len() >= FULL {
                 self.flush();
             }
-            if self.sources.get(&token).is_some_and(|source| source.readiness != Readiness::Empty) {
+            if self.sources.get(&token).is_some_and(Source::is_ready) {
                 self.ready.push(token);
             }
         }
@@ -250,10 +224,10 @@ impl Worker {
     /// Reads what a full pipe can hold and closes, though somebody may still write.
     fn drain(&mut self, token: Token) {
         if let Some(source) = self.sources.get_mut(&token) {
-            source.readiness = Readiness::Closing;
+            source.mark(true);
         }
         for _ in 0..=MAX_PIPE / CHUNK {
-            if self.sources.get(&token).is_some_and(|source| source.readiness != Readiness::Empty) {
+            if self.sources.get(&token).is_some_and(Source::is_ready) {
                 self.read(token);
             }
         }
@@ -262,32 +236,19 @@ impl Worker {
 
     fn read(&mut self, token: Token) {
         let Some(source) = self.sources.get_mut(&token) else { return };
-        match source.output.read(&mut self.chunk) {
-            Ok(0) => self.close(token),
-            Ok(count) => {
-                let chunk = &self.chunk[..count];
-                let (renderer, buffer) = (&self.renderer, &mut self.sink.buffer);
-                source.lines.push(chunk, |line| renderer.line(buffer, &mut source.prefix, line));
-                source.tail.push(chunk);
-                // A short read has emptied the pipe: the next byte is a new change.
-                if count < self.chunk.len() && source.readiness == Readiness::Readable {
-                    source.readiness = Readiness::Empty;
-                }
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => source.readiness = Readiness::Empty,
-            // EIO is the end of a pty (pty(7)); anything else is an end as well.
-            Err(_) => self.close(token),
+        match source.read(&mut self.chunk, &self.renderer, &mut self.sink.buffer) {
+            State::Open => {}
+            State::Closed => self.close(token),
         }
     }
 
     fn close(&mut self, token: Token) {
-        let Some(mut source) = self.sources.remove(&token) else { return };
-        let (renderer, buffer) = (&self.renderer, &mut self.sink.buffer);
-        source.lines.finish(|line| renderer.line(buffer, &mut source.prefix, line));
-        let _ = self.poll.registry().deregister(&mut SourceFd(&source.output.as_raw_fd()));
-        self.tails.insert(source.id, source.tail);
-        (self.notify)(Notice::Closed(source.run));
+        let Some(source) = self.sources.remove(&token) else { return };
+        let _ = self.poll.registry().deregister(&mut SourceFd(&source.fd()));
+        let run = source.run();
+        let (id, tail) = source.finish(&self.renderer, &mut self.sink.buffer);
+        self.tails.insert(id, tail);
+        (self.notify)(Notice::Closed(run));
     }
 
     fn flush(&mut self) {
