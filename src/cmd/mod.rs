@@ -11,6 +11,7 @@ mod project;
 mod run;
 mod secrets;
 mod start;
+mod terminals;
 
 use std::io::{self, Write};
 

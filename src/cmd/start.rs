@@ -12,6 +12,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::children::{OsChildren, start_error};
 use super::inbox::{self, Heard};
 use super::project::{Need, Project};
+use super::terminals::Terminals;
 use crate::cli::{AppArgs, StartArgs};
 use crate::config::formation::{Formation, Selection, parse_names};
 use crate::config::scoped::Scoped;
@@ -20,6 +21,7 @@ use crate::error::{Error, FAILURE};
 use crate::model::{ProcessName, Sig};
 use crate::os::guard::{self, FORWARDED, Link, TERMINATING};
 use crate::os::limits::OpenFiles;
+use crate::os::pty::PtyChoice;
 use crate::os::spawn::Spawner;
 use crate::os::{ports, signals};
 use crate::output::pump::{Notice, Pump};
@@ -48,18 +50,31 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
     project.warn();
     specs.iter().try_for_each(is_free)?;
 
-    let style = Style::new(args.color.decide(|name| env.var(name), env.stdout_is_terminal));
+    let look = Look {
+        style: Style::new(args.color.decide(|name| env.var(name), env.stdout_is_terminal)),
+        pty: start.options.pty.unwrap_or_default(),
+        on_terminal: env.stdout_is_terminal,
+    };
     let open_files = OpenFiles::raise().map_err(|error| Error::system("asking for limits", error))?;
     let grace = specs.iter().map(|spec| spec.policy.grace).max().unwrap_or_default();
     let link = guard::split(grace).map_err(|error| Error::system("starting the guard", error))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let outcome = runtime
-        .and_then(|runtime| runtime.block_on(supervise(specs, project.root, style, open_files, link)))
+        .and_then(|runtime| runtime.block_on(supervise(specs, project.root, look, open_files, link)))
         .map_err(|error| starting(&error))?;
     match outcome {
         Outcome::Exit(status) => Ok(status),
         Outcome::Signal(sig) => signals::die(sig),
     }
+}
+
+/// How the output is to look.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    style: Style,
+    pty: PtyChoice,
+    /// Stdout is a terminal.
+    on_terminal: bool,
 }
 
 fn wishes(start: &StartArgs, types: &[ProcessName], env: &Env) -> Result<Wishes, Error> {
@@ -113,20 +128,21 @@ fn is_free(spec: &ProcessSpec) -> Result<(), Error> {
 async fn supervise(
     specs: Vec<ProcessSpec>,
     root: std::path::PathBuf,
-    style: Style,
+    look: Look,
     open_files: OpenFiles,
     link: Link,
 ) -> io::Result<Outcome> {
     let (outbox, inbox) = unbounded_channel();
     let (ended, pump_ended) = unbounded_channel();
     let notify = notify(outbox.clone(), ended);
-    let renderer = Renderer::new(style, specs.iter().map(|spec| &spec.id));
+    let renderer = Renderer::new(look.style, specs.iter().map(|spec| &spec.id));
+    let terminals = Terminals::new(look.pty, look.on_terminal, renderer.prefix_width());
     let pump = Pump::start(renderer, io::stdout().as_fd().try_clone_to_owned()?, notify)?;
     inbox::listen(&link, outbox, message)?;
     let fleet = Fleet::new(specs.iter().map(|spec| spec.policy.clone()));
     let members = specs.iter().map(|spec| Member { id: spec.id.clone() }).collect();
     let spawner = Spawner::new(open_files)?;
-    let children = OsChildren { specs, root, spawner, pump, link };
+    let children = OsChildren { specs, root, spawner, terminals, pump, link };
     let (outcome, children, inbox) = Driver::new(fleet, members, children, inbox).run().await;
     finish(&children, inbox, pump_ended).await;
     Ok(outcome)
@@ -165,7 +181,11 @@ fn message(heard: Heard) -> Option<Message> {
     match heard {
         Heard::GuardGone => Some(Message::GuardGone),
         Heard::Signal(it, via) if TERMINATING.contains(&it.sig) => Some(Message::Terminate(it.sig, via)),
-        Heard::Signal(it, Via::Direct) => (it.sig == Sig::CHLD).then_some(Message::ChildDied),
+        Heard::Signal(it, Via::Direct) => match it.sig {
+            Sig::CHLD => Some(Message::ChildDied),
+            Sig::WINCH => Some(Message::Resized),
+            _ => None,
+        },
         Heard::Signal(it, Via::Guard) if FORWARDED.contains(&it.sig) => Some(Message::Forward(it.sig)),
         Heard::Signal(it, Via::Guard) if it.sig == Sig::TSTP => Some(Message::Suspend),
         Heard::Signal(it, Via::Guard) => (it.sig == Sig::CONT).then_some(Message::Resume),

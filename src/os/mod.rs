@@ -9,6 +9,7 @@ pub mod group;
 pub mod guard;
 pub mod limits;
 pub mod ports;
+pub mod pty;
 pub mod reap;
 pub mod signals;
 pub mod spawn;

@@ -19,6 +19,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::render::Renderer;
 use super::sink::{FULL, Sink};
+pub use super::source::Kind;
 use super::source::{Source, State};
 use super::tail::Tail;
 use crate::model::InstanceId;
@@ -46,7 +47,7 @@ pub enum Notice {
 }
 
 enum Order {
-    Open { run: Run, id: InstanceId, output: File },
+    Open { run: Run, id: InstanceId, output: File, kind: Kind },
     Close(Run),
     Tell(Event),
     End,
@@ -89,8 +90,8 @@ impl Pump {
     }
 
     /// Prints what comes from `output` (which must not block) under the name `id`.
-    pub fn open(&self, run: Run, id: InstanceId, output: File) {
-        self.order(Order::Open { run, id, output });
+    pub fn open(&self, run: Run, id: InstanceId, output: File, kind: Kind) {
+        self.order(Order::Open { run, id, output, kind });
     }
 
     /// Reads what there is now, then closes this run's output, whoever else holds it.
@@ -172,7 +173,7 @@ impl Worker {
     fn obey(&mut self) -> bool {
         while let Ok(order) = self.inbox.try_recv() {
             match order {
-                Order::Open { run, id, output } => self.open(run, id, output),
+                Order::Open { run, id, output, kind } => self.open(run, id, output, kind),
                 Order::Close(run) => {
                     let token = self.sources.iter().find(|(_, source)| source.run() == run);
                     if let Some(token) = token.map(|(token, _)| *token) {
@@ -186,7 +187,7 @@ impl Worker {
         false
     }
 
-    fn open(&mut self, run: Run, id: InstanceId, output: File) {
+    fn open(&mut self, run: Run, id: InstanceId, output: File, kind: Kind) {
         let token = Token(usize::try_from(output.as_raw_fd()).unwrap_or(0));
         let registered =
             self.poll.registry().register(&mut SourceFd(&output.as_raw_fd()), token, Interest::READABLE);
@@ -195,7 +196,7 @@ impl Worker {
             return (self.notify)(Notice::Closed(run));
         }
         let prefix = self.renderer.prefix(&id);
-        self.sources.insert(token, Source::new(run, id, output, prefix));
+        self.sources.insert(token, Source::new(run, id, output, kind, prefix));
         self.ready.push(token);
     }
 

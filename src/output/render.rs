@@ -88,6 +88,11 @@ impl Renderer {
         Self { style, width, clock: Clock::default(), system, types }
     }
 
+    /// How many columns stand before a line.
+    pub fn prefix_width(&self) -> usize {
+        "HH:MM:SS ".len() + self.width + " | ".len()
+    }
+
     /// Sets the time of all lines until the next call.
     pub fn set_time(&mut self, unix: i64) {
         self.clock.set(unix);

@@ -13,11 +13,22 @@ use super::tail::Tail;
 use crate::model::InstanceId;
 use crate::supervisor::event::Run;
 
+/// What is behind a descriptor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A read brings all there is; the end is 0 bytes.
+    Pipe,
+    /// A read brings at most 4 KiB on Linux, whatever there is; the end is EIO, and what was
+    /// written before it comes first (`n_tty_read` in `n_tty.c`).
+    Pty,
+}
+
 /// One run's output.
 pub(super) struct Source {
     run: Run,
     id: InstanceId,
     output: File,
+    kind: Kind,
     lines: LineBuffer,
     tail: Tail,
     prefix: Prefix,
@@ -47,9 +58,9 @@ pub(super) enum State {
 
 impl Source {
     /// `output` must not block. It counts as ready, since the system may have told it already.
-    pub(super) fn new(run: Run, id: InstanceId, output: File, prefix: Prefix) -> Self {
+    pub(super) fn new(run: Run, id: InstanceId, output: File, kind: Kind, prefix: Prefix) -> Self {
         let (lines, tail, readiness) = (LineBuffer::default(), Tail::default(), Readiness::Readable);
-        Self { run, id, output, lines, tail, prefix, readiness }
+        Self { run, id, output, kind, lines, tail, prefix, readiness }
     }
 
     pub(super) fn run(&self) -> Run {
@@ -74,23 +85,32 @@ impl Source {
         }
     }
 
-    /// Reads once, as much as `chunk` takes, and appends the lines that are whole by now to `out`.
+    /// Reads as much as `chunk` takes, and appends the lines that are whole by now to `out`.
     pub(super) fn read(&mut self, chunk: &mut [u8], renderer: &Renderer, out: &mut Vec<u8>) -> State {
-        match self.output.read(chunk) {
-            Ok(0) => return State::Closed,
-            Ok(count) => {
-                // A short read has emptied the pipe: the next byte is a new change.
-                if count < chunk.len() && self.readiness == Readiness::Readable {
-                    self.readiness = Readiness::Empty;
+        let (mut filled, mut state) = (0, State::Open);
+        while filled < chunk.len() {
+            match self.output.read(&mut chunk[filled..]) {
+                Ok(0) => state = State::Closed,
+                Ok(count) => {
+                    filled += count;
+                    // A short read says nothing of a pty: only a read that would block does.
+                    if self.kind == Kind::Pty {
+                        continue;
+                    }
+                    // It has emptied a pipe: the next byte is a new change.
+                    if filled < chunk.len() && self.readiness == Readiness::Readable {
+                        self.readiness = Readiness::Empty;
+                    }
                 }
-                self.take(&chunk[..count], renderer, out);
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.readiness = Readiness::Empty,
+                // EIO is the end of a pty (pty(7)); anything else is an end as well.
+                Err(_) => state = State::Closed,
             }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => self.readiness = Readiness::Empty,
-            // EIO is the end of a pty (pty(7)); anything else is an end as well.
-            Err(_) => return State::Closed,
+            break;
         }
-        State::Open
+        self.take(&chunk[..filled], renderer, out);
+        state
     }
 
     fn take(&mut self, chunk: &[u8], renderer: &Renderer, out: &mut Vec<u8>) {

@@ -45,6 +45,8 @@ pub trait Children {
     fn suspended(&mut self);
     /// All groups continue; so does what left them.
     fn resumed(&mut self);
+    /// Our terminal has another size.
+    fn resized(&mut self);
 }
 
 /// What reaches the driver.
@@ -66,6 +68,8 @@ pub enum Message {
     Suspend,
     /// `fg` or `bg`.
     Resume,
+    /// Our terminal has another size.
+    Resized,
     /// The guard is dead.
     GuardGone,
 }
@@ -142,6 +146,7 @@ impl<C: Children> Driver<C> {
                 self.check_groups();
             }
             Message::OutputGone(outcome) => self.step(fleet::Input::OutputGone(outcome)),
+            Message::Resized => self.children.resized(),
             Message::GuardGone => self.step(fleet::Input::GuardGone),
             Message::Suspend => {
                 self.signal_everyone(Sig::STOP);

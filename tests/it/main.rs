@@ -16,6 +16,7 @@ mod inherit;
 mod kit;
 mod layers;
 mod output;
+mod pty;
 mod recorded_env;
 mod run;
 mod run_terminal;
