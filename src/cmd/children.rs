@@ -134,7 +134,7 @@ impl Children for OsChildren {
     }
 
     fn resized(&mut self) {
-        self.terminals.resize();
+        self.pump.resize(self.terminals.resize());
     }
 }
 

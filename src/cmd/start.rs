@@ -26,7 +26,9 @@ use crate::os::spawn::Spawner;
 use crate::os::{ports, signals};
 use crate::output::pump::{Notice, Pump};
 use crate::output::render::Renderer;
-use crate::output::style::Style;
+use crate::output::sanitize::Allowed;
+use crate::output::screen::Abilities;
+use crate::output::style::{ColorChoice, Style};
 use crate::plan::{App, ProcessSpec, Wishes};
 use crate::supervisor::driver::{Driver, Member, Message};
 use crate::supervisor::fleet::{Fleet, Outcome, Via};
@@ -53,7 +55,7 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
     let look = Look {
         style: Style::new(args.color.decide(|name| env.var(name), env.stdout_is_terminal)),
         pty: start.options.pty.unwrap_or_default(),
-        on_terminal: env.stdout_is_terminal,
+        screen: env.stdout_is_terminal.then(|| abilities(args.color, env)),
     };
     let open_files = OpenFiles::raise().map_err(|error| Error::system("asking for limits", error))?;
     let grace = specs.iter().map(|spec| spec.policy.grace).max().unwrap_or_default();
@@ -73,8 +75,19 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
 struct Look {
     style: Style,
     pty: PtyChoice,
-    /// Stdout is a terminal.
-    on_terminal: bool,
+    /// Stdout, if it is a terminal.
+    screen: Option<Abilities>,
+}
+
+/// What the terminal can do and what the user allows, before its size is known.
+fn abilities(color: ColorChoice, env: &Env) -> Abilities {
+    let dumb = env.var("TERM").is_some_and(|term| term == "dumb");
+    let sgr = match color {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => !dumb,
+    };
+    Abilities { allowed: Allowed { sgr, links: !dumb }, rewrites: !dumb, columns: 0 }
 }
 
 fn wishes(start: &StartArgs, types: &[ProcessName], env: &Env) -> Result<Wishes, Error> {
@@ -136,8 +149,9 @@ async fn supervise(
     let (ended, pump_ended) = unbounded_channel();
     let notify = notify(outbox.clone(), ended);
     let renderer = Renderer::new(look.style, specs.iter().map(|spec| &spec.id));
-    let terminals = Terminals::new(look.pty, look.on_terminal, renderer.prefix_width());
-    let pump = Pump::start(renderer, io::stdout().as_fd().try_clone_to_owned()?, notify)?;
+    let terminals = Terminals::new(look.pty, look.screen.is_some(), renderer.prefix_width());
+    let screen = look.screen.map(|screen| Abilities { columns: terminals.ours().columns, ..screen });
+    let pump = Pump::start(renderer, io::stdout().as_fd().try_clone_to_owned()?, screen, notify)?;
     inbox::listen(&link, outbox, message)?;
     let fleet = Fleet::new(specs.iter().map(|spec| spec.policy.clone()));
     let members = specs.iter().map(|spec| Member { id: spec.id.clone() }).collect();

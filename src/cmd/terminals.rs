@@ -48,18 +48,24 @@ impl Terminals {
         self.open.remove(id);
     }
 
-    /// Gives all of them the size that ours has now.
-    pub(super) fn resize(&self) {
+    /// Gives all of them the size that ours has now. Answers the columns of ours.
+    pub(super) fn resize(&self) -> u16 {
         let size = self.size();
         for terminal in self.open.values() {
             terminal.resize(size);
         }
+        self.ours().columns
     }
 
-    /// What is left of our terminal beside the prefix.
-    fn size(&self) -> Size {
+    /// The size of our own terminal.
+    pub(super) fn ours(&self) -> Size {
         let ours = if self.on_terminal { Size::of(io::stdout()) } else { None };
-        let Size { rows, columns } = ours.unwrap_or(Size::USUAL);
+        ours.unwrap_or(Size::USUAL)
+    }
+
+    /// What is left of it beside the prefix.
+    fn size(&self) -> Size {
+        let Size { rows, columns } = self.ours();
         Size { rows, columns: columns.saturating_sub(self.prefix).max(LEAST_COLUMNS) }
     }
 }

@@ -5,10 +5,16 @@
 //! [`style`]) and writes what one wake-up brought with one `write` (`sink`). A reader of ours
 //! that is slow blocks that write and with it the reading, so the processes slow down and
 //! memory stays bounded, without a queue. The supervisor's thread never waits for this one.
+//!
+//! On a terminal, lines are made harmless first ([`sanitize`], `look`), and half lines are shown
+//! too ([`screen`]).
 
 pub mod lines;
+mod look;
 pub mod pump;
 pub mod render;
+pub mod sanitize;
+pub mod screen;
 mod sink;
 mod source;
 pub mod style;

@@ -1,6 +1,6 @@
 //! The output thread: waits for all processes' output and for the driver's words, and writes.
 //!
-//! It owns stdout and every process's [`Source`], which has the descriptor and what belongs to
+//! It owns stdout and every process's `Source`, which has the descriptor and what belongs to
 //! one process. It never decides anything about a process; it says when a run's output is closed
 //! and when stdout is gone.
 
@@ -12,15 +12,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::render::Renderer;
+use super::sanitize::Sanitizer;
+use super::screen::{Abilities, Screen};
 use super::sink::{FULL, Sink};
 pub use super::source::Kind;
-use super::source::{Source, State};
+use super::source::{Paper, Source, State};
 use super::tail::Tail;
 use crate::model::InstanceId;
 use crate::supervisor::event::{Event, Run};
@@ -50,6 +52,7 @@ enum Order {
     Open { run: Run, id: InstanceId, output: File, kind: Kind },
     Close(Run),
     Tell(Event),
+    Resize(u16),
     End,
 }
 
@@ -63,10 +66,12 @@ pub struct Pump {
 }
 
 impl Pump {
-    /// Starts the thread. It writes to `out` and speaks through `notify`.
+    /// Starts the thread. It writes to `out`, a terminal if `terminal` says what it can do, and
+    /// speaks through `notify`.
     pub fn start(
         renderer: Renderer,
         out: OwnedFd,
+        terminal: Option<Abilities>,
         notify: impl Fn(Notice) + Send + 'static,
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
@@ -78,6 +83,7 @@ impl Pump {
             inbox,
             renderer,
             sink: Sink::new(out, written.clone()),
+            screen: terminal.map(Screen::new),
             sources: HashMap::new(),
             ready: Vec::new(),
             tails: HashMap::new(),
@@ -104,6 +110,11 @@ impl Pump {
         self.order(Order::Tell(event));
     }
 
+    /// The terminal has so many columns from now on.
+    pub fn resize(&self, columns: u16) {
+        self.order(Order::Resize(columns));
+    }
+
     /// Ends the pump once everything is written: [`Notice::Ended`].
     pub fn end(&self) {
         self.order(Order::End);
@@ -126,6 +137,8 @@ struct Worker {
     inbox: Receiver<Order>,
     renderer: Renderer,
     sink: Sink,
+    /// Stdout, if it is a terminal.
+    screen: Option<Screen>,
     sources: HashMap<Token, Source>,
     /// The sources that may have something to read.
     ready: Vec<Token>,
@@ -141,8 +154,7 @@ impl Worker {
     fn work(mut self) {
         let mut events = Events::with_capacity(256);
         loop {
-            let timeout = if self.ready.is_empty() { None } else { Some(Duration::ZERO) };
-            if let Err(error) = self.poll.poll(&mut events, timeout)
+            if let Err(error) = self.poll.poll(&mut events, self.timeout())
                 && error.kind() != ErrorKind::Interrupted
             {
                 return (self.notify)(Notice::Gone(error));
@@ -153,10 +165,35 @@ impl Worker {
             }
             let end = self.obey();
             self.read_all();
+            self.show_half_lines();
             self.flush();
             if end {
                 return (self.notify)(Notice::Ended);
             }
+        }
+    }
+
+    /// How long there is nothing to do. Without a half line on a terminal that is for ever.
+    fn timeout(&self) -> Option<Duration> {
+        if !self.ready.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        self.screen.as_ref()?;
+        let due = self.sources.values().filter_map(Source::due).min()?;
+        Some(due.saturating_duration_since(Instant::now()))
+    }
+
+    fn show_half_lines(&mut self) {
+        if self.screen.is_none() {
+            return;
+        }
+        let now = Instant::now();
+        for source in self.sources.values_mut().filter(|source| source.due().is_some_and(|due| due <= now)) {
+            source.show(&mut Paper {
+                renderer: &self.renderer,
+                out: &mut self.sink.buffer,
+                screen: self.screen.as_mut(),
+            });
         }
     }
 
@@ -181,6 +218,11 @@ impl Worker {
                     }
                 }
                 Order::Tell(event) => self.tell(&event),
+                Order::Resize(columns) => {
+                    if let Some(screen) = &mut self.screen {
+                        screen.abilities.columns = columns;
+                    }
+                }
                 Order::End => return true,
             }
         }
@@ -196,7 +238,7 @@ impl Worker {
             return (self.notify)(Notice::Closed(run));
         }
         let prefix = self.renderer.prefix(&id);
-        self.sources.insert(token, Source::new(run, id, output, kind, prefix));
+        self.sources.insert(token, Source::new(run, id, output, kind, prefix, self.screen.as_ref()));
         self.ready.push(token);
     }
 
@@ -206,7 +248,21 @@ impl Worker {
             Event::Report { id, end, .. } if !end.is_success() => self.tails.get(id),
             _ => None,
         };
-        self.renderer.event(&mut self.sink.buffer, event, tail.iter().flat_map(|tail| tail.lines()));
+        let buffer = &mut self.sink.buffer;
+        let Some(screen) = &mut self.screen else {
+            return self.renderer.event(buffer, event, tail.iter().flat_map(|tail| tail.lines()));
+        };
+        screen.new_line(buffer);
+        let mut lines: Vec<Vec<u8>> = Vec::new();
+        let mut sanitizer = Sanitizer::new(screen.abilities.allowed);
+        for line in tail.iter().flat_map(|tail| tail.lines()).flat_map(|line| [line, b"\n"]) {
+            sanitizer.push(line, |row| {
+                let mut line = Vec::new();
+                row.write(&mut line);
+                lines.push(line);
+            });
+        }
+        self.renderer.event(buffer, event, lines.iter().map(Vec::as_slice));
     }
 
     /// Reads a chunk from each process that has something.
@@ -237,7 +293,8 @@ impl Worker {
 
     fn read(&mut self, token: Token) {
         let Some(source) = self.sources.get_mut(&token) else { return };
-        match source.read(&mut self.chunk, &self.renderer, &mut self.sink.buffer) {
+        let (renderer, out, screen) = (&self.renderer, &mut self.sink.buffer, self.screen.as_mut());
+        match source.read(&mut self.chunk, &mut Paper { renderer, out, screen }) {
             State::Open => {}
             State::Closed => self.close(token),
         }
@@ -247,7 +304,8 @@ impl Worker {
         let Some(source) = self.sources.remove(&token) else { return };
         let _ = self.poll.registry().deregister(&mut SourceFd(&source.fd()));
         let run = source.run();
-        let (id, tail) = source.finish(&self.renderer, &mut self.sink.buffer);
+        let (renderer, out, screen) = (&self.renderer, &mut self.sink.buffer, self.screen.as_mut());
+        let (id, tail) = source.finish(&mut Paper { renderer, out, screen });
         self.tails.insert(id, tail);
         (self.notify)(Notice::Closed(run));
     }

@@ -105,10 +105,15 @@ impl Renderer {
         Prefix::new(&format!("{} ", self.style.process(index, &format!("{TIME_MARK} {name:width$} |"))))
     }
 
+    /// Appends what stands before a line.
+    pub(super) fn begin_line(&self, out: &mut Vec<u8>, prefix: &mut Prefix) {
+        out.extend_from_slice(prefix.at(&self.clock));
+    }
+
     /// Appends a process's line to `out`, byte for byte. Where there are colours, a line that
     /// has escape sequences ends with a reset, so that none reaches the next line.
     pub fn line(&self, out: &mut Vec<u8>, prefix: &mut Prefix, line: &[u8]) {
-        out.extend_from_slice(prefix.at(&self.clock));
+        self.begin_line(out, prefix);
         out.extend_from_slice(line);
         if self.style.has_colors() && memchr::memchr(0x1b, line).is_some() {
             out.extend_from_slice(b"\x1b[0m");

@@ -1,14 +1,17 @@
 //! One process's output: its descriptor, the line that is not finished yet, its last lines.
 //!
-//! It belongs to the pump's thread, which says when to read and gives the buffer that lines go
-//! to. It never writes anywhere, and knows nothing of other processes.
+//! It belongs to the pump's thread, which says when to read and gives the [`Paper`] that lines
+//! go to. It never writes anywhere, and knows nothing of other processes.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read as _};
 use std::os::fd::{AsRawFd as _, RawFd};
+use std::time::Instant;
 
 use super::lines::LineBuffer;
 use super::render::{Prefix, Renderer};
+use super::sanitize::Sanitizer;
+use super::screen::{PATIENCE, Place, Screen};
 use super::tail::Tail;
 use crate::model::InstanceId;
 use crate::supervisor::event::Run;
@@ -23,16 +26,32 @@ pub enum Kind {
     Pty,
 }
 
+/// What lines are put on.
+pub(super) struct Paper<'a> {
+    pub(super) renderer: &'a Renderer,
+    pub(super) out: &'a mut Vec<u8>,
+    /// `None` where stdout is no terminal.
+    pub(super) screen: Option<&'a mut Screen>,
+}
+
 /// One run's output.
 pub(super) struct Source {
     run: Run,
     id: InstanceId,
     output: File,
     kind: Kind,
-    lines: LineBuffer,
+    lines: Lines,
     tail: Tail,
     prefix: Prefix,
     readiness: Readiness,
+}
+
+/// The line that is not finished yet.
+enum Lines {
+    /// Stdout is no terminal: the bytes pass as they are.
+    Whole(LineBuffer),
+    /// It is one. A half line is shown when the time has come; no time, nothing to show.
+    Screen(Box<Sanitizer>, Option<Instant>),
 }
 
 /// What is known of a descriptor. The system tells only changes, so this has to be kept.
@@ -58,8 +77,19 @@ pub(super) enum State {
 
 impl Source {
     /// `output` must not block. It counts as ready, since the system may have told it already.
-    pub(super) fn new(run: Run, id: InstanceId, output: File, kind: Kind, prefix: Prefix) -> Self {
-        let (lines, tail, readiness) = (LineBuffer::default(), Tail::default(), Readiness::Readable);
+    pub(super) fn new(
+        run: Run,
+        id: InstanceId,
+        output: File,
+        kind: Kind,
+        prefix: Prefix,
+        screen: Option<&Screen>,
+    ) -> Self {
+        let lines = match screen {
+            None => Lines::Whole(LineBuffer::default()),
+            Some(screen) => Lines::Screen(Box::new(Sanitizer::new(screen.abilities.allowed)), None),
+        };
+        let (tail, readiness) = (Tail::default(), Readiness::Readable);
         Self { run, id, output, kind, lines, tail, prefix, readiness }
     }
 
@@ -85,8 +115,8 @@ impl Source {
         }
     }
 
-    /// Reads as much as `chunk` takes, and appends the lines that are whole by now to `out`.
-    pub(super) fn read(&mut self, chunk: &mut [u8], renderer: &Renderer, out: &mut Vec<u8>) -> State {
+    /// Reads as much as `chunk` takes, and puts the lines that are whole by now on `paper`.
+    pub(super) fn read(&mut self, chunk: &mut [u8], paper: &mut Paper<'_>) -> State {
         let (mut filled, mut state) = (0, State::Open);
         while filled < chunk.len() {
             match self.output.read(&mut chunk[filled..]) {
@@ -109,19 +139,72 @@ impl Source {
             }
             break;
         }
-        self.take(&chunk[..filled], renderer, out);
+        if filled > 0 {
+            self.take(&chunk[..filled], paper);
+        }
         state
     }
 
-    fn take(&mut self, chunk: &[u8], renderer: &Renderer, out: &mut Vec<u8>) {
-        self.lines.push(chunk, |line| renderer.line(out, &mut self.prefix, line));
+    fn take(&mut self, chunk: &[u8], paper: &mut Paper<'_>) {
         self.tail.push(chunk);
+        let Paper { renderer, out, screen } = paper;
+        match (&mut self.lines, screen) {
+            (Lines::Screen(sanitizer, due), Some(screen)) => {
+                let mut place = Place { run: self.run, prefix: &mut self.prefix, renderer };
+                sanitizer.push(chunk, |row| {
+                    screen.line(&mut place, row, out);
+                    *due = None;
+                });
+                let row = sanitizer.row();
+                if !row.is_pending() {
+                    *due = None;
+                } else if screen.is_in_place(self.run, row, renderer) {
+                    screen.half_line(&mut place, row, out);
+                    *due = None;
+                } else if row.is_empty() {
+                    *due = None;
+                } else if row.is_shown() || due.is_none() {
+                    // What was interrupted has to be still, or two progress bars would take turns
+                    // to fill the screen.
+                    *due = Some(Instant::now() + PATIENCE);
+                }
+            }
+            (Lines::Whole(lines), _) => {
+                lines.push(chunk, |line| renderer.line(out, &mut self.prefix, line));
+            }
+            (Lines::Screen(..), None) => {}
+        }
     }
 
-    /// Ends it: a last line without a newline is appended to `out`. Answers whose last lines
-    /// they are.
-    pub(super) fn finish(mut self, renderer: &Renderer, out: &mut Vec<u8>) -> (InstanceId, Tail) {
-        self.lines.finish(|line| renderer.line(out, &mut self.prefix, line));
+    /// When there is a half line to show.
+    pub(super) fn due(&self) -> Option<Instant> {
+        match &self.lines {
+            Lines::Whole(_) => None,
+            Lines::Screen(_, due) => *due,
+        }
+    }
+
+    /// Shows the half line.
+    pub(super) fn show(&mut self, paper: &mut Paper<'_>) {
+        if let (Lines::Screen(sanitizer, due), Some(screen)) = (&mut self.lines, &mut paper.screen) {
+            let mut place = Place { run: self.run, prefix: &mut self.prefix, renderer: paper.renderer };
+            screen.half_line(&mut place, sanitizer.row(), paper.out);
+            *due = None;
+        }
+    }
+
+    /// Ends it: a last line without a newline is put on `paper`. Answers whose last lines they
+    /// are.
+    pub(super) fn finish(mut self, paper: &mut Paper<'_>) -> (InstanceId, Tail) {
+        let Paper { renderer, out, screen } = paper;
+        match (&mut self.lines, screen) {
+            (Lines::Screen(sanitizer, _), Some(screen)) => {
+                let mut place = Place { run: self.run, prefix: &mut self.prefix, renderer };
+                sanitizer.finish(|row| screen.line(&mut place, row, out));
+            }
+            (Lines::Whole(lines), _) => lines.finish(|line| renderer.line(out, &mut self.prefix, line)),
+            (Lines::Screen(..), None) => {}
+        }
         (self.id, self.tail)
     }
 }

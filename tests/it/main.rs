@@ -20,6 +20,7 @@ mod pty;
 mod recorded_env;
 mod run;
 mod run_terminal;
+mod screen;
 mod signals;
 mod smoke;
 mod start;
