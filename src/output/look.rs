@@ -1,9 +1,10 @@
-//! What text looks like on a terminal: colours and attributes (SGR), and the link it is part of.
+//! What text looks like on a terminal: colours and attributes (SGR), the link it is part of, and
+//! how many columns it takes.
 //!
 //! Pure. `sanitize` keeps one while it reads a process's output, closes it at the end of a line
 //! and opens it again in the process's next one.
 
-use anstyle_parse::Params;
+use anstyle_parse::{AsciiParser, Params, Parser, Perform};
 
 /// The attributes that go together: a new one of a group replaces the old one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,4 +149,26 @@ fn join(numbers: &[u16], between: u8) -> Vec<u8> {
 
 fn finished(params: &[Vec<u8>]) -> Option<Vec<u8>> {
     (!params.is_empty()).then(|| [b"\x1b[", &params.join(&b';')[..], b"m"].concat())
+}
+
+/// How many columns a text takes, or more. Sequences take none; a character of three bytes from
+/// U+3000 on or of four (CJK, emoji) takes two.
+pub(super) fn width(text: &[u8]) -> usize {
+    struct Width(usize);
+    impl Perform for Width {
+        fn print(&mut self, _: char) {
+            self.0 += 1;
+        }
+    }
+    let (mut parser, mut width) = (Parser::<AsciiParser>::default(), Width(0));
+    for byte in text {
+        match byte {
+            b'\t' => width.0 += 8,
+            0x80..0xc0 => {}
+            0xc0..0xe3 => width.0 += 1,
+            0xe3.. => width.0 += 2,
+            0..0x80 => parser.advance(&mut width, *byte),
+        }
+    }
+    width.0
 }

@@ -13,10 +13,13 @@
 use anstyle_parse::{AsciiParser, Params, Parser, Perform};
 
 use super::lines::MAX_LINE;
-use super::look::Look;
+use super::look::{Look, width};
 
 /// How much of a sequence is looked at. The rest of a longer one is only waited out.
 const MAX_SEQUENCE: usize = 8192;
+
+/// How many blank lines are held back.
+const MAX_BLANKS: usize = 1000;
 
 const ESC: u8 = 0x1b;
 const DEL: u8 = 0x7f;
@@ -87,10 +90,24 @@ impl Sanitizer {
         if self.row.has_text || self.row.shown.is_some() {
             self.end_line(&mut emit);
         }
+        self.row.blank_lines(&mut emit);
+    }
+
+    /// Gives the blank lines that were held back to `emit`.
+    pub fn flush(&mut self, mut emit: impl FnMut(&mut Row)) {
+        self.row.blank_lines(&mut emit);
     }
 
     fn end_line(&mut self, emit: &mut impl FnMut(&mut Row)) {
-        emit(&mut self.row);
+        // Watchers write as many blank lines as the terminal has before they go to its top.
+        if self.row.has_text || self.row.shown.is_some() {
+            emit(&mut self.row);
+        } else {
+            self.row.blanks += 1;
+            if self.row.blanks >= MAX_BLANKS {
+                self.row.blank_lines(emit);
+            }
+        }
         self.row.next();
         // A sequence that was never finished ends with its line, or it would take all that follows.
         if !self.ground {
@@ -118,6 +135,10 @@ impl Sanitizer {
             Did::Finished => {
                 self.ground = true;
                 self.row.sequence.clear();
+                if std::mem::take(&mut self.row.leaves) && self.row.has_text {
+                    emit(&mut self.row);
+                    self.row.next();
+                }
                 self.row.cut(emit);
             }
             Did::Nothing => self.ground = false,
@@ -146,6 +167,7 @@ enum Did {
 }
 
 /// A line as far as it has come.
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug)]
 pub struct Row {
     allowed: Allowed,
@@ -162,6 +184,10 @@ pub struct Row {
     /// The text is not a longer form of the one that was shown.
     rewritten: bool,
     shown: Option<Shown>,
+    /// Blank lines before this one that were not handed on yet.
+    blanks: usize,
+    /// A sequence has put the cursor into another row.
+    leaves: bool,
     did: Did,
     /// The sequence that the parser is in.
     sequence: Vec<u8>,
@@ -191,6 +217,8 @@ impl Row {
             returned: false,
             rewritten: false,
             shown: None,
+            blanks: 0,
+            leaves: false,
             did: Did::Nothing,
             sequence: Vec::new(),
         }
@@ -198,6 +226,11 @@ impl Row {
 
     /// Whether there is something that is not on the terminal yet.
     pub fn is_pending(&self) -> bool {
+        self.blanks > 0 || self.is_half()
+    }
+
+    /// The same, blank lines aside.
+    pub fn is_half(&self) -> bool {
         match &self.shown {
             None => self.has_text,
             Some(shown) => self.rewritten || shown.end < self.text.len(),
@@ -273,7 +306,19 @@ impl Row {
         self.rewritten = true;
     }
 
+    fn blank_lines(&mut self, emit: &mut impl FnMut(&mut Self)) {
+        let count = std::mem::take(&mut self.blanks);
+        if count > 0 {
+            // Meanwhile there may be a colour for the text behind them.
+            let (text, start) = (std::mem::take(&mut self.text), std::mem::take(&mut self.start));
+            let look = std::mem::take(&mut self.look);
+            (0..count).for_each(|_| emit(self));
+            (self.text, self.start, self.look) = (text, start, look);
+        }
+    }
+
     fn text(&mut self, mut text: &[u8], emit: &mut impl FnMut(&mut Self)) {
+        self.blank_lines(emit);
         if std::mem::take(&mut self.returned) {
             self.begin();
         }
@@ -352,6 +397,11 @@ impl Perform for Row {
             }
             // Cursor to the first column.
             (b'G', 0 | 1) => self.returned = true,
+            // Cursor up, down or anywhere, clear the screen: what comes next is not of this line.
+            (b'A' | b'B' | b'E' | b'F' | b'H' | b'd' | b'f', _) | (b'J', 2 | 3) => {
+                self.leaves = true;
+                self.blanks = 0;
+            }
             // Erase to the end of the line, to its begin, all of it.
             (b'K', 0) if self.returned => self.begin(),
             (b'K', 1) if !self.returned => self.begin(),
@@ -379,28 +429,6 @@ impl Perform for Row {
     fn esc_dispatch(&mut self, _: &[u8], _: bool, _: u8) {
         self.did = Did::Finished;
     }
-}
-
-/// How many columns a text takes, or more. Sequences take none; a character of three bytes from
-/// U+3000 on or of four (CJK, emoji) takes two.
-fn width(text: &[u8]) -> usize {
-    struct Width(usize);
-    impl Perform for Width {
-        fn print(&mut self, _: char) {
-            self.0 += 1;
-        }
-    }
-    let (mut parser, mut width) = (Parser::<AsciiParser>::default(), Width(0));
-    for byte in text {
-        match byte {
-            b'\t' => width.0 += 8,
-            0x80..0xc0 => {}
-            0xc0..0xe3 => width.0 += 1,
-            0xe3.. => width.0 += 2,
-            0..0x80 => parser.advance(&mut width, *byte),
-        }
-    }
-    width.0
 }
 
 #[cfg(test)]

@@ -89,7 +89,7 @@ impl Screen {
         }
         self.new_line(out);
         // What was shown further up has come to its end there.
-        if row.is_shown() && (row.is_empty() || !row.is_pending()) {
+        if row.is_shown() && (row.is_empty() || !row.is_half()) {
             return None;
         }
         place.renderer.begin_line(out, place.prefix);

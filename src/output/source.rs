@@ -161,7 +161,7 @@ impl Source {
                 } else if screen.is_in_place(self.run, row, renderer) {
                     screen.half_line(&mut place, row, out);
                     *due = None;
-                } else if row.is_empty() {
+                } else if row.is_empty() && row.is_shown() {
                     *due = None;
                 } else if row.is_shown() || due.is_none() {
                     // What was interrupted has to be still, or two progress bars would take turns
@@ -188,7 +188,10 @@ impl Source {
     pub(super) fn show(&mut self, paper: &mut Paper<'_>) {
         if let (Lines::Screen(sanitizer, due), Some(screen)) = (&mut self.lines, &mut paper.screen) {
             let mut place = Place { run: self.run, prefix: &mut self.prefix, renderer: paper.renderer };
-            screen.half_line(&mut place, sanitizer.row(), paper.out);
+            sanitizer.flush(|row| screen.line(&mut place, row, paper.out));
+            if sanitizer.row().is_half() {
+                screen.half_line(&mut place, sanitizer.row(), paper.out);
+            }
             *due = None;
         }
     }

@@ -116,3 +116,14 @@ fn without_a_terminal_bytes_pass_and_half_lines_wait() {
         .code(0);
     assert_eq!(finished.bytes_of("web.1"), b"\x1b[2Jhalf10%\r20%\n");
 }
+
+#[test]
+fn a_screen_full_of_blank_lines_is_no_way_to_wipe_it_either() {
+    // What vite does: it scrolls everything away before it goes to the top.
+    let blank = "\n".repeat(22);
+    let text =
+        shown(&writes(&format!("one\n\ntwo\n{blank}\x1b[1;1H\x1b[0Jthree\n")).var("NO_COLOR", "1"), &[]);
+    let lines: Vec<&str> =
+        text.lines().filter_map(|line| line.split_once("web.1  | ")).map(|it| it.1).collect();
+    assert_eq!(lines, ["one", "", "two", "three"], "{text:?}");
+}
