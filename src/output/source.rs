@@ -211,3 +211,7 @@ impl Source {
         (self.id, self.tail)
     }
 }
+
+#[cfg(test)]
+#[path = "source_tests.rs"]
+mod tests;
