@@ -10,6 +10,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::os::pty::PtyChoice;
 use crate::output::clock::TimeFormat;
 use crate::output::format::FormatChoice;
 use crate::output::render::Layout;
@@ -166,6 +167,10 @@ pub struct StartOptions {
     /// [default: stop]
     #[arg(long, value_name = "[NAME=]WHAT", env = "GANGER_ON_EXIT", hide_env = true)]
     pub on_exit: Vec<String>,
+    /// When each process has a terminal (pty) of its own instead of a pipe; `auto`: if stdout is
+    /// a terminal [default: auto]
+    #[arg(long, value_name = "WHEN", env = "GANGER_PTY", hide_env = true)]
+    pub pty: Option<PtyChoice>,
     /// How it looks.
     #[command(flatten)]
     pub show: ShowOptions,
@@ -290,6 +295,7 @@ impl StartOptions {
             timeout: or(self.timeout, outer.timeout),
             stop_signal: or(self.stop_signal, outer.stop_signal),
             on_exit: or(self.on_exit, outer.on_exit),
+            pty: self.pty.or(outer.pty),
             show: self.show.or(outer.show),
         }
     }

@@ -5,13 +5,14 @@ use std::io;
 use std::path::PathBuf;
 
 use super::check::missing_program;
+use super::terminals::Terminals;
 use crate::model::{InstanceId, Sig};
 use crate::os::guard::Link;
 use crate::os::limits::OpenFiles;
 use crate::os::reap::{self, Death, How};
-use crate::os::spawn::{Order, Spawner, shell_argv};
+use crate::os::spawn::{Order, Outlet, Spawned, Spawner, shell_argv};
 use crate::os::{descendants, group, sweep};
-use crate::output::pump::Pump;
+use crate::output::pump::{Kind, Pump};
 use crate::plan::ProcessSpec;
 use crate::supervisor::driver::Children;
 use crate::supervisor::event::{Ended, Event, Pgid, Run, StartError};
@@ -22,6 +23,7 @@ pub(super) struct OsChildren {
     pub(super) specs: Vec<ProcessSpec>,
     pub(super) root: PathBuf,
     pub(super) spawner: Spawner,
+    pub(super) terminals: Terminals,
     pub(super) pump: Pump,
     /// Stdout and stderr are to be told apart.
     pub(super) apart: bool,
@@ -58,23 +60,26 @@ impl OsChildren {
 impl Children for OsChildren {
     fn spawn(&mut self, run: Run) -> Result<Pgid, StartError> {
         let spec = &self.specs[run.slot.0];
+        let outlet = match self.terminals.make().map_err(|error| start_error(&error))? {
+            Some(pty) => Outlet::Pty(pty),
+            None if self.apart => Outlet::TwoPipes,
+            None => Outlet::Pipe,
+        };
         let mut env = spec.environment.pairs();
         // A pipe makes Python keep lines back for minutes; Heroku sets this too.
-        if spec.environment.get("PYTHONUNBUFFERED").is_none() {
+        if !matches!(outlet, Outlet::Pty(_)) && spec.environment.get("PYTHONUNBUFFERED").is_none() {
             env.push(("PYTHONUNBUFFERED".into(), "1".into()));
         }
         let argv: Vec<OsString> = shell_argv(&spec.command);
         let order = Order { argv: &argv, env: &env, cwd: &self.root };
-        let started = |pid| Event::Started { id: spec.id.clone(), pid, port: spec.port };
-        if self.apart {
-            let (pid, outputs) = self.spawner.spawn_apart(&order).map_err(|error| start_error(&error))?;
-            self.pump.tell(started(pid));
-            self.pump.open_both(run, spec.id.clone(), outputs);
-            return Ok(Pgid(pid));
+        let spawned = self.spawner.spawn(&order, outlet).map_err(|error| start_error(&error))?;
+        let Spawned { pid, outputs, terminal } = spawned;
+        let kind = if terminal.is_some() { Kind::Pty } else { Kind::Pipe };
+        self.pump.tell(Event::Started { id: spec.id.clone(), pid, port: spec.port });
+        self.pump.open(run, spec.id.clone(), kind, outputs);
+        if let Some(terminal) = terminal {
+            self.terminals.keep(spec.id.clone(), terminal);
         }
-        let (pid, output) = self.spawner.spawn(&order).map_err(|error| start_error(&error))?;
-        self.pump.tell(started(pid));
-        self.pump.open(run, spec.id.clone(), output);
         Ok(Pgid(pid))
     }
 
@@ -109,7 +114,10 @@ impl Children for OsChildren {
 
     fn tell(&mut self, event: Event) {
         let hint = match &event {
-            Event::Ended { id, end, .. } => self.hint(id, end),
+            Event::Ended { id, end, .. } => {
+                self.terminals.close(id);
+                self.hint(id, end)
+            }
             _ => None,
         };
         self.pump.tell(event);
@@ -139,7 +147,13 @@ impl Children for OsChildren {
     }
 
     fn resumed(&mut self) {
+        // A terminal tells its size to the foreground only.
+        self.resized();
         sweep::signal_all(Sig::CONT);
+    }
+
+    fn resized(&mut self) {
+        self.pump.resize(self.terminals.resize());
     }
 }
 

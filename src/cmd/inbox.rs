@@ -7,6 +7,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::model::Sig;
 use crate::os::guard::{self, Link};
 use crate::os::signals::{Received, Signals};
 use crate::supervisor::fleet::Via;
@@ -26,7 +27,7 @@ pub(super) fn listen<M: Send + 'static>(
     outbox: UnboundedSender<M>,
     into: impl Fn(Heard) -> Option<M> + Clone + Send + 'static,
 ) -> io::Result<()> {
-    let signals = guard::take_over_signals()?;
+    let signals = guard::take_over_signals(&[Sig::WINCH])?;
     let bell = UnixStream::from_std(signals.bell()?)?;
     let reader = UnixStream::from_std(link.reader()?)?;
     let tell = move |heard| into(heard).is_none_or(|message| outbox.send(message).is_ok());

@@ -11,7 +11,9 @@ mod man;
 mod project;
 mod run;
 mod secrets;
+mod show;
 mod start;
+mod terminals;
 
 use std::io::{self, Write};
 

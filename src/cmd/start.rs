@@ -4,7 +4,6 @@
 use std::fmt::Display;
 use std::io;
 use std::os::fd::AsFd as _;
-use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -13,9 +12,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::children::{OsChildren, start_error};
 use super::inbox::{self, Heard};
 use super::project::{Need, Project};
-use crate::cli::{AppArgs, ShowOptions, StartArgs};
+use super::show::{Look, Show};
+use crate::cli::{AppArgs, StartArgs};
 use crate::config::formation::{Formation, Selection, parse_names};
-use crate::config::names::Names;
 use crate::config::scoped::Scoped;
 use crate::env::Env;
 use crate::error::{Error, FAILURE};
@@ -24,12 +23,7 @@ use crate::os::guard::{self, FORWARDED, Link, TERMINATING};
 use crate::os::limits::OpenFiles;
 use crate::os::spawn::Spawner;
 use crate::os::{ports, signals, sweep};
-use crate::output::format::{Format, FormatChoice};
-use crate::output::json::Json;
-use crate::output::log::LogFile;
-use crate::output::pump::{Notice, Pump, Setup};
-use crate::output::render::Renderer;
-use crate::output::style::Style;
+use crate::output::pump::{Notice, Pump};
 use crate::plan::{App, ProcessSpec, Wishes};
 use crate::supervisor::driver::{Driver, Member, Message};
 use crate::supervisor::fleet::{Fleet, Outcome, Via};
@@ -41,7 +35,7 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
     let project = Project::load(args, env, Need::Procfile)?;
     let types: Vec<ProcessName> = project.procfile.names().cloned().collect();
     let wishes = wishes(start, &types, env)?;
-    let muted = Names::parse(&start.options.show.mute, &types)?;
+    let look = Look::wanted(args, &start.options, &types, env)?;
     let app = project.app(args, |ports| {
         let app = App { procfile: &project.procfile, environment: &project.environment, ports: Some(ports) };
         for spec in app.plan(&wishes)? {
@@ -60,58 +54,19 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
         }
     }
 
-    let show = &start.options.show;
     let open_files = OpenFiles::raise().map_err(|error| Error::system("asking for limits", error))?;
     // The last that can go wrong before anything starts: a run that is refused leaves no files.
-    let setup = Setup { format: format(args, show, &specs, env), muted, logs: logs(show, &specs, env)? };
+    let show = look.show(&specs)?;
     let grace = specs.iter().map(|spec| spec.policy.grace).max().unwrap_or_default();
     let link = guard::split(grace).map_err(|error| Error::system("starting the guard", error))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let outcome = runtime
-        .and_then(|runtime| runtime.block_on(supervise(specs, project.root, setup, open_files, link)))
+        .and_then(|runtime| runtime.block_on(supervise(specs, project.root, show, open_files, link)))
         .map_err(|error| starting(&error))?;
     match outcome {
         Outcome::Exit(status) => Ok(status),
         Outcome::Signal(sig) => signals::die(sig),
     }
-}
-
-/// How the output is written.
-fn format(args: &AppArgs, show: &ShowOptions, specs: &[ProcessSpec], env: &Env) -> Format {
-    let layout = show.layout();
-    match show.format.unwrap_or_default() {
-        FormatChoice::Json => Format::Json(Json::new(layout.zone)),
-        FormatChoice::Text => {
-            let style = Style::new(args.color.decide(|name| env.var(name), env.stdout_is_terminal));
-            Format::Text(Renderer::new(style, layout, specs.iter().map(|spec| &spec.id)))
-        }
-    }
-}
-
-/// The files of `--log-dir`, one for each process.
-fn logs(show: &ShowOptions, specs: &[ProcessSpec], env: &Env) -> Result<Vec<LogFile>, Error> {
-    let Some(named) = &show.log_dir else { return Ok(Vec::new()) };
-    let elsewhere = "name a folder that you may write to";
-    let unusable = |path: &Path, error: &io::Error, hint: &str| {
-        let hint = if error.kind() == io::ErrorKind::PermissionDenied { elsewhere } else { hint };
-        let what = match error.kind() {
-            io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => "it is no folder".to_owned(),
-            io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
-            io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-            // ENXIO, of a pipe (fifo(7)).
-            _ if error.raw_os_error() == Some(libc::ENXIO) => "it is a pipe that nobody reads".to_owned(),
-            _ => error.to_string(),
-        };
-        Error::usage(format!("--log-dir {}: {what}", path.display()), hint)
-    };
-    let folder = env.cwd.join(named);
-    std::fs::create_dir_all(&folder).map_err(|error| unusable(named, &error, elsewhere))?;
-    let open = |spec: &ProcessSpec| {
-        let name = named.join(LogFile::name(&spec.id));
-        LogFile::open(&folder, &spec.id)
-            .map_err(|error| unusable(&name, &error, "move it away, or name another folder"))
-    };
-    specs.iter().map(open).collect()
 }
 
 fn wishes(start: &StartArgs, types: &[ProcessName], env: &Env) -> Result<Wishes, Error> {
@@ -162,20 +117,20 @@ fn in_use(spec: &ProcessSpec) -> Result<Option<Port>, Error> {
 async fn supervise(
     specs: Vec<ProcessSpec>,
     root: std::path::PathBuf,
-    setup: Setup,
+    show: Show,
     open_files: OpenFiles,
     link: Link,
 ) -> io::Result<Outcome> {
     let (outbox, inbox) = unbounded_channel();
     let (ended, pump_ended) = unbounded_channel();
     let notify = notify(outbox.clone(), ended);
-    let apart = matches!(setup.format, Format::Json(_));
+    let Show { setup, terminals, apart } = show;
     let pump = Pump::start(setup, io::stdout().as_fd().try_clone_to_owned()?, notify)?;
     inbox::listen(&link, outbox, message)?;
     let fleet = Fleet::new(specs.iter().map(|spec| spec.policy.clone()));
     let members = specs.iter().map(|spec| Member { id: spec.id.clone() }).collect();
     let spawner = Spawner::new(open_files)?;
-    let children = OsChildren { specs, root, spawner, pump, apart, link, alone: false };
+    let children = OsChildren { specs, root, spawner, terminals, apart, pump, link, alone: false };
     let (outcome, children, inbox) = Driver::new(fleet, members, children, inbox).run().await;
     finish(&children, inbox, pump_ended).await;
     Ok(outcome)
@@ -214,7 +169,11 @@ fn message(heard: Heard) -> Option<Message> {
     match heard {
         Heard::GuardGone => Some(Message::GuardGone),
         Heard::Signal(it, via) if TERMINATING.contains(&it.sig) => Some(Message::Terminate(it.sig, via)),
-        Heard::Signal(it, Via::Direct) => (it.sig == Sig::CHLD).then_some(Message::ChildDied),
+        Heard::Signal(it, Via::Direct) => match it.sig {
+            Sig::CHLD => Some(Message::ChildDied),
+            Sig::WINCH => Some(Message::Resized),
+            _ => None,
+        },
         Heard::Signal(it, Via::Guard) if FORWARDED.contains(&it.sig) => Some(Message::Forward(it.sig)),
         Heard::Signal(it, Via::Guard) if it.sig == Sig::TSTP => Some(Message::Suspend),
         Heard::Signal(it, Via::Guard) => (it.sig == Sig::CONT).then_some(Message::Resume),

@@ -58,6 +58,7 @@ impl Sig {
     pub const CHLD: Self = Self(libc::SIGCHLD);
     pub const CONT: Self = Self(libc::SIGCONT);
     pub const STOP: Self = Self(libc::SIGSTOP);
+    pub const WINCH: Self = Self(libc::SIGWINCH);
     pub const TSTP: Self = Self(libc::SIGTSTP);
 }
 

@@ -131,16 +131,17 @@ fn encode(received: Received) -> [u8; 2] {
     [u8::try_from(received.sig.number()).unwrap_or(0), received.from_kernel.into()]
 }
 
-/// The signals that guard and supervisor both take over.
+/// Takes over the signals that guard and supervisor both hear, and `more`.
 ///
 /// HUP stays ignored where it was ignored at the start: that is what `nohup` is for. INT does
 /// not: a shell ignores it for whatever it starts in the background, and `kill -INT` must work.
-pub fn take_over_signals() -> io::Result<Signals> {
+pub fn take_over_signals(more: &[Sig]) -> io::Result<Signals> {
     let nohup = signals::ignored().contains(&Sig::HUP);
     let wanted: Vec<Sig> = TERMINATING
         .into_iter()
         .chain(FORWARDED)
         .chain([Sig::TSTP, Sig::CONT, Sig::CHLD])
+        .chain(more.iter().copied())
         .filter(|sig| *sig != Sig::HUP || !nohup)
         .collect();
     let signals = Signals::new(&wanted)?;
@@ -172,7 +173,7 @@ struct Guard {
 impl Guard {
     fn new(reserve: i32, link: UnixStream, grace: Duration) -> io::Result<Self> {
         link.set_nonblocking(true)?;
-        Ok(Self { reserve, link, signals: take_over_signals()?, grace, end: None, kill_at: None })
+        Ok(Self { reserve, link, signals: take_over_signals(&[])?, grace, end: None, kill_at: None })
     }
 
     /// Guards until the supervisor and everything it left are gone.

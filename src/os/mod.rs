@@ -5,10 +5,12 @@
 //! Linux has (subreaper, `/proc`, pidfd) is chosen here by `cfg`, so that nothing above knows.
 
 pub mod descendants;
+mod exec;
 pub mod group;
 pub mod guard;
 pub mod limits;
 pub mod ports;
+pub mod pty;
 pub mod reap;
 mod reserve;
 pub mod signals;

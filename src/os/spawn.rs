@@ -2,10 +2,10 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _};
 #[cfg(target_os = "linux")]
-use std::os::fd::AsFd;
-use std::os::fd::OwnedFd;
+use std::os::fd::AsFd as _;
+use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,7 +13,9 @@ use std::process::Command;
 use nix::fcntl::OFlag;
 use nix::sys::signal::{SigHandler, Signal, signal};
 
+use super::exec::Program;
 use super::limits::OpenFiles;
+use super::pty::{self, Pty, Terminal};
 use super::signals;
 #[cfg(target_os = "linux")]
 use super::vfork;
@@ -33,55 +35,93 @@ pub struct Order<'a> {
     pub cwd: &'a Path,
 }
 
+/// What a new process writes to.
+#[derive(Debug)]
+pub enum Outlet {
+    /// One pipe for stdout and stderr, so that their order is kept.
+    Pipe,
+    /// A pipe each, so that they can be told apart.
+    TwoPipes,
+    /// This, which is its stdin too.
+    Pty(Pty),
+}
+
+/// A process that was started.
+#[derive(Debug)]
+pub struct Spawned {
+    /// Its pid, which is its group too.
+    pub pid: i32,
+    /// What it writes, stdout first. None of them blocks.
+    pub outputs: Vec<File>,
+    /// Its terminal, if it has one. Closing it sends HUP.
+    pub terminal: Option<Terminal>,
+}
+
 /// Starts processes: what they all get, prepared once.
 #[derive(Debug)]
 pub struct Spawner {
-    /// The read end that every process has as its stdin.
+    /// The read end that every process without a terminal has as its stdin.
     stdin: OwnedFd,
     /// Never written. While it is open, stdin has nothing to read and no end: programs that
     /// stop at end of file live on, and none reads keys that were meant for another.
     _stdin_writer: OwnedFd,
     open_files: OpenFiles,
+    ignored: Vec<Sig>,
 }
 
 impl Spawner {
     /// Prepares. `open_files` are the limits that processes get.
     pub fn new(open_files: OpenFiles) -> io::Result<Self> {
         let (stdin, stdin_writer) = pipe()?;
-        Ok(Self { stdin, _stdin_writer: stdin_writer, open_files })
+        Ok(Self { stdin, _stdin_writer: stdin_writer, open_files, ignored: signals::ignored() })
     }
 
-    /// Starts a process in a session and group of its own, with stdout and stderr in one pipe
-    /// so that their order is kept. Answers its pid, which is its group too, and the pipe's
-    /// read end, which does not block. The program is a path, as [`SHELL`] is.
-    pub fn spawn(&self, order: &Order<'_>) -> io::Result<(i32, File)> {
-        let (read, write) = pipe()?;
-        set_nonblocking(&read)?;
-        Ok((self.start(order, &write, &write)?, File::from(read)))
-    }
-
-    /// As [`Spawner::spawn`], with a pipe each for stdout and stderr, so that they can be told
-    /// apart.
-    pub fn spawn_apart(&self, order: &Order<'_>) -> io::Result<(i32, [File; 2])> {
-        let ((out_read, out_write), (err_read, err_write)) = (pipe()?, pipe()?);
-        set_nonblocking(&out_read)?;
-        set_nonblocking(&err_read)?;
-        let pid = self.start(order, &out_write, &err_write)?;
-        Ok((pid, [out_read, err_read].map(File::from)))
+    /// Starts a process in a group of its own, and a session that no other process of ours is
+    /// in. The program is a path, as [`SHELL`] is.
+    pub fn spawn(&self, order: &Order<'_>, outlet: Outlet) -> io::Result<Spawned> {
+        let (pid, outputs) = match outlet {
+            Outlet::Pty(pty) => return self.spawn_on_pty(order, pty),
+            Outlet::Pipe => {
+                let (read, write) = output_pipe()?;
+                (self.spawn_on_pipes(order, &write, &write)?, vec![read])
+            }
+            Outlet::TwoPipes => {
+                let ((out_read, out_write), (err_read, err_write)) = (output_pipe()?, output_pipe()?);
+                (self.spawn_on_pipes(order, &out_write, &err_write)?, vec![out_read, err_read])
+            }
+        };
+        Ok(Spawned { pid, outputs, terminal: None })
     }
 
     #[cfg(target_os = "linux")]
-    fn start(&self, order: &Order<'_>, stdout: &OwnedFd, stderr: &OwnedFd) -> io::Result<i32> {
+    fn spawn_on_pipes(&self, order: &Order<'_>, stdout: &OwnedFd, stderr: &OwnedFd) -> io::Result<i32> {
         let (stdin, stdout, stderr) = (self.stdin.as_fd(), stdout.as_fd(), stderr.as_fd());
         vfork::start(order, vfork::Setup { stdin, stdout, stderr, open_files: self.open_files })
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn start(&self, order: &Order<'_>, stdout: &OwnedFd, stderr: &OwnedFd) -> io::Result<i32> {
+    fn spawn_on_pipes(&self, order: &Order<'_>, stdout: &OwnedFd, stderr: &OwnedFd) -> io::Result<i32> {
         let mut command = command(order);
         command.stdin(self.stdin.try_clone()?).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?);
-        prepare(&mut command, &signals::ignored(), self.open_files, Place::NewSession);
+        prepare(&mut command, &self.ignored, self.open_files, Place::NewSession);
         start(&mut command)
+    }
+
+    /// With a copy of our memory, unlike on a pipe: whoever forks a child on our memory sleeps
+    /// until it execs or ends, and the anchor of the terminal's session (see [`pty`]) does neither.
+    fn spawn_on_pty(&self, order: &Order<'_>, pty: Pty) -> io::Result<Spawned> {
+        let (report, reporting) = pipe()?;
+        let mut command = command(order);
+        command.stdin(pty.slave.try_clone()?).stdout(pty.slave.try_clone()?).stderr(pty.slave.try_clone()?);
+        let place = Place::OnTerminal(reporting.as_raw_fd(), Program::new(order)?);
+        prepare(&mut command, &self.ignored, self.open_files, place);
+        start(&mut command)?;
+        // The command keeps copies of the slave; with them its output would never end.
+        drop((command, reporting));
+        let (output, terminal) = pty.given_away()?;
+        let mut pid = [0; 4];
+        File::from(report).read_exact(&mut pid)?;
+        Ok(Spawned { pid: i32::from_ne_bytes(pid), outputs: vec![output], terminal: Some(terminal) })
     }
 }
 
@@ -113,10 +153,13 @@ fn start(command: &mut Command) -> io::Result<i32> {
 }
 
 /// Where in the order of sessions and groups a process begins.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 enum Place {
     #[cfg(not(target_os = "linux"))]
     NewSession,
+    /// A session with stdin as its terminal; the pid is written to the descriptor. Who forked
+    /// is not who execs, so it has to be known here whether the exec fails.
+    OnTerminal(RawFd, Program),
     NewGroup,
     OurGroup,
 }
@@ -125,9 +168,10 @@ enum Place {
 fn prepare(command: &mut Command, ignored: &[Sig], open_files: OpenFiles, place: Place) {
     let ignored: Vec<Signal> = ignored.iter().filter_map(|sig| Signal::try_from(sig.number()).ok()).collect();
     let setup = move || {
-        match place {
+        match &place {
             #[cfg(not(target_os = "linux"))]
             Place::NewSession => drop(nix::unistd::setsid()?),
+            Place::OnTerminal(report, _) => pty::take_terminal(*report)?,
             Place::NewGroup => {
                 nix::unistd::setpgid(nix::unistd::Pid::from_raw(0), nix::unistd::Pid::from_raw(0))?;
             }
@@ -139,11 +183,19 @@ fn prepare(command: &mut Command, ignored: &[Sig], open_files: OpenFiles, place:
             // SAFETY: the default action runs no code of ours.
             unsafe { signal(*sig, SigHandler::SigDfl) }?;
         }
-        signals::unblock()
+        signals::unblock()?;
+        match &place {
+            Place::OnTerminal(_, program) => Err(program.exec().into()),
+            #[cfg(not(target_os = "linux"))]
+            Place::NewSession => Ok(()),
+            Place::NewGroup | Place::OurGroup => Ok(()),
+        }
     };
+    let setup = move || setup().inspect_err(|_| pty::give_up());
     // SAFETY: between fork and exec the closure makes only async-signal-safe calls (setsid,
-    // setpgid, setrlimit, sigaction, sigprocmask); it allocates nothing, takes no lock, and
-    // turning an errno into io::Error does not allocate either.
+    // setpgid, those of `take_terminal`, setrlimit, sigaction, sigprocmask, execve, kill); it
+    // allocates nothing, takes no lock, and turning an errno into io::Error does not allocate
+    // either.
     unsafe { command.pre_exec(setup) };
 }
 
@@ -161,15 +213,17 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(ends)
 }
 
-fn set_nonblocking(fd: &OwnedFd) -> io::Result<()> {
+/// A pipe for what a process writes: the end to read does not block.
+fn output_pipe() -> io::Result<(File, OwnedFd)> {
     use nix::fcntl::{FcntlArg, fcntl};
-    let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?);
-    fcntl(fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+    let (read, write) = pipe()?;
+    let flags = OFlag::from_bits_retain(fcntl(&read, FcntlArg::F_GETFL)?);
+    fcntl(&read, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
     // A larger pipe (the default is 64 KiB) means fewer wake-ups of both sides; the system may
     // refuse it to users with many pipes (pipe(7)), and that is fine.
     #[cfg(target_os = "linux")]
-    let _ = fcntl(fd, FcntlArg::F_SETPIPE_SZ(256 * 1024));
-    Ok(())
+    let _ = fcntl(&read, FcntlArg::F_SETPIPE_SZ(256 * 1024));
+    Ok((File::from(read), write))
 }
 
 /// The first place on `path` (a `PATH` value) that has an executable `program`, as the shell

@@ -4,11 +4,9 @@
 //! sleeps until the child has become the program or has failed. Why it failed is left in our
 //! memory, so that no pipe has to tell. It never runs anything else in the child.
 
-use std::ffi::{CString, OsStr, c_char};
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::os::unix::ffi::OsStrExt;
-use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use nix::errno::Errno;
@@ -17,6 +15,7 @@ use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, pthread_sigmask, 
 use nix::sys::wait::waitpid;
 use nix::unistd::{chdir, dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 
+use super::exec::Program;
 use super::limits::OpenFiles;
 use super::spawn::Order;
 
@@ -40,7 +39,7 @@ pub(super) fn start(order: &Order<'_>, setup: Setup<'_>) -> io::Result<i32> {
     let failure = AtomicI32::new(0);
     let mut stack = vec![0; STACK];
     let child = Box::new(|| {
-        failure.store(program.become_it(setup) as i32, Ordering::Relaxed);
+        failure.store(become_it(&program, setup) as i32, Ordering::Relaxed);
         1
     });
     let mut before = SigSet::empty();
@@ -64,52 +63,24 @@ pub(super) fn start(order: &Order<'_>, setup: Setup<'_>) -> io::Result<i32> {
     }
 }
 
-/// All of an [`Order`] as the system takes it.
-struct Program {
-    argv: Words,
-    env: Words,
-    cwd: CString,
+/// Runs in the child. Returns only if it failed.
+fn become_it(program: &Program, setup: Setup<'_>) -> Errno {
+    match prepare(program.cwd(), setup) {
+        Ok(()) => program.exec(),
+        Err(errno) => errno,
+    }
 }
 
-impl Program {
-    fn new(order: &Order<'_>) -> io::Result<Self> {
-        let argv = order.argv.iter().map(|word| Ok(CString::new(word.as_bytes())?));
-        let env = order.env.iter().map(|(key, value)| c_string(&[key, OsStr::new("="), value]));
-        Ok(Self {
-            argv: Words::new(argv)?,
-            env: Words::new(env)?,
-            cwd: CString::new(order.cwd.as_os_str().as_bytes())?,
-        })
-    }
-
-    /// Runs in the child. Returns only if it failed.
-    fn become_it(&self, setup: Setup<'_>) -> Errno {
-        match self.prepare(setup) {
-            Ok(()) => self.exec(),
-            Err(errno) => errno,
-        }
-    }
-
-    fn prepare(&self, setup: Setup<'_>) -> nix::Result<()> {
-        // 0, 1 and 2 are open in every Rust program, so those of `setup` are others.
-        dup2_stdin(setup.stdin)?;
-        dup2_stdout(setup.stdout)?;
-        dup2_stderr(setup.stderr)?;
-        chdir(self.cwd.as_c_str())?;
-        setsid()?;
-        setup.open_files.apply()?;
-        defaults()?;
-        pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
-    }
-
-    #[allow(unsafe_code)]
-    fn exec(&self) -> Errno {
-        // SAFETY: both arrays end with a null and point to strings that `self` holds.
-        unsafe {
-            libc::execve(self.argv.pointers[0], self.argv.pointers.as_ptr(), self.env.pointers.as_ptr())
-        };
-        Errno::last()
-    }
+fn prepare(cwd: &CStr, setup: Setup<'_>) -> nix::Result<()> {
+    // 0, 1 and 2 are open in every Rust program, so those of `setup` are others.
+    dup2_stdin(setup.stdin)?;
+    dup2_stdout(setup.stdout)?;
+    dup2_stderr(setup.stderr)?;
+    chdir(cwd)?;
+    setsid()?;
+    setup.open_files.apply()?;
+    defaults()?;
+    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
 }
 
 /// Gives each signal its default action: exec does so with handlers, but they could run before;
@@ -122,25 +93,6 @@ fn defaults() -> nix::Result<()> {
         unsafe { signal(it, SigHandler::SigDfl) }?;
     }
     Ok(())
-}
-
-/// Strings and the array of pointers to them.
-struct Words {
-    _strings: Vec<CString>,
-    pointers: Vec<*const c_char>,
-}
-
-impl Words {
-    fn new(strings: impl Iterator<Item = io::Result<CString>>) -> io::Result<Self> {
-        let strings: Vec<CString> = strings.collect::<io::Result<_>>()?;
-        let pointers = strings.iter().map(|it| it.as_ptr()).chain([ptr::null()]).collect();
-        Ok(Self { _strings: strings, pointers })
-    }
-}
-
-fn c_string(parts: &[&OsStr]) -> io::Result<CString> {
-    let bytes: Vec<u8> = parts.iter().flat_map(|part| part.as_bytes()).copied().collect();
-    Ok(CString::new(bytes)?)
 }
 
 #[cfg(test)]

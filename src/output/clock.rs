@@ -55,6 +55,13 @@ impl TimeFormat {
         Self { text: "%Y-%m-%dT%H:%M:%S%.3f%:z".into(), is_fine: true }
     }
 
+    /// A text of it that is as wide as any: some have as many characters as the name of the day.
+    pub(super) fn widest(&self, zone: &TimeZone) -> String {
+        // A Wednesday in September, with two digits everywhere, also of the hour from 1 to 12.
+        let time = zone.to_timestamp(jiff::civil::date(2026, 9, 30).at(22, 58, 58, 123_456_789));
+        time.and_then(|time| self.write(time, zone)).unwrap_or_default()
+    }
+
     fn write(&self, time: Timestamp, zone: &TimeZone) -> Result<String, jiff::Error> {
         strtime::format(&self.text, &time.to_zoned_datetime(zone.clone()))
     }

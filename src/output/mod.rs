@@ -2,19 +2,26 @@
 //!
 //! One thread does all of it ([`pump`]): it waits for any process's output, reads a chunk
 //! (`source`), cuts it into lines ([`lines`]), puts the prefix before each ([`render`],
-//! [`style`]; [`json`] for programs) and writes what one wake-up brought with one `write` (`sink`). A reader of ours
-//! that is slow blocks that write and with it the reading, so the processes slow down and
-//! memory stays bounded, without a queue. The supervisor's thread never waits for this one.
-//! Log files have a thread of their own ([`log`]).
+//! [`style`]; [`json`] for programs) and writes what one wake-up brought with one `write`
+//! (`printer`, `sink`). A reader of ours that is slow blocks that write and with it the reading,
+//! so the processes slow down and memory stays bounded, without a queue. The supervisor's thread
+//! never waits for this one. Log files have a thread of their own ([`log`]).
+//!
+//! On a terminal, lines are made harmless first ([`sanitize`], `look`), and half lines are shown
+//! too ([`screen`]).
 
 pub mod clock;
 pub mod format;
 pub mod json;
 pub mod lines;
 pub mod log;
+mod look;
 mod prefix;
+mod printer;
 pub mod pump;
 pub mod render;
+pub mod sanitize;
+pub mod screen;
 mod sink;
 mod source;
 pub mod style;

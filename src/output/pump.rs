@@ -12,14 +12,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::format::Format;
 use super::log::{LogFile, Logs};
+use super::printer::Printer;
+use super::screen::{Abilities, Screen};
 use super::sink::{FULL, Sink};
+pub use super::source::Kind;
 use super::source::{Source, State, Stream, Voice};
 use super::tail::Tail;
 use crate::config::names::Names;
@@ -48,9 +51,10 @@ pub enum Notice {
 }
 
 enum Order {
-    Open { run: Run, id: InstanceId, outputs: Vec<(Stream, File)> },
+    Open { run: Run, id: InstanceId, kind: Kind, outputs: Vec<File> },
     Close(Run),
     Tell(Event),
+    Resize(u16),
     End,
 }
 
@@ -63,6 +67,8 @@ pub struct Setup {
     pub muted: Names,
     /// What takes the bytes of each process as they are; empty, if nothing is to.
     pub logs: Vec<LogFile>,
+    /// What stdout can do as a terminal, if it is one and the format is text.
+    pub screen: Option<Abilities>,
 }
 
 /// The driver's side of the pump. Nothing here blocks.
@@ -83,7 +89,7 @@ struct Handle {
 impl Pump {
     /// Starts the thread. It writes to `out` and speaks through `notify`.
     pub fn start(setup: Setup, out: OwnedFd, notify: impl Fn(Notice) + Send + 'static) -> io::Result<Self> {
-        let Setup { format, muted, logs } = setup;
+        let Setup { format, muted, logs, screen } = setup;
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let (orders, inbox) = channel();
@@ -98,10 +104,13 @@ impl Pump {
         let worker = Worker {
             poll,
             inbox,
-            format,
+            printer: Printer {
+                format,
+                sink: Sink::new(out, written.clone()),
+                screen: screen.map(Screen::new),
+            },
             muted,
             logs,
-            sink: Sink::new(out, written.clone()),
             sources: HashMap::new(),
             ready: Vec::new(),
             tails: HashMap::new(),
@@ -113,16 +122,10 @@ impl Pump {
         Ok(Self { handle, written, _thread: thread })
     }
 
-    /// Prints what comes from `output` (which must not block) under the name `id`.
-    pub fn open(&self, run: Run, id: InstanceId, output: File) {
-        self.handle.order(Order::Open { run, id, outputs: vec![(Stream::Stdout, output)] });
-    }
-
-    /// As [`Pump::open`], for a process whose stdout and stderr are apart.
-    pub fn open_both(&self, run: Run, id: InstanceId, [stdout, stderr]: [File; 2]) {
-        // One order: the run is closed when both are, and not while one is still to come.
-        let outputs = vec![(Stream::Stdout, stdout), (Stream::Stderr, stderr)];
-        self.handle.order(Order::Open { run, id, outputs });
+    /// Prints what comes from `outputs` (which must not block) under the name `id`: both streams
+    /// in one, or stdout and stderr. The run's output is closed when all of them are.
+    pub fn open(&self, run: Run, id: InstanceId, kind: Kind, outputs: Vec<File>) {
+        self.handle.order(Order::Open { run, id, kind, outputs });
     }
 
     /// Reads what there is now, then closes this run's output, whoever else holds it.
@@ -133,6 +136,11 @@ impl Pump {
     /// Prints an event, behind everything that was read before.
     pub fn tell(&self, event: Event) {
         self.handle.order(Order::Tell(event));
+    }
+
+    /// The terminal has so many columns from now on.
+    pub fn resize(&self, columns: u16) {
+        self.handle.order(Order::Resize(columns));
     }
 
     /// Ends the pump once everything is written: [`Notice::Ended`].
@@ -157,10 +165,9 @@ impl Handle {
 struct Worker {
     poll: Poll,
     inbox: Receiver<Order>,
-    format: Format,
+    printer: Printer,
     muted: Names,
     logs: Option<Logs>,
-    sink: Sink,
     sources: HashMap<Token, Source>,
     /// The sources that may have something to read.
     ready: Vec<Token>,
@@ -176,23 +183,43 @@ impl Worker {
     fn work(mut self) {
         let mut events = Events::with_capacity(256);
         loop {
-            let timeout = if self.ready.is_empty() { None } else { Some(Duration::ZERO) };
-            if let Err(error) = self.poll.poll(&mut events, timeout)
+            if let Err(error) = self.poll.poll(&mut events, self.timeout())
                 && error.kind() != ErrorKind::Interrupted
             {
                 return (self.notify)(Notice::Gone(error));
             }
-            self.format.set_time(jiff::Timestamp::now());
+            self.printer.format.set_time(jiff::Timestamp::now());
             for event in &events {
                 self.mark(event);
             }
             let end = self.obey();
             self.read_all();
+            self.show_half_lines();
             self.flush();
             if end {
                 self.finish_logs();
                 return (self.notify)(Notice::Ended);
             }
+        }
+    }
+
+    /// How long there is nothing to do. Without a half line on a terminal that is for ever.
+    fn timeout(&self) -> Option<Duration> {
+        if !self.ready.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        self.printer.screen.as_ref()?;
+        let due = self.sources.values().filter_map(Source::due).min()?;
+        Some(due.saturating_duration_since(Instant::now()))
+    }
+
+    fn show_half_lines(&mut self) {
+        if self.printer.screen.is_none() {
+            return;
+        }
+        let now = Instant::now();
+        for source in self.sources.values_mut().filter(|source| source.due().is_some_and(|due| due <= now)) {
+            source.show(&mut self.printer.paper());
         }
     }
 
@@ -218,7 +245,7 @@ impl Worker {
     fn obey(&mut self) -> bool {
         while let Ok(order) = self.inbox.try_recv() {
             match order {
-                Order::Open { run, id, outputs } => self.open(run, &id, outputs),
+                Order::Open { run, id, kind, outputs } => self.open(run, &id, kind, outputs),
                 Order::Close(run) => {
                     let of_run = self.sources.iter().filter(|(_, source)| source.run() == run);
                     let tokens: Vec<Token> = of_run.map(|(token, _)| *token).collect();
@@ -227,14 +254,19 @@ impl Worker {
                     }
                 }
                 Order::Tell(event) => self.tell(&event),
+                Order::Resize(columns) => {
+                    if let Some(screen) = &mut self.printer.screen {
+                        screen.abilities.columns = columns;
+                    }
+                }
                 Order::End => return true,
             }
         }
         false
     }
 
-    fn open(&mut self, run: Run, id: &InstanceId, outputs: Vec<(Stream, File)>) {
-        for (stream, output) in outputs {
+    fn open(&mut self, run: Run, id: &InstanceId, kind: Kind, outputs: Vec<File>) {
+        for (stream, output) in Stream::ALL.into_iter().zip(outputs) {
             let token = Token(usize::try_from(output.as_raw_fd()).unwrap_or(0));
             let mut fd = SourceFd(&output.as_raw_fd());
             if self.poll.registry().register(&mut fd, token, Interest::READABLE).is_err() {
@@ -243,8 +275,9 @@ impl Worker {
             }
             let muted = self.muted.contains(id);
             let log = self.logs.as_ref().and_then(|logs| logs.of(id));
-            let voice = if muted { Voice::Muted } else { self.format.voice(id, stream) };
-            self.sources.insert(token, Source::new(run, id.clone(), stream, output, voice, log));
+            let voice = if muted { Voice::Muted } else { self.printer.format.voice(id, stream) };
+            let (of, from) = ((run, id.clone()), (stream, kind, output));
+            self.sources.insert(token, Source::new(of, from, voice, log, self.printer.screen.as_ref()));
             self.ready.push(token);
         }
         self.tell_if_closed(run);
@@ -265,14 +298,14 @@ impl Worker {
         let tails = failed.into_iter().flat_map(|id| Stream::ALL.map(|stream| (id.clone(), stream)));
         let tails = tails.filter_map(|key| Some((key.1, self.tails.get(&key)?)));
         let lines = tails.flat_map(|(stream, tail)| tail.lines().map(move |line| (stream, line)));
-        self.format.event(&mut self.sink.buffer, event, lines);
+        self.printer.event(event, lines);
     }
 
     /// Reads a chunk from each process that has something.
     fn read_all(&mut self) {
         for token in std::mem::take(&mut self.ready) {
             self.read(token);
-            if self.sink.buffer.len() >= FULL {
+            if self.printer.sink.buffer.len() >= FULL {
                 self.flush();
             }
             if self.sources.get(&token).is_some_and(Source::is_ready) {
@@ -296,7 +329,7 @@ impl Worker {
 
     fn read(&mut self, token: Token) {
         let Some(source) = self.sources.get_mut(&token) else { return };
-        match source.read(&mut self.chunk, &self.format, &mut self.sink.buffer) {
+        match source.read(&mut self.chunk, &mut self.printer.paper()) {
             State::Open => {}
             State::Closed => self.close(token),
         }
@@ -306,13 +339,13 @@ impl Worker {
         let Some(source) = self.sources.remove(&token) else { return };
         let _ = self.poll.registry().deregister(&mut SourceFd(&source.fd()));
         let run = source.run();
-        let (id, stream, tail) = source.finish(&self.format, &mut self.sink.buffer);
+        let (id, stream, tail) = source.finish(&mut self.printer.paper());
         self.tails.insert((id, stream), tail);
         self.tell_if_closed(run);
     }
 
     fn flush(&mut self) {
-        if let Err(error) = self.sink.flush() {
+        if let Err(error) = self.printer.sink.flush() {
             (self.notify)(Notice::Gone(error));
         }
         if std::mem::take(&mut self.tells_stop) {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::clock::{Clock, TimeFormat};
+use super::look::width;
 use super::prefix::{Prefix, TIME_MARK};
 use super::style::Style;
 use crate::model::{InstanceId, Port, ProcessName, Sig};
@@ -71,6 +72,16 @@ impl Renderer {
         Self { style, layout, width, clock, system, types }
     }
 
+    /// How many columns stand before a line of a process, at most.
+    pub fn prefix_width(&self) -> usize {
+        if !self.layout.prefix {
+            return 0;
+        }
+        let time = self.layout.time.as_ref();
+        let time = time.map_or(0, |format| width(format.widest(&self.layout.zone).as_bytes()) + " ".len());
+        time + self.width + " | ".len()
+    }
+
     /// Sets the time of all lines until the next call.
     pub fn set_time(&mut self, time: Timestamp) {
         self.clock.set(time);
@@ -86,10 +97,15 @@ impl Renderer {
         Prefix::new(&format!("{} ", self.style.process(index, &head)))
     }
 
+    /// Appends what stands before a line.
+    pub(super) fn begin_line(&self, out: &mut Vec<u8>, prefix: &mut Prefix) {
+        out.extend_from_slice(prefix.at(&self.clock));
+    }
+
     /// Appends a process's line to `out`, byte for byte. Where there are colours, a line that
     /// has escape sequences ends with a reset, so that none reaches the next line.
     pub fn line(&self, out: &mut Vec<u8>, prefix: &mut Prefix, line: &[u8]) {
-        out.extend_from_slice(prefix.at(&self.clock));
+        self.begin_line(out, prefix);
         out.extend_from_slice(line);
         if self.style.has_colors() && memchr::memchr(0x1b, line).is_some() {
             out.extend_from_slice(b"\x1b[0m");
@@ -242,6 +258,20 @@ mod tests {
         renderer.set_time(at(57, 0));
         renderer.line(&mut out, &mut prefix, b"b");
         assert_eq!(out, b"12:34:56 web.1     | a\n12:34:57 web.1     | b\n");
+    }
+
+    #[test]
+    fn the_width_of_a_prefix_is_that_of_the_widest() {
+        let width = |time: Option<&str>, prefix| {
+            let time = time.map(|text| text.parse().expect("a format"));
+            laid_out(true, Layout { time, zone: TimeZone::UTC, prefix }).prefix_width()
+        };
+        assert_eq!(width(Some("%H:%M:%S"), true), "12:34:56 worker.10 | ".len());
+        assert_eq!(width(Some("%A %B %-d %-I"), true), "Wednesday September 30 10 worker.10 | ".len());
+        // As a terminal shows it, where a character may be several bytes.
+        assert_eq!(width(Some("%H·%M"), true), "12:34 worker.10 | ".len());
+        assert_eq!(width(None, true), "worker.10 | ".len());
+        assert_eq!(width(Some("%H:%M:%S"), false), 0);
     }
 
     /// A line of a process and one of ganger, in each layout.

@@ -1,27 +1,49 @@
 //! One process's output: its descriptor, the line that is not finished yet, its last lines.
 //!
-//! It belongs to the pump's thread, which says when to read and gives the buffer that lines go
-//! to. It never writes anywhere, and knows nothing of other processes.
+//! It belongs to the pump's thread, which says when to read and gives the [`Paper`] that lines
+//! go to. It never writes anywhere, and knows nothing of other processes.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read as _};
 use std::os::fd::{AsRawFd as _, RawFd};
+use std::time::Instant;
 
 use super::format::Format;
 use super::lines::{LineBuffer, Piece};
 use super::log::Log;
 use super::prefix::Prefix;
+use super::sanitize::Sanitizer;
+use super::screen::{PATIENCE, Place, Screen};
 use super::tail::Tail;
 use crate::model::InstanceId;
 use crate::supervisor::event::Run;
+
+/// What is behind a descriptor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A read brings all there is; the end is 0 bytes.
+    Pipe,
+    /// A read brings at most 4 KiB on Linux, whatever there is; the end is EIO, and what was
+    /// written before it comes first (`n_tty_read` in `n_tty.c`).
+    Pty,
+}
+
+/// What lines are put on.
+pub(super) struct Paper<'a> {
+    pub(super) format: &'a Format,
+    pub(super) out: &'a mut Vec<u8>,
+    /// `None` where stdout is no terminal, and for programs.
+    pub(super) screen: Option<&'a mut Screen>,
+}
 
 /// One run's output.
 pub(super) struct Source {
     run: Run,
     id: InstanceId,
     stream: Stream,
+    kind: Kind,
     output: File,
-    lines: LineBuffer,
+    lines: Lines,
     tail: Tail,
     voice: Voice,
     log: Option<Log>,
@@ -45,6 +67,14 @@ impl Stream {
             Self::Stderr => "stderr",
         }
     }
+}
+
+/// The line that is not finished yet.
+enum Lines {
+    /// Without a screen the bytes pass as they are.
+    Whole(LineBuffer),
+    /// With one. A half line is shown when the time has come; no time, nothing to show.
+    Screen(Box<Sanitizer>, Option<Instant>),
 }
 
 /// How its lines are shown.
@@ -80,15 +110,18 @@ pub(super) enum State {
 impl Source {
     /// `output` must not block. It counts as ready, since the system may have told it already.
     pub(super) fn new(
-        run: Run,
-        id: InstanceId,
-        stream: Stream,
-        output: File,
+        (run, id): (Run, InstanceId),
+        (stream, kind, output): (Stream, Kind, File),
         voice: Voice,
         log: Option<Log>,
+        screen: Option<&Screen>,
     ) -> Self {
-        let (lines, tail, readiness) = (LineBuffer::default(), Tail::default(), Readiness::Readable);
-        Self { run, id, stream, output, lines, tail, voice, log, readiness }
+        let lines = match screen {
+            None => Lines::Whole(LineBuffer::default()),
+            Some(screen) => Lines::Screen(Box::new(Sanitizer::new(screen.abilities.allowed)), None),
+        };
+        let (tail, readiness) = (Tail::default(), Readiness::Readable);
+        Self { run, id, stream, kind, output, lines, tail, voice, log, readiness }
     }
 
     pub(super) fn run(&self) -> Run {
@@ -113,53 +146,125 @@ impl Source {
         }
     }
 
-    /// Reads once, as much as `chunk` takes, and appends the lines that are whole by now to `out`.
-    pub(super) fn read(&mut self, chunk: &mut [u8], format: &Format, out: &mut Vec<u8>) -> State {
-        match self.output.read(chunk) {
-            Ok(0) => return State::Closed,
-            Ok(count) => {
-                // A short read has emptied the pipe: the next byte is a new change.
-                if count < chunk.len() && self.readiness == Readiness::Readable {
-                    self.readiness = Readiness::Empty;
+    /// Reads as much as `chunk` takes, and puts the lines that are whole by now on `paper`.
+    pub(super) fn read(&mut self, chunk: &mut [u8], paper: &mut Paper<'_>) -> State {
+        let (mut filled, mut state) = (0, State::Open);
+        while filled < chunk.len() {
+            match self.output.read(&mut chunk[filled..]) {
+                Ok(0) => state = State::Closed,
+                Ok(count) => {
+                    filled += count;
+                    // A short read says nothing of a pty: only a read that would block does.
+                    if self.kind == Kind::Pty {
+                        continue;
+                    }
+                    // It has emptied a pipe: the next byte is a new change.
+                    if filled < chunk.len() && self.readiness == Readiness::Readable {
+                        self.readiness = Readiness::Empty;
+                    }
                 }
-                self.take(&chunk[..count], format, out);
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.readiness = Readiness::Empty,
+                // EIO is the end of a pty (pty(7)); anything else is an end as well.
+                Err(_) => state = State::Closed,
             }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => self.readiness = Readiness::Empty,
-            // EIO is the end of a pty (pty(7)); anything else is an end as well.
-            Err(_) => return State::Closed,
+            break;
         }
-        State::Open
+        if filled > 0 {
+            self.take(&chunk[..filled], paper);
+        }
+        state
     }
 
-    fn take(&mut self, chunk: &[u8], format: &Format, out: &mut Vec<u8>) {
-        match (&mut self.voice, format) {
-            (Voice::Shown(prefix), Format::Text(renderer)) => {
-                self.lines.push(chunk, |line| renderer.line(out, prefix, line));
-            }
-            (Voice::Shown(prefix), Format::Json(json)) => {
-                self.lines.push_pieces(chunk, |piece| json.line(out, prefix, piece));
-            }
-            (Voice::Muted, _) => {}
-        }
+    fn take(&mut self, chunk: &[u8], paper: &mut Paper<'_>) {
         self.tail.push(chunk);
         if let Some(log) = &self.log {
             log.push(chunk);
         }
+        let Voice::Shown(prefix) = &mut self.voice else { return };
+        let Paper { format, out, screen } = paper;
+        match (&mut self.lines, format, screen) {
+            (Lines::Whole(lines), Format::Text(renderer), _) => {
+                lines.push(chunk, |line| renderer.line(out, prefix, line));
+            }
+            (Lines::Whole(lines), Format::Json(json), _) => {
+                lines.push_pieces(chunk, |piece| json.line(out, prefix, piece));
+            }
+            (Lines::Screen(sanitizer, due), Format::Text(renderer), Some(screen)) => {
+                let mut place = Place { run: self.run, prefix, renderer };
+                sanitizer.push(chunk, |row| {
+                    screen.line(&mut place, row, out);
+                    *due = None;
+                });
+                let row = sanitizer.row();
+                if !row.is_pending() {
+                    *due = None;
+                } else if screen.is_in_place(self.run, row, renderer) {
+                    screen.half_line(&mut place, row, out);
+                    *due = None;
+                } else if row.is_empty() && row.is_shown() {
+                    *due = None;
+                } else if row.is_shown() || due.is_none() {
+                    // What was interrupted has to be still, or two progress bars would take turns
+                    // to fill the screen.
+                    *due = Some(Instant::now() + PATIENCE);
+                }
+            }
+            // The screen is for people, and does not come and go.
+            (Lines::Screen(..), _, _) => {}
+        }
     }
 
-    /// Ends it: a last line without a newline is appended to `out`. Answers whose last lines
-    /// they are.
-    pub(super) fn finish(mut self, format: &Format, out: &mut Vec<u8>) -> (InstanceId, Stream, Tail) {
-        match (&mut self.voice, format) {
-            (Voice::Shown(prefix), Format::Text(renderer)) => {
-                self.lines.finish(|line| renderer.line(out, prefix, line));
-            }
-            (Voice::Shown(prefix), Format::Json(json)) => {
-                self.lines.finish(|line| json.line(out, prefix, Piece { bytes: line, cut: false }));
-            }
-            (Voice::Muted, _) => {}
+    /// When there is a half line to show.
+    pub(super) fn due(&self) -> Option<Instant> {
+        match &self.lines {
+            Lines::Whole(_) => None,
+            Lines::Screen(_, due) => *due,
         }
+    }
+
+    /// Shows the half line.
+    pub(super) fn show(&mut self, paper: &mut Paper<'_>) {
+        let Voice::Shown(prefix) = &mut self.voice else { return };
+        let Paper { format, out, screen } = paper;
+        if let (Lines::Screen(sanitizer, due), Format::Text(renderer), Some(screen)) =
+            (&mut self.lines, format, screen)
+        {
+            let mut place = Place { run: self.run, prefix, renderer };
+            sanitizer.flush(|row| screen.line(&mut place, row, out));
+            if sanitizer.row().is_half() {
+                screen.half_line(&mut place, sanitizer.row(), out);
+            }
+            *due = None;
+        }
+    }
+
+    /// Ends it: a last line without a newline is put on `paper`. Answers whose last lines they
+    /// are.
+    pub(super) fn finish(mut self, paper: &mut Paper<'_>) -> (InstanceId, Stream, Tail) {
+        self.finish_line(paper);
         (self.id, self.stream, self.tail)
     }
+
+    fn finish_line(&mut self, paper: &mut Paper<'_>) {
+        let Voice::Shown(prefix) = &mut self.voice else { return };
+        let Paper { format, out, screen } = paper;
+        match (&mut self.lines, format, screen) {
+            (Lines::Whole(lines), Format::Text(renderer), _) => {
+                lines.finish(|line| renderer.line(out, prefix, line));
+            }
+            (Lines::Whole(lines), Format::Json(json), _) => {
+                lines.finish(|line| json.line(out, prefix, Piece { bytes: line, cut: false }));
+            }
+            (Lines::Screen(sanitizer, _), Format::Text(renderer), Some(screen)) => {
+                let mut place = Place { run: self.run, prefix, renderer };
+                sanitizer.finish(|row| screen.line(&mut place, row, out));
+            }
+            (Lines::Screen(..), _, _) => {}
+        }
+    }
 }
+
+#[cfg(test)]
+#[path = "source_tests.rs"]
+mod tests;

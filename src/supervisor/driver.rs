@@ -47,6 +47,8 @@ pub trait Children {
     fn suspended(&mut self);
     /// All groups continue; so does what left them.
     fn resumed(&mut self);
+    /// Our terminal has another size.
+    fn resized(&mut self);
 }
 
 /// What reaches the driver.
@@ -68,6 +70,8 @@ pub enum Message {
     Suspend,
     /// `fg` or `bg`.
     Resume,
+    /// Our terminal has another size.
+    Resized,
     /// The guard is dead.
     GuardGone,
 }
@@ -144,6 +148,7 @@ impl<C: Children> Driver<C> {
                 self.check_groups();
             }
             Message::OutputGone(outcome) => self.step(fleet::Input::OutputGone(outcome)),
+            Message::Resized => self.children.resized(),
             Message::GuardGone => {
                 self.step(fleet::Input::GuardGone);
                 let live = self.fleet.live_groups().map(|(_, pgid)| pgid);

@@ -115,6 +115,8 @@ impl Children for Fake {
 
     fn resumed(&mut self) {}
 
+    fn resized(&mut self) {}
+
     fn killing(&mut self) {}
 
     fn alone(&mut self, _: &[Pgid]) {}

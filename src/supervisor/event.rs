@@ -30,7 +30,7 @@ impl fmt::Debug for Run {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Epoch(pub u32);
 
-/// A process group, which is also the pid of its leader and its session.
+/// A process group, which is also the pid of its leader.
 ///
 /// Kept by us because the leader's pid is gone once it was reaped, while its group lives on
 /// with its other members.

@@ -11,6 +11,9 @@
 //! | `--print N TAG` | prints `TAG 1` … `TAG N` as fast as it can |
 //! | `--print-env NAME` | prints `NAME=value` or `NAME is not set` |
 //! | `--print-ids` | prints `ids pid=… pgid=… sid=… ppid=…` |
+//! | `--print-size` | prints `size ROWS COLUMNS` of its stdout, or `no size` |
+//! | `--print-size-on-winch` | prints that, and again at each WINCH, for ever |
+//! | `--isatty` | prints `tty` with those of 0, 1, 2 that are one, and 3 if `/dev/tty` opens |
 //! | `--ignore TERM,INT` | ignores the signals |
 //! | `--log-signals TERM,INT` | prints `PID got SIGTERM 1` (then 2, …) for each, and goes on |
 //! | `--spawn 'STEPS'` | starts another one with these steps; does not wait for it |
@@ -55,6 +58,9 @@ fn main() {
             }
             "--print-env" => print_env(&next()),
             "--print-ids" => say(&ids("ids")),
+            "--print-size" => print_size(),
+            "--print-size-on-winch" => print_size_on_winch(),
+            "--isatty" => isatty(),
             "--ignore" => {
                 for signal in signals(&next()) {
                     install(signal, SigHandler::SigIgn);
@@ -149,6 +155,35 @@ fn print_env(name: &str) {
         }
         None => say(&format!("{name} is not set")),
     }
+}
+
+fn print_size() {
+    let mut size = nix::pty::Winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: TIOCGWINSZ writes a winsize, which lives through the call.
+    match unsafe { libc::ioctl(1, libc::TIOCGWINSZ, &raw mut size) } {
+        0 => say(&format!("size {} {}", size.ws_row, size.ws_col)),
+        _ => say("no size"),
+    }
+}
+
+fn print_size_on_winch() -> ! {
+    let set = SigSet::from(Signal::SIGWINCH);
+    set.thread_block().unwrap_or_else(|error| fail(&error.to_string()));
+    loop {
+        print_size();
+        set.wait().unwrap_or_else(|error| fail(&error.to_string()));
+    }
+}
+
+fn isatty() {
+    let are_terminals = [
+        std::io::IsTerminal::is_terminal(&std::io::stdin()),
+        std::io::IsTerminal::is_terminal(&std::io::stdout()),
+        std::io::IsTerminal::is_terminal(&std::io::stderr()),
+        std::fs::OpenOptions::new().read(true).write(true).open("/dev/tty").is_ok(),
+    ];
+    let numbers = (0..4).filter(|number| are_terminals[*number]).map(|number| format!(" {number}"));
+    say(&format!("tty{}", numbers.collect::<String>()));
 }
 
 fn install(signal: Signal, handler: SigHandler) {

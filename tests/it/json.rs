@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use nix::sys::signal::Signal::SIGINT;
 use serde_json::Value;
 
-use crate::kit::{Finished, Test};
+use crate::kit::{Finished, Terminal, Test};
 
 fn app(procfile: &str) -> Test {
     Test::new().procfile(procfile).args(["--format", "json"])
@@ -189,4 +189,22 @@ fn a_reader_that_goes_away_ends_the_run() {
     let test = test.by_shell("(\"$@\"; echo status $? >&2) | head -1");
     let finished = test.run().code(0).stderr("status 141\n");
     assert_eq!(objects(&finished)[0]["event"], "started", "{finished}");
+}
+
+#[test]
+fn no_process_has_a_terminal() {
+    app("web: gangling --isatty\n").args(["--pty", "always"]).run().code(2).stdout("").stderr(
+        "ganger: error: --pty always: with --format json stdout and stderr are two pipes\n  \
+         hint: leave one of the two options out\n",
+    );
+    let by_variable = app("web: gangling --isatty\n").var("GANGER_PTY", "always").run().code(0);
+    assert_eq!(lines(&objects(&by_variable), "web.1", "stdout"), [b"tty"]);
+    // Not on ganger's terminal either, where what a process writes is escaped and not taken away.
+    let test = Test::new().file("bytes", "\x1b[2Ja\n").procfile("web: gangling --isatty; cat bytes\n");
+    let mut window = Terminal::with_ganger(&test, ["start", "--format", "json"]);
+    window.wait();
+    let text = window.text();
+    for expected in [r#""line":"tty"}"#, r#""line":"\u001b[2Ja"}"#] {
+        assert!(text.contains(expected), "{expected:?} in {text:?}");
+    }
 }

@@ -1,6 +1,6 @@
 //! What is not shown.
 
-use crate::kit::Test;
+use crate::kit::{Terminal, Test};
 
 /// All have spoken when all have ended.
 fn app() -> Test {
@@ -55,4 +55,19 @@ fn a_flood_of_the_muted_ends() {
     let test = Test::new().procfile("web: gangling --print 200000 line\n").args(["--mute", "web"]);
     let finished = test.run().code(0);
     assert_eq!(finished.lines().len(), 3, "{finished}");
+}
+
+#[test]
+fn on_a_terminal_neither_lines_nor_half_lines_are_shown() {
+    let test = Test::new()
+        .procfile("web: echo hidden; printf prompt; exit 3\nworker: printf shown; exec gangling --wait\n");
+    let mut window =
+        Terminal::with_ganger(&test, ["start", "--mute", "web", "--log-dir", "log", "--color", "never"]);
+    window.wait();
+    let text = window.text();
+    assert!(text.contains("| shown"), "{text:?}");
+    // Only in the report.
+    assert_eq!((text.matches("hidden").count(), text.matches("prompt").count()), (1, 1), "{text:?}");
+    assert!(text.contains("|   hidden\r\n") && text.contains("|   prompt\r\n"), "{text:?}");
+    assert_eq!(std::fs::read(test.path("log/web.1.log")).expect("a log"), b"hidden\nprompt");
 }

@@ -1,0 +1,127 @@
+//! How a run's output is to look: from options and surroundings to what the pump and the
+//! processes get.
+
+use std::io;
+use std::path::Path;
+
+use super::terminals::Terminals;
+use crate::cli::{AppArgs, ShowOptions, StartOptions};
+use crate::config::names::Names;
+use crate::env::Env;
+use crate::error::Error;
+use crate::model::ProcessName;
+use crate::os::pty::PtyChoice;
+use crate::output::format::{Format, FormatChoice};
+use crate::output::json::Json;
+use crate::output::log::LogFile;
+use crate::output::pump::Setup;
+use crate::output::render::Renderer;
+use crate::output::sanitize::Allowed;
+use crate::output::screen::Abilities;
+use crate::output::style::{ColorChoice, Style};
+use crate::plan::ProcessSpec;
+
+/// What the user wants, checked as far as it can be before it is known what runs.
+#[derive(Debug)]
+pub(super) struct Look<'a> {
+    color: ColorChoice,
+    show: &'a ShowOptions,
+    pty: PtyChoice,
+    muted: Names,
+    env: &'a Env,
+}
+
+/// What is made of it.
+#[derive(Debug)]
+pub(super) struct Show {
+    pub(super) setup: Setup,
+    pub(super) terminals: Terminals,
+    /// Stdout and stderr are to be told apart.
+    pub(super) apart: bool,
+}
+
+impl<'a> Look<'a> {
+    pub(super) fn wanted(
+        args: &AppArgs,
+        options: &'a StartOptions,
+        types: &[ProcessName],
+        env: &'a Env,
+    ) -> Result<Self, Error> {
+        let show = &options.show;
+        let muted = Names::parse(&show.mute, types)?;
+        Ok(Self { color: args.color, show, pty: pty(options, env)?, muted, env })
+    }
+
+    /// Opens the log files, for one.
+    pub(super) fn show(self, specs: &[ProcessSpec]) -> Result<Show, Error> {
+        let ids = specs.iter().map(|spec| &spec.id);
+        let layout = self.show.layout();
+        let on_terminal = self.env.stdout_is_terminal;
+        let (format, prefix) = match self.show.format.unwrap_or_default() {
+            FormatChoice::Json => (Format::Json(Json::new(layout.zone)), None),
+            FormatChoice::Text => {
+                let style = Style::new(self.color.decide(|name| self.env.var(name), on_terminal));
+                let renderer = Renderer::new(style, layout, ids);
+                let prefix = renderer.prefix_width();
+                (Format::Text(renderer), Some(prefix))
+            }
+        };
+        let terminals = Terminals::new(self.pty, on_terminal, prefix.unwrap_or_default());
+        let screen = (on_terminal && prefix.is_some()).then(|| self.abilities(terminals.ours().columns));
+        let logs = logs(self.show, specs, self.env)?;
+        let setup = Setup { format, muted: self.muted, logs, screen };
+        Ok(Show { setup, terminals, apart: prefix.is_none() })
+    }
+
+    /// What the terminal can do and what the user allows.
+    fn abilities(&self, columns: u16) -> Abilities {
+        let dumb = self.env.var("TERM").is_some_and(|term| term == "dumb");
+        let sgr = match self.color {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => !dumb,
+        };
+        Abilities { allowed: Allowed { sgr, links: !dumb }, rewrites: !dumb, columns }
+    }
+}
+
+/// Which processes have a terminal. For JSON stdout and stderr are apart, and a terminal is one.
+fn pty(options: &StartOptions, env: &Env) -> Result<PtyChoice, Error> {
+    match (options.show.format.unwrap_or_default(), options.pty.unwrap_or_default()) {
+        (FormatChoice::Text, choice) => Ok(choice),
+        // Who sets a variable for all runs does not mean this one.
+        (FormatChoice::Json, PtyChoice::Always) if env.var("GANGER_PTY").is_none_or(|it| it != "always") => {
+            Err(Error::usage(
+                "--pty always: with --format json stdout and stderr are two pipes",
+                "leave one of the two options out",
+            ))
+        }
+        (FormatChoice::Json, _) => Ok(PtyChoice::Never),
+    }
+}
+
+/// The files of `--log-dir`, one for each process.
+fn logs(show: &ShowOptions, specs: &[ProcessSpec], env: &Env) -> Result<Vec<LogFile>, Error> {
+    let Some(named) = &show.log_dir else { return Ok(Vec::new()) };
+    let elsewhere = "name a folder that you may write to";
+    let unusable = |path: &Path, error: &io::Error, hint: &str| {
+        let hint = if error.kind() == io::ErrorKind::PermissionDenied { elsewhere } else { hint };
+        let what = match error.kind() {
+            io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => "it is no folder".to_owned(),
+            io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
+            io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+            // ENXIO, of a pipe (fifo(7)).
+            _ if error.raw_os_error() == Some(libc::ENXIO) => "it is a pipe that nobody reads".to_owned(),
+            _ => error.to_string(),
+        };
+        Error::usage(format!("--log-dir {}: {what}", path.display()), hint)
+    };
+    let folder = env.cwd.join(named);
+    std::fs::create_dir_all(&folder).map_err(|error| unusable(named, &error, elsewhere))?;
+    let open = |spec: &ProcessSpec| {
+        let name = named.join(LogFile::name(&spec.id));
+        LogFile::open(&folder, &spec.id)
+            .map_err(|error| unusable(&name, &error, "move it away, or name another folder"))
+    };
+    specs.iter().map(open).collect()
+}

@@ -1,0 +1,174 @@
+//! What text looks like on a terminal: colours and attributes (SGR), the link it is part of, and
+//! how many columns it takes.
+//!
+//! Pure. `sanitize` keeps one while it reads a process's output, closes it at the end of a line
+//! and opens it again in the process's next one.
+
+use anstyle_parse::{AsciiParser, Params, Parser, Perform};
+
+/// The attributes that go together: a new one of a group replaces the old one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Group {
+    Bold,
+    Dim,
+    Italic,
+    Underline,
+    Blink,
+    Inverse,
+    Hidden,
+    Struck,
+    Overline,
+    Font,
+    Foreground,
+    Background,
+    UnderlineColor,
+}
+
+const GROUPS: usize = 13;
+
+/// What is in force.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Look {
+    /// For each group the parameters that set it; empty where nothing does.
+    attributes: [Vec<u8>; GROUPS],
+    /// Parameters and address of the link, as in OSC 8.
+    link: Option<Vec<u8>>,
+}
+
+impl Look {
+    /// Takes an SGR sequence (ECMA-48 8.3.117, and what terminals have added). Answers it with
+    /// all that is not known left out, or `None` if nothing of it is known.
+    pub(super) fn sgr(&mut self, params: &Params) -> Option<Vec<u8>> {
+        let mut known = Vec::new();
+        let mut params = params.iter();
+        while let Some(param) = params.next() {
+            let mut text = join(param, b':');
+            if let [38 | 48 | 58] = param {
+                // The old form: the colour is in parameters of their own.
+                let kind = params.next().unwrap_or_default();
+                let count = match kind {
+                    [5] => 1,
+                    [2] => 3,
+                    _ => break,
+                };
+                text.extend([&b";"[..], &join(kind, b':')].concat());
+                for _ in 0..count {
+                    let Some(value) = params.next() else { return finished(&known) };
+                    text.extend([&b";"[..], &join(value, b':')].concat());
+                }
+            }
+            if self.set(param[0], param.get(1).copied(), &text) {
+                known.push(text);
+            }
+        }
+        finished(&known)
+    }
+
+    /// Answers whether the attribute is known.
+    fn set(&mut self, number: u16, kind: Option<u16>, text: &[u8]) -> bool {
+        use Group::{Background, Blink, Bold, Dim, Font, Foreground, Hidden, Inverse};
+        use Group::{Italic, Overline, Struck, Underline, UnderlineColor};
+        let off: &[Group] = match number {
+            0 => {
+                self.attributes = Default::default();
+                return true;
+            }
+            22 => &[Bold, Dim],
+            23 => &[Italic],
+            24 => &[Underline],
+            25 => &[Blink],
+            27 => &[Inverse],
+            28 => &[Hidden],
+            29 => &[Struck],
+            10 => &[Font],
+            39 => &[Foreground],
+            49 => &[Background],
+            55 => &[Overline],
+            59 => &[UnderlineColor],
+            4 if kind == Some(0) => &[Underline],
+            _ => &[],
+        };
+        for group in off {
+            self.attributes[*group as usize].clear();
+        }
+        let on = match number {
+            1 => Bold,
+            2 => Dim,
+            3 => Italic,
+            4 | 21 => Underline,
+            5 | 6 => Blink,
+            7 => Inverse,
+            8 => Hidden,
+            9 => Struck,
+            11..=20 => Font,
+            30..=38 | 90..=97 => Foreground,
+            40..=48 | 100..=107 => Background,
+            53 => Overline,
+            58 => UnderlineColor,
+            _ => return !off.is_empty(),
+        };
+        if off.is_empty() {
+            text.clone_into(&mut self.attributes[on as usize]);
+        }
+        true
+    }
+
+    /// Takes an OSC 8, without `ESC ] 8 ;` and its end: `PARAMS;ADDRESS`, where no address ends the
+    /// link. Answers whether it is one.
+    pub(super) fn link(&mut self, text: &[u8]) -> bool {
+        let printable = text.iter().all(|byte| (0x20..0x7f).contains(byte));
+        let Some(at) = text.iter().position(|byte| *byte == b';').filter(|_| printable) else { return false };
+        self.link = (at + 1 < text.len()).then(|| text.to_vec());
+        true
+    }
+
+    /// Appends what gives a plain terminal this look.
+    pub(super) fn open(&self, out: &mut Vec<u8>) {
+        let set: Vec<Vec<u8>> = self.attributes.iter().filter(|text| !text.is_empty()).cloned().collect();
+        out.extend(finished(&set).unwrap_or_default());
+        if let Some(link) = &self.link {
+            out.extend([b"\x1b]8;", &link[..], b"\x1b\\"].concat());
+        }
+    }
+
+    /// Appends what makes the terminal plain again.
+    pub(super) fn close(&self, out: &mut Vec<u8>) {
+        if self.link.is_some() {
+            out.extend_from_slice(b"\x1b]8;;\x1b\\");
+        }
+        if self.attributes.iter().any(|text| !text.is_empty()) {
+            out.extend_from_slice(b"\x1b[0m");
+        }
+    }
+}
+
+fn join(numbers: &[u16], between: u8) -> Vec<u8> {
+    let texts: Vec<Vec<u8>> = numbers.iter().map(|number| number.to_string().into_bytes()).collect();
+    texts.join(&between)
+}
+
+fn finished(params: &[Vec<u8>]) -> Option<Vec<u8>> {
+    (!params.is_empty()).then(|| [b"\x1b[", &params.join(&b';')[..], b"m"].concat())
+}
+
+/// How many columns a text takes, or more. Sequences take none; a character of three bytes from
+/// U+3000 on or of four (CJK, emoji) takes two.
+pub(super) fn width(text: &[u8]) -> usize {
+    struct Width(usize);
+    impl Perform for Width {
+        fn print(&mut self, _: char) {
+            self.0 += 1;
+        }
+    }
+    let (mut parser, mut width) = (Parser::<AsciiParser>::default(), Width(0));
+    for byte in text {
+        match byte {
+            b'\t' => width.0 += 8,
+            0x80..0xc0 => {}
+            0xc0..0xe3 => width.0 += 1,
+            0xe3.. => width.0 += 2,
+            0..0x80 => parser.advance(&mut width, *byte),
+        }
+    }
+    width.0
+}

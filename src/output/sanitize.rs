@@ -1,0 +1,436 @@
+//! What a process writes, made fit for a terminal that it shares with others.
+//!
+//! Text, tabs, colours and attributes (SGR) and links (OSC 8) pass. All else that would act on
+//! the whole terminal is taken out: cursor movement, clearing, titles, modes, queries, bells.
+//! What moves within the line is carried out here: a line that is written over and over (CR,
+//! backspace, erase line) is shown as it was last.
+//!
+//! It talks to nobody: bytes in, lines out. Where a sequence begins and ends is decided by
+//! `anstyle_parse`. The parser sees only ASCII, since it would take bytes that are not UTF-8
+//! for characters: in place of a byte above it gets a DEL, which is text where text can be and
+//! nothing within a sequence.
+
+use anstyle_parse::{AsciiParser, Params, Parser, Perform};
+
+use super::lines::MAX_LINE;
+use super::look::{Look, width};
+
+/// How much of a sequence is looked at. The rest of a longer one is only waited out.
+const MAX_SEQUENCE: usize = 8192;
+
+/// How many blank lines are held back.
+const MAX_BLANKS: usize = 1000;
+
+const ESC: u8 = 0x1b;
+const DEL: u8 = 0x7f;
+
+/// What may pass beside text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowed {
+    /// Colours and attributes.
+    pub sgr: bool,
+    /// Links.
+    pub links: bool,
+}
+
+/// One process's output on its way to the terminal. However it is chunked, the lines are the
+/// same.
+#[derive(Debug)]
+pub struct Sanitizer {
+    parser: Parser<AsciiParser>,
+    /// The parser is known to be outside of any sequence.
+    ground: bool,
+    /// A byte was C2: with the next it may be a control character (U+0080 to U+009F).
+    held: bool,
+    row: Row,
+}
+
+impl Sanitizer {
+    /// At the begin of a line.
+    pub fn new(allowed: Allowed) -> Self {
+        Self { parser: Parser::default(), ground: true, held: false, row: Row::new(allowed) }
+    }
+
+    /// The line that is not finished.
+    pub fn row(&mut self) -> &mut Row {
+        &mut self.row
+    }
+
+    /// Takes a chunk and gives each line that it completes to `emit`.
+    pub fn push(&mut self, mut chunk: &[u8], mut emit: impl FnMut(&mut Row)) {
+        while let [byte, rest @ ..] = chunk {
+            if std::mem::take(&mut self.held) {
+                if (0x80..0xa0).contains(byte) {
+                    chunk = rest;
+                    continue;
+                }
+                self.row.text(&[0xc2], &mut emit);
+            }
+            let plain = |byte: &u8| *byte >= 0x20 && *byte != 0xc2;
+            let text = chunk.iter().take_while(|byte| self.ground && plain(byte)).count();
+            if text > 0 {
+                self.row.text(&chunk[..text], &mut emit);
+                chunk = &chunk[text..];
+                continue;
+            }
+            if *byte == b'\n' {
+                self.end_line(&mut emit);
+            } else {
+                self.one(*byte, &mut emit);
+            }
+            chunk = rest;
+        }
+    }
+
+    /// Ends the output: a last line without newline is a line, if there is anything to see.
+    pub fn finish(&mut self, mut emit: impl FnMut(&mut Row)) {
+        if std::mem::take(&mut self.held) {
+            self.row.text(&[0xc2], &mut emit);
+        }
+        if self.row.has_text || self.row.shown.is_some() {
+            self.end_line(&mut emit);
+        }
+        self.row.blank_lines(&mut emit);
+    }
+
+    /// Gives the blank lines that were held back to `emit`.
+    pub fn flush(&mut self, mut emit: impl FnMut(&mut Row)) {
+        self.row.blank_lines(&mut emit);
+    }
+
+    fn end_line(&mut self, emit: &mut impl FnMut(&mut Row)) {
+        // Watchers write as many blank lines as the terminal has before they go to its top.
+        if self.row.has_text || self.row.shown.is_some() {
+            emit(&mut self.row);
+        } else {
+            self.row.blanks += 1;
+            if self.row.blanks >= MAX_BLANKS {
+                self.row.blank_lines(emit);
+            }
+        }
+        self.row.next();
+        // A sequence that was never finished ends with its line, or it would take all that follows.
+        if !self.ground {
+            self.parser = Parser::default();
+            self.ground = true;
+        }
+    }
+
+    fn one(&mut self, byte: u8, emit: &mut impl FnMut(&mut Row)) {
+        self.row.did = Did::Nothing;
+        if self.row.sequence.len() < MAX_SEQUENCE || byte < 0x20 {
+            self.parser.advance(&mut self.row, if byte < 0x80 { byte } else { DEL });
+        }
+        match self.row.did {
+            Did::Printed => {
+                self.ground = true;
+                self.row.sequence.clear();
+                if byte == 0xc2 {
+                    self.held = true;
+                } else {
+                    self.row.text(&[byte], emit);
+                }
+            }
+            Did::Executed => self.row.control(byte, emit),
+            Did::Finished => {
+                self.ground = true;
+                self.row.sequence.clear();
+                if std::mem::take(&mut self.row.leaves) && self.row.has_text {
+                    emit(&mut self.row);
+                    self.row.next();
+                }
+                self.row.cut(emit);
+            }
+            Did::Nothing => self.ground = false,
+        }
+        if byte == ESC {
+            // It may have ended another sequence.
+            self.ground = false;
+            self.row.sequence.clear();
+        } else if !self.ground && self.row.sequence.len() < MAX_SEQUENCE {
+            self.row.sequence.push(byte);
+        }
+    }
+}
+
+/// What the parser made of a byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Did {
+    /// It is part of a sequence.
+    Nothing,
+    /// It is text.
+    Printed,
+    /// It is a control character, perhaps within a sequence.
+    Executed,
+    /// It was the last of a sequence.
+    Finished,
+}
+
+/// A line as far as it has come.
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+#[derive(Debug)]
+pub struct Row {
+    allowed: Allowed,
+    /// What is seen: text with its sequences.
+    text: Vec<u8>,
+    /// How much at the end of it is text without a sequence.
+    run: usize,
+    has_text: bool,
+    /// The look at the begin of the text, and the present one.
+    start: Look,
+    look: Look,
+    /// The cursor is at the begin of the line: what comes next replaces the text.
+    returned: bool,
+    /// The text is not a longer form of the one that was shown.
+    rewritten: bool,
+    shown: Option<Shown>,
+    /// Blank lines before this one that were not handed on yet.
+    blanks: usize,
+    /// A sequence has put the cursor into another row.
+    leaves: bool,
+    did: Did,
+    /// The sequence that the parser is in.
+    sequence: Vec<u8>,
+}
+
+/// What of an unfinished line is on the terminal.
+#[derive(Debug)]
+struct Shown {
+    /// Up to here.
+    end: usize,
+    /// Where the line on the terminal begins: what is before is further up.
+    begin: usize,
+    /// How many columns it takes there.
+    width: usize,
+    look: Look,
+}
+
+impl Row {
+    fn new(allowed: Allowed) -> Self {
+        Self {
+            allowed,
+            text: Vec::new(),
+            run: 0,
+            has_text: false,
+            start: Look::default(),
+            look: Look::default(),
+            returned: false,
+            rewritten: false,
+            shown: None,
+            blanks: 0,
+            leaves: false,
+            did: Did::Nothing,
+            sequence: Vec::new(),
+        }
+    }
+
+    /// Whether there is something that is not on the terminal yet.
+    pub fn is_pending(&self) -> bool {
+        self.blanks > 0 || self.is_half()
+    }
+
+    /// The same, blank lines aside.
+    pub fn is_half(&self) -> bool {
+        match &self.shown {
+            None => self.has_text,
+            Some(shown) => self.rewritten || shown.end < self.text.len(),
+        }
+    }
+
+    /// Whether a part of it is on the terminal.
+    pub fn is_shown(&self) -> bool {
+        self.shown.is_some()
+    }
+
+    /// Whether the shown text is only a part of what is there now.
+    pub fn is_longer(&self) -> bool {
+        !self.rewritten
+    }
+
+    /// Whether there is nothing to see.
+    pub fn is_empty(&self) -> bool {
+        !self.has_text
+    }
+
+    /// How many columns the shown text takes on its line.
+    pub fn shown_width(&self) -> usize {
+        self.shown.as_ref().map_or(0, |shown| shown.width)
+    }
+
+    /// Appends all of it.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        self.write_from(0, &self.start, out);
+    }
+
+    /// Appends what was not shown yet. Answers whether there was anything.
+    pub fn write_rest(&self, out: &mut Vec<u8>) -> bool {
+        let (end, look) = self.shown.as_ref().map_or((0, &self.start), |shown| (shown.end, &shown.look));
+        if end < self.text.len() {
+            self.write_from(end, look, out);
+        }
+        end < self.text.len()
+    }
+
+    fn write_from(&self, begin: usize, look: &Look, out: &mut Vec<u8>) {
+        look.open(out);
+        out.extend_from_slice(&self.text[begin..]);
+        self.look.close(out);
+    }
+
+    /// Notes that all of it is on the terminal now; on a line of its own if `anew`.
+    pub fn set_shown(&mut self, anew: bool) {
+        let before = self.shown.take().filter(|_| !self.rewritten);
+        let begin = match before {
+            None => 0,
+            Some(shown) if anew => shown.end,
+            Some(shown) => shown.begin,
+        };
+        let width = width(&self.text[begin..]);
+        self.shown = Some(Shown { end: self.text.len(), begin, width, look: self.look.clone() });
+        self.rewritten = false;
+    }
+
+    fn next(&mut self) {
+        self.begin();
+        self.text.shrink_to(MAX_LINE / 16);
+        (self.returned, self.rewritten, self.shown) = (false, false, None);
+        self.sequence = Vec::new();
+    }
+
+    /// Takes away the text.
+    fn begin(&mut self) {
+        self.text.clear();
+        self.run = 0;
+        self.has_text = false;
+        self.start.clone_from(&self.look);
+        self.rewritten = true;
+    }
+
+    fn blank_lines(&mut self, emit: &mut impl FnMut(&mut Self)) {
+        let count = std::mem::take(&mut self.blanks);
+        if count > 0 {
+            // Meanwhile there may be a colour for the text behind them.
+            let (text, start) = (std::mem::take(&mut self.text), std::mem::take(&mut self.start));
+            let look = std::mem::take(&mut self.look);
+            (0..count).for_each(|_| emit(self));
+            (self.text, self.start, self.look) = (text, start, look);
+        }
+    }
+
+    fn text(&mut self, mut text: &[u8], emit: &mut impl FnMut(&mut Self)) {
+        self.blank_lines(emit);
+        if std::mem::take(&mut self.returned) {
+            self.begin();
+        }
+        while !text.is_empty() {
+            let room = MAX_LINE.saturating_sub(self.text.len());
+            let (piece, rest) = text.split_at(room.min(text.len()));
+            self.text.extend_from_slice(piece);
+            self.run += piece.len();
+            self.has_text = true;
+            text = rest;
+            // The last piece waits for its line end.
+            if !text.is_empty() {
+                self.cut(emit);
+            }
+        }
+    }
+
+    /// A line that is too long comes in pieces.
+    fn cut(&mut self, emit: &mut impl FnMut(&mut Self)) {
+        if self.text.len() >= MAX_LINE {
+            emit(self);
+            self.next();
+        }
+    }
+
+    fn control(&mut self, byte: u8, emit: &mut impl FnMut(&mut Self)) {
+        match byte {
+            b'\t' => self.text(b"\t", emit),
+            b'\r' => self.returned = true,
+            0x08 => self.backspace(),
+            _ => {}
+        }
+    }
+
+    /// What is written next replaces the character before, as spinners want it.
+    fn backspace(&mut self) {
+        let text = &self.text[self.text.len() - self.run..];
+        let last = text.iter().rposition(|byte| byte & 0xc0 != 0x80);
+        if let Some(last) = last.filter(|_| !self.returned) {
+            self.text.truncate(self.text.len() - self.run + last);
+            self.run = last;
+            self.rewritten = true;
+        }
+    }
+
+    /// The present look has changed by this sequence.
+    fn changed(&mut self, sequence: &[u8]) {
+        // Behind a CR nothing is to be seen of it before there is text.
+        if !self.returned {
+            self.text.extend_from_slice(sequence);
+            self.run = 0;
+        }
+    }
+}
+
+impl Perform for Row {
+    fn print(&mut self, _: char) {
+        self.did = Did::Printed;
+    }
+
+    fn execute(&mut self, _: u8) {
+        self.did = Did::Executed;
+    }
+
+    fn csi_dispatch(&mut self, params: &Params, intermediates: &[u8], ignore: bool, action: u8) {
+        self.did = Did::Finished;
+        if ignore || !intermediates.is_empty() {
+            return;
+        }
+        let first = params.iter().next().and_then(|param| param.first().copied()).unwrap_or(0);
+        match (action, first) {
+            (b'm', _) if self.allowed.sgr => {
+                if let Some(sequence) = self.look.sgr(params) {
+                    self.changed(&sequence);
+                }
+            }
+            // Cursor to the first column.
+            (b'G', 0 | 1) => self.returned = true,
+            // Cursor up, down or anywhere, clear the screen: what comes next is not of this line.
+            (b'A' | b'B' | b'E' | b'F' | b'H' | b'd' | b'f', _) | (b'J', 2 | 3) => {
+                self.leaves = true;
+                self.blanks = 0;
+            }
+            // Erase to the end of the line, to its begin, all of it.
+            (b'K', 0) if self.returned => self.begin(),
+            (b'K', 1) if !self.returned => self.begin(),
+            (b'K', 2) => self.begin(),
+            _ => {}
+        }
+    }
+
+    fn osc_dispatch(&mut self, _: &[&[u8]], _: bool) {
+        self.did = Did::Finished;
+        let sequence = std::mem::take(&mut self.sequence);
+        if let Some(text) = sequence.strip_prefix(b"]8;")
+            && self.allowed.links
+            && sequence.len() < MAX_SEQUENCE
+            && self.look.link(text)
+        {
+            self.changed(&[b"\x1b]8;", text, b"\x1b\\"].concat());
+        }
+    }
+
+    fn unhook(&mut self) {
+        self.did = Did::Finished;
+    }
+
+    fn esc_dispatch(&mut self, _: &[u8], _: bool, _: u8) {
+        self.did = Did::Finished;
+    }
+}
+
+#[cfg(test)]
+#[path = "sanitize_tests.rs"]
+mod tests;

@@ -1,0 +1,129 @@
+//! What processes may do to the terminal they share: half lines, progress, colours, clearing.
+
+use crate::kit::{Terminal, Test};
+
+/// Runs the app in a window to its end; answers what the terminal got from the first process on.
+fn shown(test: &Test, args: &[&str]) -> String {
+    let mut window = Terminal::with_ganger(test, [&["start"], args].concat());
+    window.wait();
+    window.text()
+}
+
+/// The bytes in a file, and a process that writes them at once.
+fn writes(bytes: &str) -> Test {
+    Test::new().file("bytes", bytes).procfile("web: cat bytes\n").var("TZ", "UTC")
+}
+
+#[test]
+fn what_would_wipe_the_others_does_not_pass() {
+    let text =
+        shown(&writes("\x1b[2J\x1b[3J\x1b[H\x1bc\x1b]0;title\x07\x1b[?1049h\x1b[5Abefore\x07\x1b[6n\n"), &[]);
+    assert!(text.contains(" before\r\n"), "{text:?}");
+    for wrong in ["\x1b[2J", "\x1b[3J", "\x1b[H", "\x1bc", "title", "1049", "\x1b[5A", "\x07", "\x1b[6n"] {
+        assert!(!text.contains(wrong), "{wrong:?} in {text:?}");
+    }
+}
+
+#[test]
+fn colours_go_on_in_the_next_line_of_the_process() {
+    let text = shown(&writes("\x1b[1;31mred\nstill\x1b[0m\nplain\n"), &[]);
+    for line in [" \x1b[1;31mred\x1b[0m\r\n", " \x1b[1;31mstill\x1b[0m\r\n", " plain\r\n"] {
+        assert!(text.contains(line), "{line:?} in {text:?}");
+    }
+    let text = shown(&writes("\x1b[1;31mred\n\x1b]8;;http://a\x07link\n"), &["--color", "never"]);
+    assert!(text.contains("| red\r\n"), "{text:?}");
+    assert!(!text.contains("\x1b["), "{text:?}");
+    assert!(text.contains("\x1b]8;;http://a\x1b\\link\x1b]8;;\x1b\\"), "{text:?}");
+}
+
+#[test]
+fn a_line_shows_its_last_state() {
+    let text = shown(&writes("10%\r50%\r100%\ndos\r\n"), &[]);
+    assert!(text.contains(" 100%\r\n") && text.contains(" dos\r\n"), "{text:?}");
+    assert!(!text.contains("10%") && !text.contains("50%"), "{text:?}");
+}
+
+#[test]
+fn the_last_lines_in_the_report_are_harmless_too() {
+    let app = Test::new().file("bytes", "\x1b[2Jboom\n").procfile("web: cat bytes; exit 3\n");
+    let text = shown(&app, &[]);
+    assert!(text.contains("its last lines:") && text.contains("  boom\r\n"), "{text:?}");
+    assert!(!text.contains("\x1b[2J"), "{text:?}");
+}
+
+#[test]
+fn a_prompt_is_shown_and_goes_on_in_place() {
+    let test = Test::new().procfile("web: exec gangling --write-half-line name? --wait-file go --say bye\n");
+    let mut window = Terminal::with_ganger(&test, ["start"]);
+    // gangling says `ready` behind it before it waits, so that the line is whole.
+    window.wait_for("name?ready pid=");
+    std::fs::write(test.path("go"), "").expect("written");
+    window.wait_for("bye\r\n");
+    window.wait();
+    let half = "printf 'name? '; until test -e go; do sleep 0.02; done; printf 'Ada'; until test -e on; do sleep 0.02; done; echo .";
+    let test = Test::new().file("half", half).procfile("web: exec sh half\n");
+    let mut window = Terminal::with_ganger(&test, ["start"]);
+    window.wait_for("name? ");
+    std::fs::write(test.path("go"), "").expect("written");
+    let between = window.wait_for("Ada");
+    assert_eq!(between, "Ada");
+    std::fs::write(test.path("on"), "").expect("written");
+    assert_eq!(window.wait_for("\n"), ".\r\n");
+    window.wait();
+}
+
+#[test]
+fn an_interrupted_half_line_goes_on_under_a_new_prefix() {
+    let half = "printf 'half '; until test -e go; do sleep 0.02; done; echo whole; until test -e end; do sleep 0.02; done";
+    let test = Test::new()
+        .file("half", half)
+        .procfile("a: exec sh half\nb: exec gangling --wait-file say --say between --wait\n")
+        .var("NO_COLOR", "1");
+    let mut window = Terminal::with_ganger(&test, ["start"]);
+    window.wait_for("a.1    | half ");
+    std::fs::write(test.path("say"), "").expect("written");
+    let between = window.wait_for("b.1    | between");
+    assert!(between.starts_with("\r\n"), "{between:?}");
+    std::fs::write(test.path("go"), "").expect("written");
+    window.wait_for("a.1    | whole\r\n");
+    std::fs::write(test.path("end"), "").expect("written");
+    window.wait();
+}
+
+#[test]
+fn progress_is_drawn_in_place() {
+    let bar = "for i in 1 2 3; do printf \"\\rstep $i\"; until test -e go$i; do sleep 0.02; done; done; echo; until test -e end; do sleep 0.02; done";
+    let test = Test::new().file("bar", bar).procfile("web: exec sh bar\n").var("NO_COLOR", "1");
+    let mut window = Terminal::with_ganger(&test, ["start"]);
+    window.wait_for("| step 1");
+    for step in 1..3 {
+        std::fs::write(test.path(&format!("go{step}")), "").expect("written");
+        let next = window.wait_for(&format!("| step {}", step + 1));
+        assert!(next.starts_with("\r\x1b[2K") && !next.contains('\n'), "{next:?}");
+    }
+    std::fs::write(test.path("go3"), "").expect("written");
+    assert_eq!(window.wait_for("\n"), "\r\n");
+    std::fs::write(test.path("end"), "").expect("written");
+    window.wait();
+}
+
+#[test]
+fn without_a_terminal_bytes_pass_and_half_lines_wait() {
+    let finished = Test::new()
+        .procfile("web: printf '\\033[2Jhalf'; sleep 0.5; printf '10%%\\r20%%\\n'\n")
+        .args(["--pty", "always"])
+        .run()
+        .code(0);
+    assert_eq!(finished.bytes_of("web.1"), b"\x1b[2Jhalf10%\r20%\n");
+}
+
+#[test]
+fn a_screen_full_of_blank_lines_is_no_way_to_wipe_it_either() {
+    // What vite does: it scrolls everything away before it goes to the top.
+    let blank = "\n".repeat(22);
+    let text =
+        shown(&writes(&format!("one\n\ntwo\n{blank}\x1b[1;1H\x1b[0Jthree\n")).var("NO_COLOR", "1"), &[]);
+    let lines: Vec<&str> =
+        text.lines().filter_map(|line| line.split_once("web.1  | ")).map(|it| it.1).collect();
+    assert_eq!(lines, ["one", "", "two", "three"], "{text:?}");
+}
