@@ -97,7 +97,7 @@ fn a_supervisor_that_is_killed_has_written_what_it_read() {
     running.wait_ready("web.1");
     let expected = numbered("line", 1000);
     eventually("the lines are logged", || read(&test, "log/web.1.log").starts_with(&expected));
-    let (_, supervisor) = running.guard_and_supervisor_pids();
+    let supervisor = running.own_pids().supervisor;
     proc::send(supervisor, SIGKILL);
     running.wait().killed_by(SIGKILL);
 }
