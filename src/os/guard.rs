@@ -6,7 +6,7 @@
 //! supervisor was killed. As a subreaper it becomes the parent of every such process.
 //!
 //! The supervisor in turn sees the link close when the guard is killed, and cleans up itself.
-//! Between the two stands the [`reserve`], for when both are killed.
+//! Between the two stands the reserve (`reserve.rs`), for when both are killed.
 //!
 //! Messages on the link are two bytes: a signal's number and whether the kernel sent it. TSTP
 //! means "stop your processes and answer with TSTP"; CONT means "go on".

@@ -17,4 +17,6 @@ pub mod signals;
 pub mod spawn;
 pub mod sweep;
 #[cfg(target_os = "linux")]
+mod title;
+#[cfg(target_os = "linux")]
 mod vfork;

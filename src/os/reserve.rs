@@ -13,16 +13,20 @@ use std::time::Duration;
 
 use super::guard::{CRASH_GRACE, is_orderly};
 use super::reap::{self, How};
+#[cfg(target_os = "linux")]
+use super::title;
 use super::{signals, sweep};
 
-/// What `ps` and `killall` call it: not `ganger`, so that `killall -9 ganger` and `pkill -9
-/// ganger` leave somebody to clean up.
-const NAME: &std::ffi::CStr = c"guard";
+/// What `ps` shows: not `ganger`, so that `killall -9 ganger` and `pkill -9 -f ganger` leave
+/// somebody to clean up.
+#[cfg(target_os = "linux")]
+const TITLE: &std::ffi::CStr = c"guard";
 
 /// Stands by until the supervisor ends, then ends in the same way. `guard_is_gone` tells
 /// whether the process above is dead.
 pub(super) fn stand_by(supervisor: i32, guard_is_gone: impl Fn() -> bool) -> ! {
-    name_itself();
+    #[cfg(target_os = "linux")]
+    title::set(TITLE);
     // Whoever signals the whole group or every process of ganger means the other two. Ignored
     // and not only blocked, so that none is pending at the end.
     signals::ignore_all();
@@ -37,15 +41,4 @@ pub(super) fn stand_by(supervisor: i32, guard_is_gone: impl Fn() -> bool) -> ! {
         How::Exited(code) => exit(code.into()),
         How::Signaled(sig) => signals::die(sig),
     }
-}
-
-#[cfg(target_os = "linux")]
-fn name_itself() {
-    // Only a name: without it everything works.
-    let _ = nix::sys::prctl::set_name(NAME);
-}
-
-#[cfg(not(target_os = "linux"))]
-fn name_itself() {
-    let _ = NAME;
 }

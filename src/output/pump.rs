@@ -44,7 +44,7 @@ pub enum Notice {
     Closed(Run),
     /// Stdout cannot be written any more. Said once.
     Gone(io::Error),
-    /// Somebody who reads knows by now that everything is being stopped.
+    /// Somebody who reads is about to know that everything is being stopped.
     StopTold,
     /// The pump was told to end and has written everything.
     Ended,
@@ -345,11 +345,13 @@ impl Worker {
     }
 
     fn flush(&mut self) {
-        if let Err(error) = self.printer.sink.flush() {
-            (self.notify)(Notice::Gone(error));
-        }
+        // Before it is written: whoever has read it may answer faster than we could say so. Nobody
+        // can have read it earlier, and the echo of a signal comes within microseconds.
         if std::mem::take(&mut self.tells_stop) {
             (self.notify)(Notice::StopTold);
+        }
+        if let Err(error) = self.printer.sink.flush() {
+            (self.notify)(Notice::Gone(error));
         }
     }
 }

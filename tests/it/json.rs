@@ -203,8 +203,8 @@ fn no_process_has_a_terminal() {
     let test = Test::new().file("bytes", "\x1b[2Ja\n").procfile("web: gangling --isatty; cat bytes\n");
     let mut window = Terminal::with_ganger(&test, ["start", "--format", "json"]);
     window.wait();
-    let text = window.text();
+    let shown = window.text();
     for expected in [r#""line":"tty"}"#, r#""line":"\u001b[2Ja"}"#] {
-        assert!(text.contains(expected), "{expected:?} in {text:?}");
+        assert!(shown.contains(expected), "{expected:?} in {shown:?}");
     }
 }

@@ -59,15 +59,17 @@ fn a_flood_of_the_muted_ends() {
 
 #[test]
 fn on_a_terminal_neither_lines_nor_half_lines_are_shown() {
-    let test = Test::new()
-        .procfile("web: echo hidden; printf prompt; exit 3\nworker: printf shown; exec gangling --wait\n");
-    let mut window =
-        Terminal::with_ganger(&test, ["start", "--mute", "web", "--log-dir", "log", "--color", "never"]);
+    let web = "web: echo hidden; printf prompt; exec gangling --wait-file go --exit 3 >/dev/null\n";
+    let app = Test::new().procfile(format!("{web}worker: printf shown; exec gangling --wait >/dev/null\n"));
+    let args = ["start", "--mute", "web", "--log-dir", "log", "--color", "never"];
+    let mut window = Terminal::with_ganger(&app, args);
+    // A half line, so that one of web's would be there too.
+    window.wait_for("| shown");
+    std::fs::write(app.path("go"), "").expect("written");
     window.wait();
-    let text = window.text();
-    assert!(text.contains("| shown"), "{text:?}");
+    let shown = window.text();
     // Only in the report.
-    assert_eq!((text.matches("hidden").count(), text.matches("prompt").count()), (1, 1), "{text:?}");
-    assert!(text.contains("|   hidden\r\n") && text.contains("|   prompt\r\n"), "{text:?}");
-    assert_eq!(std::fs::read(test.path("log/web.1.log")).expect("a log"), b"hidden\nprompt");
+    assert_eq!((shown.matches("hidden").count(), shown.matches("prompt").count()), (1, 1), "{shown:?}");
+    assert!(shown.contains("|   hidden\r\n") && shown.contains("|   prompt\r\n"), "{shown:?}");
+    assert_eq!(std::fs::read(app.path("log/web.1.log")).expect("a log"), b"hidden\nprompt");
 }

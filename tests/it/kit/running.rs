@@ -140,12 +140,13 @@ impl Running {
     #[track_caller]
     pub(crate) fn own_pids(&self) -> OwnPids {
         let guard = self.pid();
-        let below = |pid: i32| {
-            let command = proc::process(pid)?.command;
+        let below = |pid: i32, command: &str| {
             proc::children(pid).into_iter().find(|child| child.command == command).map(|it| it.pid)
         };
-        let reserve = poll_for(LIMIT, || below(guard)).expect("a reserve");
-        OwnPids { guard, reserve, supervisor: poll_for(LIMIT, || below(reserve)).expect("a supervisor") }
+        let command = proc::process(guard).expect("alive").command;
+        let reserve = poll_for(LIMIT, || below(guard, "guard")).expect("a reserve");
+        let supervisor = poll_for(LIMIT, || below(reserve, &command)).expect("a supervisor");
+        OwnPids { guard, reserve, supervisor }
     }
 
     /// Signals ganger as `kill PID` does.

@@ -1,0 +1,37 @@
+//! The name and the command line of this process, as others see them (`ps`, `pkill -f`).
+
+use nix::sys::prctl;
+
+/// Shows `title` as both. Where the command line was shorter it is cut.
+///
+/// Only a name: where it cannot be set nothing else is missing.
+pub(super) fn set(title: &std::ffi::CStr) {
+    // Shown up to 15 bytes (PR_SET_NAME, prctl(2)).
+    let _ = prctl::set_name(title);
+    if let Some((first, last)) = place_of_arguments() {
+        write_over(first, last, title.to_bytes());
+    }
+}
+
+/// Where the kernel reads the command line from: `arg_start` and `arg_end`, fields 48 and 49 of
+/// `/proc/PID/stat` (`proc_pid_stat(5)`). They are 0 where we may not know.
+fn place_of_arguments() -> Option<(usize, usize)> {
+    let text = std::fs::read("/proc/self/stat").ok()?;
+    let text = String::from_utf8_lossy(&text);
+    // Field 2, the name, may hold anything; field 3 is the first behind its bracket.
+    let mut fields = text[text.rfind(')')? + 1..].split_ascii_whitespace();
+    let first: usize = fields.nth(48 - 3)?.parse().ok()?;
+    let last: usize = fields.next()?.parse().ok()?;
+    (first != 0 && first < last).then_some((first, last))
+}
+
+#[allow(unsafe_code)]
+fn write_over(first: usize, last: usize, title: &[u8]) {
+    // The last byte stays 0, or the kernel takes what follows for a part of the command line.
+    for (place, byte) in (first..last - 1).zip(title.iter().chain(std::iter::repeat(&0))) {
+        // SAFETY: the kernel put the arguments between these two addresses of our stack, which is
+        // writable and lasts as long as we. No reference to them exists: the standard library
+        // copies them when it is asked for them, and nobody asks in this process any more.
+        unsafe { std::ptr::with_exposed_provenance_mut::<u8>(place).write_volatile(*byte) };
+    }
+}
