@@ -9,6 +9,7 @@ mod exec;
 pub mod group;
 pub mod guard;
 pub mod limits;
+pub mod pipe;
 pub mod ports;
 pub mod pty;
 pub mod reap;

@@ -10,11 +10,11 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use nix::fcntl::OFlag;
 use nix::sys::signal::{SigHandler, Signal, signal};
 
 use super::exec::Program;
 use super::limits::OpenFiles;
+use super::pipe::{output_pipe, pipe};
 use super::pty::{self, Pty, Terminal};
 use super::signals;
 #[cfg(target_os = "linux")]
@@ -197,33 +197,6 @@ fn prepare(command: &mut Command, ignored: &[Sig], open_files: OpenFiles, place:
     // allocates nothing, takes no lock, and turning an errno into io::Error does not allocate
     // either.
     unsafe { command.pre_exec(setup) };
-}
-
-fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
-    #[cfg(not(target_vendor = "apple"))]
-    let ends = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
-    #[cfg(target_vendor = "apple")]
-    let ends = {
-        use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-        let ends = nix::unistd::pipe()?;
-        fcntl(&ends.0, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
-        fcntl(&ends.1, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
-        ends
-    };
-    Ok(ends)
-}
-
-/// A pipe for what a process writes: the end to read does not block.
-fn output_pipe() -> io::Result<(File, OwnedFd)> {
-    use nix::fcntl::{FcntlArg, fcntl};
-    let (read, write) = pipe()?;
-    let flags = OFlag::from_bits_retain(fcntl(&read, FcntlArg::F_GETFL)?);
-    fcntl(&read, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
-    // A larger pipe (the default is 64 KiB) means fewer wake-ups of both sides; the system may
-    // refuse it to users with many pipes (pipe(7)), and that is fine.
-    #[cfg(target_os = "linux")]
-    let _ = fcntl(&read, FcntlArg::F_SETPIPE_SZ(256 * 1024));
-    Ok((File::from(read), write))
 }
 
 /// The first place on `path` (a `PATH` value) that has an executable `program`, as the shell

@@ -32,6 +32,13 @@ use crate::supervisor::event::{Event, Run};
 /// How much is read from one process before it is another's turn.
 const CHUNK: usize = 64 * 1024;
 
+/// What is worth a write while there is more to read: half of what a pipe holds (`os::pipe`), so
+/// that its reader has the other half meanwhile.
+const ENOUGH: usize = 128 * 1024;
+
+/// How often each process is read at most before a write.
+const ROUNDS: usize = 4;
+
 /// The most a pipe can hold (`/proc/sys/fs/pipe-max-size` for users, pipe(7)).
 const MAX_PIPE: usize = 1024 * 1024;
 
@@ -301,8 +308,20 @@ impl Worker {
         self.printer.event(event, lines);
     }
 
-    /// Reads a chunk from each process that has something.
+    /// Reads until nothing is there any more or enough is read for one write. Who writes little
+    /// is read empty by the first round, so nothing waits here.
     fn read_all(&mut self) {
+        // Muted lines fill no buffer, and orders have to be heard: not for ever.
+        for _ in 0..ROUNDS {
+            self.read_each();
+            if self.ready.is_empty() || self.printer.sink.buffer.len() >= ENOUGH {
+                return;
+            }
+        }
+    }
+
+    /// Reads a chunk from each process that has something.
+    fn read_each(&mut self) {
         for token in std::mem::take(&mut self.ready) {
             self.read(token);
             if self.printer.sink.buffer.len() >= FULL {
