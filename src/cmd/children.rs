@@ -75,8 +75,8 @@ impl Children for OsChildren {
         let spawned = self.spawner.spawn(&order, outlet).map_err(|error| start_error(&error))?;
         let Spawned { pid, outputs, terminal } = spawned;
         let kind = if terminal.is_some() { Kind::Pty } else { Kind::Pipe };
-        self.pump.tell(Event::Started { id: spec.id.clone(), pid, port: spec.port });
-        self.pump.open(run, spec.id.clone(), kind, outputs);
+        let started = Event::Started { id: spec.id.clone(), pid, port: spec.port };
+        self.pump.open(run, spec.id.clone(), started, kind, outputs);
         if let Some(terminal) = terminal {
             self.terminals.keep(spec.id.clone(), terminal);
         }

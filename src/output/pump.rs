@@ -58,7 +58,7 @@ pub enum Notice {
 }
 
 enum Order {
-    Open { run: Run, id: InstanceId, kind: Kind, outputs: Vec<File> },
+    Open { run: Run, id: InstanceId, started: Event, kind: Kind, outputs: Vec<File> },
     Close(Run),
     Tell(Event),
     Resize(u16),
@@ -129,10 +129,12 @@ impl Pump {
         Ok(Self { handle, written, _thread: thread })
     }
 
-    /// Prints what comes from `outputs` (which must not block) under the name `id`: both streams
-    /// in one, or stdout and stderr. The run's output is closed when all of them are.
-    pub fn open(&self, run: Run, id: InstanceId, kind: Kind, outputs: Vec<File>) {
-        self.handle.order(Order::Open { run, id, kind, outputs });
+    /// Prints the event that it has `started`, and what comes from `outputs` (which must not block)
+    /// under the name `id`: both streams in one, or stdout and stderr. The run's output is closed
+    /// when all of them are.
+    pub fn open(&self, run: Run, id: InstanceId, started: Event, kind: Kind, outputs: Vec<File>) {
+        // One order: each wakes the thread up.
+        self.handle.order(Order::Open { run, id, started, kind, outputs });
     }
 
     /// Reads what there is now, then closes this run's output, whoever else holds it.
@@ -252,7 +254,10 @@ impl Worker {
     fn obey(&mut self) -> bool {
         while let Ok(order) = self.inbox.try_recv() {
             match order {
-                Order::Open { run, id, kind, outputs } => self.open(run, &id, kind, outputs),
+                Order::Open { run, id, started, kind, outputs } => {
+                    self.tell(&started);
+                    self.open(run, &id, kind, outputs);
+                }
                 Order::Close(run) => {
                     let of_run = self.sources.iter().filter(|(_, source)| source.run() == run);
                     let tokens: Vec<Token> = of_run.map(|(token, _)| *token).collect();
