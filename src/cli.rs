@@ -10,6 +10,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use jiff::tz::TimeZone;
+
 use crate::os::pty::PtyChoice;
 use crate::output::clock::TimeFormat;
 use crate::output::format::FormatChoice;
@@ -336,9 +338,9 @@ impl ShowOptions {
         }
     }
 
-    /// What stands before a line.
-    pub fn layout(&self) -> Layout {
-        let mut layout = Layout { prefix: !self.no_prefix, ..Layout::default() };
+    /// What stands before a line, with the times of `zone`.
+    pub fn layout(&self, zone: TimeZone) -> Layout {
+        let mut layout = Layout { zone, prefix: !self.no_prefix, ..Layout::default() };
         if let Some(format) = &self.timestamps {
             layout.time = Some(format.clone());
         }

@@ -14,6 +14,7 @@ mod secrets;
 mod show;
 mod start;
 mod terminals;
+mod zone;
 
 use std::io::{self, Write};
 

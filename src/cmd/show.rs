@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use super::terminals::Terminals;
+use super::zone;
 use crate::cli::{AppArgs, ShowOptions, StartOptions};
 use crate::config::names::Names;
 use crate::env::Env;
@@ -55,7 +56,7 @@ impl<'a> Look<'a> {
     /// Opens the log files, for one.
     pub(super) fn show(self, specs: &[ProcessSpec]) -> Result<Show, Error> {
         let ids = specs.iter().map(|spec| &spec.id);
-        let layout = self.show.layout();
+        let layout = self.show.layout(zone::local(self.env.var("TZ")));
         let on_terminal = self.env.stdout_is_terminal;
         let (format, prefix) = match self.show.format.unwrap_or_default() {
             FormatChoice::Json => (Format::Json(Json::new(layout.zone)), None),

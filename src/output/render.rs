@@ -39,7 +39,7 @@ impl Layout {
 
 impl Default for Layout {
     fn default() -> Self {
-        Self { time: Some(TimeFormat::default()), zone: TimeZone::system(), prefix: true }
+        Self { time: Some(TimeFormat::default()), zone: TimeZone::UTC, prefix: true }
     }
 }
 
@@ -213,7 +213,7 @@ mod tests {
     }
 
     fn renderer(colors: bool) -> Renderer {
-        laid_out(colors, Layout { zone: TimeZone::UTC, ..Layout::default() })
+        laid_out(colors, Layout::default())
     }
 
     fn laid_out(colors: bool, layout: Layout) -> Renderer {

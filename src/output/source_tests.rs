@@ -1,7 +1,6 @@
 use proptest::prelude::*;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
 use super::super::render::{Layout, Renderer};
 use super::super::sanitize::Allowed;
@@ -21,8 +20,7 @@ fn screen() -> Screen {
 /// on the paper.
 fn written(chunks: &[(usize, Vec<u8>, bool)], mut screen: Option<Screen>) -> Vec<u8> {
     let ids: Vec<InstanceId> = NAMES.iter().map(|name| name.parse().expect("an instance")).collect();
-    let layout = Layout { zone: TimeZone::UTC, ..Layout::default() };
-    let mut format = Format::Text(Renderer::new(Style::new(false), layout, ids.iter()));
+    let mut format = Format::Text(Renderer::new(Style::new(false), Layout::default(), ids.iter()));
     format.set_time(Timestamp::UNIX_EPOCH);
     let source = |(slot, id): (usize, &InstanceId)| {
         let null = File::open("/dev/null").expect("it is there");
