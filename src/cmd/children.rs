@@ -1,16 +1,16 @@
 //! The real [`Children`]: processes of the system, their output in the pump.
 
-use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
+use super::ahead::{Ahead, Job};
 use super::check::missing_program;
 use super::terminals::Terminals;
 use crate::model::{InstanceId, Sig};
 use crate::os::guard::Link;
 use crate::os::limits::OpenFiles;
 use crate::os::reap::{self, Death, How};
-use crate::os::spawn::{Order, Outlet, Spawned, Spawner, shell_argv};
+use crate::os::spawn::{Outlet, Spawned, Spawner, shell_argv};
 use crate::os::{descendants, group, sweep};
 use crate::output::pump::{Kind, Pump};
 use crate::plan::ProcessSpec;
@@ -23,6 +23,7 @@ pub(super) struct OsChildren {
     pub(super) specs: Vec<ProcessSpec>,
     pub(super) root: PathBuf,
     pub(super) spawner: Spawner,
+    pub(super) ahead: Ahead,
     pub(super) terminals: Terminals,
     pub(super) pump: Pump,
     /// Stdout and stderr are to be told apart.
@@ -58,21 +59,15 @@ impl OsChildren {
 }
 
 impl Children for OsChildren {
+    fn announce(&mut self, runs: &[Run]) {
+        self.ahead.announce(runs);
+    }
+
     fn spawn(&mut self, run: Run) -> Result<Pgid, StartError> {
+        let Self { specs, root, spawner, terminals, apart, ahead, .. } = self;
+        let job = |run: Run| job(&specs[run.slot.0], terminals, *apart);
+        let spawned = ahead.start(run, spawner, root, job).map_err(|error| start_error(&error))?;
         let spec = &self.specs[run.slot.0];
-        let outlet = match self.terminals.make().map_err(|error| start_error(&error))? {
-            Some(pty) => Outlet::Pty(pty),
-            None if self.apart => Outlet::TwoPipes,
-            None => Outlet::Pipe,
-        };
-        let mut env = spec.environment.pairs();
-        // A pipe makes Python keep lines back for minutes; Heroku sets this too.
-        if !matches!(outlet, Outlet::Pty(_)) && spec.environment.get("PYTHONUNBUFFERED").is_none() {
-            env.push(("PYTHONUNBUFFERED".into(), "1".into()));
-        }
-        let argv: Vec<OsString> = shell_argv(&spec.command);
-        let order = Order { argv: &argv, env: &env, cwd: &self.root };
-        let spawned = self.spawner.spawn(&order, outlet).map_err(|error| start_error(&error))?;
         let Spawned { pid, outputs, terminal } = spawned;
         let kind = if terminal.is_some() { Kind::Pty } else { Kind::Pipe };
         let started = Event::Started { id: spec.id.clone(), pid, port: spec.port };
@@ -155,6 +150,21 @@ impl Children for OsChildren {
     fn resized(&mut self) {
         self.pump.resize(self.terminals.resize());
     }
+}
+
+/// What the start of a process takes.
+fn job(spec: &ProcessSpec, terminals: &Terminals, apart: bool) -> io::Result<Job> {
+    let outlet = match terminals.make()? {
+        Some(pty) => Outlet::Pty(pty),
+        None if apart => Outlet::TwoPipes,
+        None => Outlet::Pipe,
+    };
+    let mut env = spec.environment.pairs();
+    // A pipe makes Python keep lines back for minutes; Heroku sets this too.
+    if !matches!(outlet, Outlet::Pty(_)) && spec.environment.get("PYTHONUNBUFFERED").is_none() {
+        env.push(("PYTHONUNBUFFERED".into(), "1".into()));
+    }
+    Ok(Job { argv: shell_argv(&spec.command), env, outlet })
 }
 
 /// Why a process could not be made: nearly always a limit, which the message names.

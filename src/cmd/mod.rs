@@ -3,6 +3,7 @@
 //! Only here and in the output thread does ganger write: reports of commands to stdout,
 //! everything about ganger itself to stderr.
 
+mod ahead;
 mod check;
 mod children;
 mod config;

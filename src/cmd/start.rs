@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::ahead::Ahead;
 use super::children::{OsChildren, start_error};
 use super::inbox::{self, Heard};
 use super::project::{Need, Project};
@@ -132,7 +133,17 @@ async fn supervise(
     let fleet = Fleet::new(specs.iter().map(|spec| spec.policy.clone()));
     let members = specs.iter().map(|spec| Member { id: spec.id.clone() }).collect();
     let spawner = Spawner::new(open_files)?;
-    let children = OsChildren { specs, root, spawner, terminals, apart, pump, link, alone: false };
+    let children = OsChildren {
+        specs,
+        root,
+        spawner,
+        ahead: Ahead::default(),
+        terminals,
+        apart,
+        pump,
+        link,
+        alone: false,
+    };
     let (outcome, children, inbox) = Driver::new(fleet, members, children, inbox).run().await;
     finish(&children, inbox, pump_ended).await;
     Ok(outcome)

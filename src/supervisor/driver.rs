@@ -23,6 +23,8 @@ const ECHO: Duration = Duration::from_millis(50);
 /// What the driver does to the world. A trait so that tests can put processes that die on
 /// command in its place; the one real implementation is [`crate::cmd`]'s.
 pub trait Children {
+    /// These are spawned next, in this order, unless one before them fails.
+    fn announce(&mut self, runs: &[Run]);
     /// Starts the process as this run, tells [`Event::Started`], then sends its output on.
     fn spawn(&mut self, run: Run) -> Result<Pgid, StartError>;
     /// Signals a whole group whose leader has not been reaped.
@@ -216,7 +218,12 @@ impl<C: Children> Driver<C> {
     }
 
     fn step(&mut self, input: fleet::Input) {
-        for effect in self.fleet.step(input) {
+        let effects = self.fleet.step(input);
+        let spawns: Vec<Run> = effects.iter().filter_map(Effect::spawns).collect();
+        if spawns.len() > 1 {
+            self.children.announce(&spawns);
+        }
+        for effect in effects {
             match effect {
                 Effect::One(slot, effect) => self.perform(slot, effect),
                 Effect::StopRequested(sig) => self.children.tell(Event::StopRequested(sig)),

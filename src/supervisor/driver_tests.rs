@@ -68,6 +68,8 @@ impl Fake {
 }
 
 impl Children for Fake {
+    fn announce(&mut self, _: &[Run]) {}
+
     fn spawn(&mut self, run: Run) -> Result<Pgid, StartError> {
         self.did(Did::Spawned(run));
         self.record.borrow_mut().running.push(run);

@@ -100,6 +100,13 @@ pub enum Effect {
     Done(Outcome),
 }
 
+impl Effect {
+    /// The run it starts, if it starts one.
+    pub fn spawns(&self) -> Option<Run> {
+        if let Self::One(_, machine::Effect::Spawn(run)) = self { Some(*run) } else { None }
+    }
+}
+
 /// How often we were asked to end. Signals to a whole process group (Ctrl-C, `timeout`) or to
 /// every process of a name (`pkill`) reach guard and supervisor, others one of them: so they
 /// are counted by place, and the larger count is how often somebody asked.

@@ -169,3 +169,37 @@ fn a_variable_does_not_win_over_an_option_before_start() {
     running.wait_ready("web.1");
     running.finish().stdout_has("web.1 did not stop within 0.1 s, killing it\n");
 }
+
+#[test]
+fn many_start_in_their_order() {
+    let entries: Vec<String> = (0..100).map(|n| format!("p{n}: exec gangling --wait\n")).collect();
+    let running = Test::new().procfile(entries.concat()).start();
+    running.wait_for_lines(100, |line| line.text.starts_with("ready "));
+    let finished = running.finish().killed_by(Signal::SIGINT);
+    let lines = finished.lines_of("system");
+    let names: Vec<&str> = lines.iter().filter_map(|line| Some(line.split_once(" started, ")?.0)).collect();
+    let expected: Vec<String> = (0..100).map(|n| format!("p{n}.1")).collect();
+    assert_eq!(names, expected, "{finished}");
+}
+
+#[test]
+fn what_cannot_start_starts_none_of_those_behind() {
+    let long = "x".repeat(200_000);
+    for place in [0, 1, 2, 20, 39] {
+        let command = |n| match n {
+            n if n == place => format!("echo {long}"),
+            _ => format!("touch began{n}; exec gangling --wait"),
+        };
+        let entries: Vec<String> = (0..40).map(|n| format!("p{n}: {}\n", command(n))).collect();
+        let test = Test::new().procfile(entries.concat());
+        let finished = test.run().code(1);
+        let lines = finished.lines_of("system");
+        let started = lines.iter().filter(|line| line.contains(" started, ")).count();
+        assert_eq!(started, place, "{finished}");
+        let told =
+            format!("p{place}.1 could not be started: its command and environment are too long together");
+        assert!(lines[place].starts_with(&told), "{finished}");
+        let behind = (place..40).find(|n| test.path(&format!("began{n}")).exists());
+        assert_eq!(behind, None, "of {place}");
+    }
+}
