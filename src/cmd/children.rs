@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::check::missing_program;
+use crate::error::Error;
 use crate::model::{InstanceId, Sig};
 use crate::os::guard::Link;
 use crate::os::limits::OpenFiles;
@@ -132,6 +133,12 @@ impl Children for OsChildren {
     fn resumed(&mut self) {
         sweep::signal_all(Sig::CONT);
     }
+}
+
+/// Why ganger's own processes, threads and descriptors could not be had.
+pub(super) fn starting(error: &io::Error) -> Error {
+    let error = start_error(error);
+    Error::Start { message: error.message.to_string(), hint: error.hint.map(|hint| hint.to_string()) }
 }
 
 /// Why a process could not be made: nearly always a limit, which the message names.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::unbounded_channel;
 
-use super::children::start_error;
+use super::children::{start_error, starting};
 use super::inbox::{self, Heard};
 use super::project::{Need, Project};
 use crate::cli::{AppArgs, RunArgs};
@@ -49,10 +49,9 @@ pub(super) fn run(app_args: &AppArgs, run: &RunArgs, env: &Env) -> Result<u8, Er
     };
     let pairs = environment.pairs();
     let order = Order { argv: &argv, env: &pairs, cwd: &project.root };
-    let link =
-        guard::split(Policy::default().grace).map_err(|error| Error::system("starting the guard", error))?;
+    let link = guard::split(Policy::default().grace).map_err(|error| starting(&error))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
-    let runtime = runtime.map_err(|error| Error::system("starting", error))?;
+    let runtime = runtime.map_err(|error| starting(&error))?;
     match runtime.block_on(Command::run(&order, &link)) {
         Ok(How::Exited(code)) => Ok(code),
         Ok(How::Signaled(sig)) if TERMINATING.contains(&sig) => signals::die(sig),

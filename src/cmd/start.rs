@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::children::{OsChildren, start_error};
+use super::children::{OsChildren, starting};
 use super::inbox::{self, Heard};
 use super::project::{Need, Project};
 use crate::cli::{AppArgs, StartArgs};
@@ -57,7 +57,7 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
     let style = Style::new(args.color.decide(|name| env.var(name), env.stdout_is_terminal));
     let open_files = OpenFiles::raise().map_err(|error| Error::system("asking for limits", error))?;
     let grace = specs.iter().map(|spec| spec.policy.grace).max().unwrap_or_default();
-    let link = guard::split(grace).map_err(|error| Error::system("starting the guard", error))?;
+    let link = guard::split(grace).map_err(|error| starting(&error))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let outcome = runtime
         .and_then(|runtime| runtime.block_on(supervise(specs, project.root, style, open_files, link)))
@@ -98,12 +98,6 @@ fn scoped<T: FromStr<Err: Display>>(
 ) -> Result<Scoped<T>, Error> {
     let named = |error| Error::Usage { message: format!("{option} {error}"), hint: None };
     Scoped::parse(texts, types).map_err(named)
-}
-
-/// Why ganger's own threads and descriptors could not be had.
-fn starting(error: &io::Error) -> Error {
-    let error = start_error(error);
-    Error::Start { message: error.message.to_string(), hint: error.hint.map(|hint| hint.to_string()) }
 }
 
 /// The port of `spec`, if another program has it.

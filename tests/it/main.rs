@@ -15,6 +15,7 @@ mod inherit;
 #[allow(dead_code, reason = "a kit has more than is used today")]
 mod kit;
 mod layers;
+mod limits;
 mod output;
 mod recorded_env;
 mod run;
