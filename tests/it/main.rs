@@ -24,5 +24,6 @@ mod signals;
 mod smoke;
 mod start;
 mod survivors;
+mod survivors_killed;
 mod survivors_matrix;
 mod terminal;
