@@ -130,7 +130,7 @@ impl Command<'_> {
             match change {
                 Change::Ended(death) if death.pid == self.pid => return Some(death.how),
                 // It has stopped, so we do: the shell gets its prompt back.
-                Change::Stopped(pid) if pid == self.pid => self.link.suspended(),
+                Change::Stopped(pid) if pid == self.pid => self.link.stopped(),
                 Change::Ended(_) | Change::Stopped(_) => {}
             }
         }

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
 
+use super::group;
 use super::reap::{self, How, Left};
 use super::reserve;
 use super::signals::{self, Received, Signals};
@@ -32,6 +33,7 @@ pub(super) const CRASH_GRACE: Duration = Duration::from_millis(500);
 /// What the supervisor says to the guard, a byte each.
 const SUSPENDED: u8 = 1;
 const HURRY: u8 = 2;
+const STOPPED: u8 = 3;
 
 /// The supervisor's end of the link.
 #[derive(Debug)]
@@ -53,9 +55,14 @@ impl Link {
         getppid() != self.above
     }
 
-    /// Tells the guard that all processes are stopped, so that it stops too.
+    /// Tells the guard that all processes are stopped, as it has asked for, so that it stops too.
     pub fn suspended(&self) {
         let _ = (&self.stream).write(&[SUSPENDED]);
+    }
+
+    /// Tells the guard that our command has stopped, whoever asked for that.
+    pub fn stopped(&self) {
+        let _ = (&self.stream).write(&[STOPPED]);
     }
 
     /// Tells the guard that nothing is to be asked any more, only killed.
@@ -157,12 +164,25 @@ pub(super) fn is_orderly(how: How) -> bool {
     }
 }
 
+/// Why the guard is to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    /// A TSTP was handed on, and everything is stopped now.
+    Asked,
+    /// The command of `ganger run` has stopped.
+    ByItself,
+}
+
 struct Guard {
     /// Our child, which ends as the supervisor does.
     reserve: i32,
     link: UnixStream,
     signals: Signals,
     grace: Duration,
+    /// Whether a TSTP was handed on that no CONT has followed and that has not stopped us yet.
+    /// Two quick TSTP get two answers, and the second must not stop us again behind the `fg`
+    /// that followed the first; nor must an answer that a CONT has overtaken.
+    stopping: bool,
     /// How the supervisor ended, once it did.
     end: Option<How>,
     /// Set once the supervisor is gone: what it left is asked before this, and killed after.
@@ -172,7 +192,8 @@ struct Guard {
 impl Guard {
     fn new(reserve: i32, link: UnixStream, grace: Duration) -> io::Result<Self> {
         link.set_nonblocking(true)?;
-        Ok(Self { reserve, link, signals: take_over_signals()?, grace, end: None, kill_at: None })
+        let signals = take_over_signals()?;
+        Ok(Self { reserve, link, signals, grace, stopping: false, end: None, kill_at: None })
     }
 
     /// Guards until the supervisor and everything it left are gone.
@@ -183,7 +204,7 @@ impl Guard {
             if link_ready && self.end.is_none() {
                 link_open = self.read_link();
             }
-            for received in self.signals.take() {
+            for received in self.heard() {
                 self.hear(received);
             }
             let (ended, left) = reap::reap_all(self.reserve);
@@ -226,18 +247,53 @@ impl Guard {
     fn read_link(&mut self) -> bool {
         let mut message = [0; 1];
         match (self.link.read(&mut message), message) {
-            (Ok(0), _) => return false,
-            // Its processes are stopped: now we stop too, and the shell gets its prompt back.
-            (Ok(_), [SUSPENDED]) => signals::stop_self(),
+            (Ok(0), _) => {
+                // The supervisor is gone. A reserve that is stopped would never tell us how.
+                group::signal_child(self.reserve, Sig::CONT);
+                return false;
+            }
+            (Ok(_), [SUSPENDED]) if self.stopping => self.stop(Stop::Asked),
+            (Ok(_), [STOPPED]) => self.stop(Stop::ByItself),
             (Ok(_), [HURRY]) => self.grace = Duration::ZERO,
             (Ok(_) | Err(_), _) => {}
         }
         true
     }
 
+    /// The signals that came, CONT behind a TSTP of the same moment: their order is not known,
+    /// and of the two mistakes going on is the one that leaves nobody waiting.
+    fn heard(&mut self) -> Vec<Received> {
+        let mut heard = self.signals.take();
+        heard.sort_by_key(|it| it.sig == Sig::CONT);
+        heard
+    }
+
+    /// Stops, as all processes have, so that the shell gets its prompt back.
+    fn stop(&mut self, why: Stop) {
+        signals::stop_self(|| {
+            // A TSTP that came before this stop is answered by it. A CONT that came meanwhile is
+            // behind the TSTP we were asked with; behind a stop that nobody asked us for it is
+            // the one of the `fg` before, and must not undo the Ctrl-Z.
+            let heard = self.heard();
+            let is_new = |sig| sig != Sig::TSTP && (sig != Sig::CONT || why == Stop::Asked);
+            for received in heard.iter().filter(|it| is_new(it.sig)) {
+                self.hear(*received);
+            }
+            why == Stop::ByItself || heard.iter().all(|it| it.sig != Sig::CONT)
+        });
+        self.stopping = false;
+    }
+
     fn hear(&mut self, received: Received) {
-        if received.sig == Sig::CHLD {
-            return;
+        match received.sig {
+            Sig::CHLD => return,
+            Sig::TSTP => self.stopping = true,
+            Sig::CONT => {
+                self.stopping = false;
+                // Whoever stopped the whole group with SIGSTOP may continue the pid he sees.
+                sweep::signal_all(Sig::CONT);
+            }
+            _ => {}
         }
         if self.end.is_none() {
             // A full link means the supervisor has hundreds of signals to read already.

@@ -27,3 +27,5 @@ mod survivors;
 mod survivors_killed;
 mod survivors_matrix;
 mod terminal;
+mod wrapped;
+mod zsh;

@@ -47,6 +47,20 @@ impl Terminal {
         terminal
     }
 
+    /// The same with zsh. `None` only where no zsh is on the `PATH`: then there is nothing to
+    /// test with. `.ci/run` installs it, so that there is always one there.
+    pub(crate) fn with_zsh(test: &Test) -> Option<Self> {
+        let path = std::env::var_os("PATH").expect("a PATH");
+        std::env::split_paths(&path).find(|folder| folder.join("zsh").exists())?;
+        let mut command = Command::new("zsh");
+        // No files of the user, no line editor, which redraws what is typed, and nothing in front
+        // of the prompt but the prompt.
+        command.args(["-f", "-i", "+o", "zle", "+o", "prompt_sp", "+o", "prompt_cr"]);
+        let mut terminal = Self::open(test, command);
+        terminal.wait_for("$ ");
+        Some(terminal)
+    }
+
     #[allow(unsafe_code)]
     fn open(test: &Test, mut command: Command) -> Self {
         // Not `openpty`: its descriptors have to be closed on exec from the start, or another
@@ -127,6 +141,13 @@ impl Terminal {
 
     pub(crate) fn pid(&self) -> i32 {
         i32::try_from(self.child.id()).expect("a pid")
+    }
+
+    /// The process group in the foreground. A shell says what it continues before it gives it the
+    /// terminal: until then keys are for the shell.
+    pub(crate) fn foreground(&self) -> i32 {
+        let master = self.master.as_ref().expect("an open window");
+        nix::unistd::tcgetpgrp(master).expect("a terminal").as_raw()
     }
 
     /// Closes the window.
