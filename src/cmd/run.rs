@@ -104,6 +104,8 @@ fn not_started(program: &OsStr, error: &io::Error, environment: &Environment, pr
 struct Command<'a> {
     pid: i32,
     own_group: bool,
+    /// How often it has stopped.
+    stops: u64,
     link: &'a Link,
 }
 
@@ -113,24 +115,36 @@ impl Command<'_> {
         let (outbox, mut inbox) = unbounded_channel();
         inbox::listen(link, outbox, Some)?;
         let own_group = !group::has_terminal();
-        let command = Command { pid: spawn_attached(order, own_group)?, own_group, link };
+        let mut command = Command { pid: spawn_attached(order, own_group)?, own_group, stops: 0, link };
         loop {
             if let Some(how) = command.changes() {
                 return Ok(how);
             }
             if let Some(heard) = inbox.recv().await {
-                command.hear(heard);
+                let before = command.stops;
+                if let Some(how) = command.changes() {
+                    return Ok(how);
+                }
+                // In the terminal's group `fg` has continued it already. If it has stopped anew by
+                // the time we hear of that, this CONT must not undo the second Ctrl-Z.
+                let is_cont = matches!(heard, Heard::Signal(it, _) if it.sig == Sig::CONT);
+                if own_group || !is_cont || command.stops == before {
+                    command.hear(heard);
+                }
             }
         }
     }
 
     /// Looks what our children did. Orphans that came to us are only reaped.
-    fn changes(&self) -> Option<How> {
+    fn changes(&mut self) -> Option<How> {
         while let Some(change) = reap::next_change() {
             match change {
                 Change::Ended(death) if death.pid == self.pid => return Some(death.how),
                 // It has stopped, so we do: the shell gets its prompt back.
-                Change::Stopped(pid) if pid == self.pid => self.link.stopped(),
+                Change::Stopped(pid) if pid == self.pid => {
+                    self.stops += 1;
+                    self.link.stopped();
+                }
                 Change::Ended(_) | Change::Stopped(_) => {}
             }
         }

@@ -13,6 +13,8 @@ pub struct Process {
     pub pid: i32,
     /// Its group when it was seen.
     pub pgid: i32,
+    /// Its parent when it was seen.
+    pub parent: i32,
     /// Clock ticks from boot to its start: with the pid it names a process for good.
     start: u64,
 }
@@ -62,7 +64,6 @@ mod linux {
     use crate::model::Sig;
 
     struct Stat {
-        parent: i32,
         process: Process,
         is_zombie: bool,
     }
@@ -72,7 +73,7 @@ mod linux {
         let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
         let all = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         for process in all.filter_map(read) {
-            children.entry(process.parent).or_default().push(process);
+            children.entry(process.process.parent).or_default().push(process);
         }
         let mut found = Vec::new();
         let mut parents = vec![i32::try_from(std::process::id()).unwrap_or(0)];
@@ -106,8 +107,8 @@ mod linux {
         let parent = fields.next()?.parse().ok()?;
         let group = fields.next()?.parse().ok()?;
         let start = fields.nth(16)?.parse().ok()?;
-        let process = Process { pid, pgid: group, start };
-        Some(Stat { parent, process, is_zombie: matches!(state, "Z" | "X") })
+        let process = Process { pid, pgid: group, parent, start };
+        Some(Stat { process, is_zombie: matches!(state, "Z" | "X") })
     }
 
     pub(super) fn signal(process: Process, sig: Sig) {

@@ -19,11 +19,11 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
 
-use super::group;
 use super::reap::{self, How, Left};
 use super::reserve;
 use super::signals::{self, Received, Signals};
 use super::sweep::{self, KILL_ROUND};
+use super::{descendants, group};
 use crate::model::Sig;
 
 /// How long what a killed supervisor left may take before it is killed: all must be gone
@@ -290,8 +290,7 @@ impl Guard {
             Sig::TSTP => self.stopping = true,
             Sig::CONT => {
                 self.stopping = false;
-                // Whoever stopped the whole group with SIGSTOP may continue the pid he sees.
-                sweep::signal_all(Sig::CONT);
+                self.continue_ganger();
             }
             _ => {}
         }
@@ -300,6 +299,15 @@ impl Guard {
             let _ = self.link.write(&encode(received));
         } else if TERMINATING.contains(&received.sig) {
             self.kill_at = Some(Instant::now());
+        }
+    }
+
+    /// Continues the rest of ganger: whoever stopped the whole group with SIGSTOP may continue only
+    /// the pid he sees. Nobody else: that is the supervisor's to decide.
+    fn continue_ganger(&self) {
+        let is_ours = |pid: i32, parent: i32| pid == self.reserve || parent == self.reserve;
+        for process in descendants::find().into_iter().filter(|it| is_ours(it.pid, it.parent)) {
+            descendants::signal(process, Sig::CONT);
         }
     }
 

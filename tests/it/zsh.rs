@@ -44,17 +44,6 @@ fn expect_status(shell: &mut Terminal, status: u8) {
     shell.wait_for(&format!("<{status}>"));
 }
 
-/// Ctrl-Z, until it counts. A shell continues a one-off command itself, and ganger continues it
-/// again when it hears of that: a Ctrl-Z in the milliseconds between the two is undone.
-fn press_ctrl_z(shell: &mut Terminal) {
-    eventually("it is stopped", || {
-        if shell.foreground() != shell.pid() {
-            shell.type_text("\x1a");
-        }
-        shell.foreground() == shell.pid()
-    });
-}
-
 fn leave(mut shell: Terminal) {
     shell.type_text("exit 0\r");
     assert!(shell.wait().success());
@@ -81,7 +70,7 @@ fn ctrl_z_and_fg_twice() {
         // What left the group of a one-off command hears no Ctrl-Z, as without ganger.
         let stopped = if command.starts_with("ganger run") { 1 } else { count };
         for _ in 0..2 {
-            press_ctrl_z(&mut shell);
+            shell.type_text("\x1a");
             shell.wait_for("suspended  ganger");
             shell.wait_for("$ ");
             eventually("they are stopped", || {
@@ -108,7 +97,7 @@ fn in_the_background_it_runs_on_and_can_be_killed() {
         let test = app();
         let Some(mut shell) = start(&test, command, count) else { return };
         for _ in 0..2 {
-            press_ctrl_z(&mut shell);
+            shell.type_text("\x1a");
             shell.wait_for("suspended  ganger");
             shell.wait_for("$ ");
             shell.type_text("bg\r");
@@ -118,7 +107,7 @@ fn in_the_background_it_runs_on_and_can_be_killed() {
             shell.wait_for("running    ganger");
             eventually("it has the terminal", || shell.foreground() != shell.pid());
         }
-        press_ctrl_z(&mut shell);
+        shell.type_text("\x1a");
         shell.wait_for("suspended  ganger");
         shell.wait_for("$ ");
         shell.type_text("bg\r");
@@ -135,7 +124,7 @@ fn what_is_suspended_can_be_killed() {
     for (command, count) in COMMANDS {
         let test = app();
         let Some(mut shell) = start(&test, command, count) else { return };
-        press_ctrl_z(&mut shell);
+        shell.type_text("\x1a");
         shell.wait_for("suspended  ganger");
         shell.wait_for("$ ");
         shell.type_text("kill %1\r");
@@ -159,7 +148,7 @@ fn a_closed_window_ends_all() {
         shell.wait();
         // And suspended.
         let Some(mut shell) = start(&test, command, count) else { return };
-        press_ctrl_z(&mut shell);
+        shell.type_text("\x1a");
         shell.wait_for("suspended  ganger");
         shell.close();
         shell.wait();

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{PtyMaster, Winsize, grantpt, posix_openpt, ptsname_r, unlockpt};
+use nix::sys::signal::{SigHandler, Signal, signal};
 
 use super::running::Capture;
 use super::world::ganger;
@@ -76,11 +77,17 @@ impl Terminal {
         command.stdin(of_slave()).stdout(of_slave()).stderr(of_slave());
         let take_terminal = || {
             nix::unistd::setsid()?;
+            // Tests that run in the background of a script have these ignored, and what is ignored
+            // stays so in a shell and all it starts. No window is opened like that.
+            for sig in [Signal::SIGINT, Signal::SIGQUIT] {
+                // SAFETY: the default action runs no code.
+                unsafe { signal(sig, SigHandler::SigDfl) }?;
+            }
             // SAFETY: TIOCSCTTY takes an integer; descriptor 0 is the pty by now.
             let result = unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) };
             Ok(nix::errno::Errno::result(result).map(drop)?)
         };
-        // SAFETY: setsid(2) and ioctl(2) are async-signal-safe.
+        // SAFETY: setsid(2), sigaction(2) and ioctl(2) are async-signal-safe.
         unsafe { command.pre_exec(take_terminal) };
         let child = command.spawn().expect("it starts");
         // The command keeps copies of the slave; with them the window would never seem closed.
