@@ -104,7 +104,7 @@ fn not_started(program: &OsStr, error: &io::Error, environment: &Environment, pr
 struct Command<'a> {
     pid: i32,
     own_group: bool,
-    /// How often it has stopped.
+    /// How often it has stopped, so that the guard was told to, without a CONT for that yet.
     stops: u64,
     link: &'a Link,
 }
@@ -121,16 +121,11 @@ impl Command<'_> {
                 return Ok(how);
             }
             if let Some(heard) = inbox.recv().await {
-                let before = command.stops;
+                // What it did before that is known first: see `continue_it`.
                 if let Some(how) = command.changes() {
                     return Ok(how);
                 }
-                // In the terminal's group `fg` has continued it already. If it has stopped anew by
-                // the time we hear of that, this CONT must not undo the second Ctrl-Z.
-                let is_cont = matches!(heard, Heard::Signal(it, _) if it.sig == Sig::CONT);
-                if own_group || !is_cont || command.stops == before {
-                    command.hear(heard);
-                }
+                command.hear(heard);
             }
         }
     }
@@ -151,13 +146,13 @@ impl Command<'_> {
         None
     }
 
-    fn hear(&self, heard: Heard) {
+    fn hear(&mut self, heard: Heard) {
         match heard {
             Heard::GuardGone => {
                 sweep::end_all(HURRY);
                 signals::die(Sig::KILL);
             }
-            Heard::Signal(it, Via::Guard) if it.sig == Sig::CONT => self.signal(Sig::CONT),
+            Heard::Signal(it, Via::Guard) if it.sig == Sig::CONT => self.continue_it(),
             Heard::Signal(it, Via::Guard) => {
                 let known =
                     TERMINATING.contains(&it.sig) || FORWARDED.contains(&it.sig) || it.sig == Sig::TSTP;
@@ -167,6 +162,16 @@ impl Command<'_> {
                 }
             }
             Heard::Signal(_, Via::Direct) => {}
+        }
+    }
+
+    /// Hands a CONT on. In the terminal's group `fg` has continued the command already, and by now
+    /// it may have stopped anew: each stop is followed by a CONT, and one that is of an earlier
+    /// stop must not undo the second Ctrl-Z.
+    fn continue_it(&mut self) {
+        self.stops = self.stops.saturating_sub(1);
+        if self.own_group || self.stops == 0 {
+            self.signal(Sig::CONT);
         }
     }
 

@@ -15,6 +15,8 @@ pub struct Process {
     pub pgid: i32,
     /// Its parent when it was seen.
     pub parent: i32,
+    /// Whether it was stopped (Ctrl-Z, SIGSTOP) when it was seen.
+    pub is_stopped: bool,
     /// Clock ticks from boot to its start: with the pid it names a process for good.
     start: u64,
 }
@@ -107,7 +109,7 @@ mod linux {
         let parent = fields.next()?.parse().ok()?;
         let group = fields.next()?.parse().ok()?;
         let start = fields.nth(16)?.parse().ok()?;
-        let process = Process { pid, pgid: group, parent, start };
+        let process = Process { pid, pgid: group, parent, is_stopped: state == "T", start };
         Some(Stat { process, is_zombie: matches!(state, "Z" | "X") })
     }
 

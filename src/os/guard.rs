@@ -271,15 +271,19 @@ impl Guard {
     /// Stops, as all processes have, so that the shell gets its prompt back.
     fn stop(&mut self, why: Stop) {
         signals::stop_self(|| {
-            // A TSTP that came before this stop is answered by it. A CONT that came meanwhile is
-            // behind the TSTP we were asked with; behind a stop that nobody asked us for it is
-            // the one of the `fg` before, and must not undo the Ctrl-Z.
             let heard = self.heard();
-            let is_new = |sig| sig != Sig::TSTP && (sig != Sig::CONT || why == Stop::Asked);
-            for received in heard.iter().filter(|it| is_new(it.sig)) {
+            // A TSTP that came before this stop is answered by it.
+            for received in heard.iter().filter(|it| it.sig != Sig::TSTP) {
                 self.hear(*received);
             }
-            why == Stop::ByItself || heard.iter().all(|it| it.sig != Sig::CONT)
+            match why {
+                // A CONT that came meanwhile is behind the TSTP we were asked with.
+                Stop::Asked => heard.iter().all(|it| it.sig != Sig::CONT),
+                // Behind a stop that nobody asked us for it may be that of the `fg` before; and a
+                // Ctrl-Z that came before our handler stood again has stopped us already. So the
+                // command is looked at.
+                Stop::ByItself => self.command_is_stopped(),
+            }
         });
         self.stopping = false;
     }
@@ -300,6 +304,14 @@ impl Guard {
         } else if TERMINATING.contains(&received.sig) {
             self.kill_at = Some(Instant::now());
         }
+    }
+
+    /// Whether a child of the supervisor is stopped.
+    fn command_is_stopped(&self) -> bool {
+        let all = descendants::find();
+        let supervisors: Vec<i32> =
+            all.iter().filter(|it| it.parent == self.reserve).map(|it| it.pid).collect();
+        all.iter().any(|it| it.is_stopped && supervisors.contains(&it.parent))
     }
 
     /// Continues the rest of ganger: whoever stopped the whole group with SIGSTOP may continue only

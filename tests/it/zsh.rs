@@ -91,27 +91,39 @@ fn ctrl_z_and_fg_twice() {
     }
 }
 
+/// Ctrl-Z and `bg`.
+fn to_the_background(shell: &mut Terminal, test: &Test, count: usize) {
+    shell.type_text("\x1a");
+    shell.wait_for("suspended  ganger");
+    shell.wait_for("$ ");
+    shell.type_text("bg\r");
+    shell.wait_for("continued  ganger");
+    all_are(test, count, 'S');
+}
+
 #[test]
-fn in_the_background_it_runs_on_and_can_be_killed() {
+fn in_the_background_it_runs_on_and_can_be_fetched() {
     for (command, count) in COMMANDS {
         let test = app();
         let Some(mut shell) = start(&test, command, count) else { return };
-        for _ in 0..2 {
-            shell.type_text("\x1a");
-            shell.wait_for("suspended  ganger");
-            shell.wait_for("$ ");
-            shell.type_text("bg\r");
-            shell.wait_for("continued  ganger");
-            all_are(&test, count, 'S');
-            shell.type_text("fg\r");
-            shell.wait_for("running    ganger");
-            eventually("it has the terminal", || shell.foreground() != shell.pid());
-        }
-        shell.type_text("\x1a");
-        shell.wait_for("suspended  ganger");
+        to_the_background(&mut shell, &test, count);
+        shell.type_text("fg\r");
+        shell.wait_for("running    ganger");
+        eventually("it has the terminal", || shell.foreground() != shell.pid());
+        // No Ctrl-Z here: zsh gives the terminal away first and then sends a CONT, also to what runs.
+        shell.type_text("\x03");
         shell.wait_for("$ ");
-        shell.type_text("bg\r");
-        all_are(&test, count, 'S');
+        expect_status(&mut shell, 130);
+        leave(shell);
+    }
+}
+
+#[test]
+fn in_the_background_it_can_be_killed() {
+    for (command, count) in COMMANDS {
+        let test = app();
+        let Some(mut shell) = start(&test, command, count) else { return };
+        to_the_background(&mut shell, &test, count);
         shell.type_text("kill %1\r");
         shell.wait_for("terminated  ganger");
         assert!(ganglings(&test).is_empty(), "{:?}", ganglings(&test));

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Read, Write as _};
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::rc::Rc;
@@ -71,6 +71,8 @@ impl Terminal {
         grantpt(&master).expect("granted");
         unlockpt(&master).expect("unlocked");
         let slave = slave(&master);
+        // Before anything runs in it that may ask.
+        resize(&master, 24, 80);
         command.current_dir(test.dir()).env_clear().env("TERM", "xterm").env("PS1", "$ ");
         command.envs(test.vars().iter().map(|(key, value)| (key, value)));
         let of_slave = || Stdio::from(slave.try_clone().expect("a descriptor"));
@@ -95,16 +97,14 @@ impl Terminal {
         let master = File::from(OwnedFd::from(master));
         let (stop, stop_reading) = std::io::pipe().expect("a pipe");
         let output = Capture::of(Screen { master: master.try_clone().expect("a descriptor"), stop });
-        let terminal = Self {
+        Self {
             child,
             master: Some(master),
             output,
             seen: 0,
             stop_reading: Some(stop_reading),
             world: test.world().clone(),
-        };
-        terminal.resize(24, 80);
-        terminal
+        }
     }
 
     /// Types. `\x03` is Ctrl-C, `\x1a` Ctrl-Z, `\x1c` Ctrl-\, `\r` Enter.
@@ -113,13 +113,8 @@ impl Terminal {
         master.write_all(text.as_bytes()).expect("typed");
     }
 
-    #[allow(unsafe_code)]
     pub(crate) fn resize(&self, rows: u16, columns: u16) {
-        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-        let fd = self.master.as_ref().expect("an open window").as_raw_fd();
-        // SAFETY: TIOCSWINSZ reads a winsize, which lives through the call.
-        let result = unsafe { libc::ioctl(fd, libc::TIOCSWINSZ, &raw const size) };
-        assert_eq!(result, 0, "resized");
+        resize(self.master.as_ref().expect("an open window"), rows, columns);
     }
 
     /// Waits for a text behind what was waited for before. Answers what came up to its end.
@@ -207,4 +202,12 @@ fn slave(master: &PtyMaster) -> File {
     let path = ptsname_r(master).expect("a name");
     let mut options = std::fs::OpenOptions::new();
     options.read(true).write(true).custom_flags(libc::O_NOCTTY).open(path).expect("the slave")
+}
+
+#[allow(unsafe_code)]
+fn resize(master: &impl AsRawFd, rows: u16, columns: u16) {
+    let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: TIOCSWINSZ reads a winsize, which lives through the call.
+    let result = unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) };
+    assert_eq!(result, 0, "resized");
 }
