@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::ahead::{Ahead, Job};
 use super::check::missing_program;
 use super::terminals::Terminals;
+use crate::error::Error;
 use crate::model::{InstanceId, Sig};
 use crate::os::guard::Link;
 use crate::os::limits::OpenFiles;
@@ -165,6 +166,12 @@ fn job(spec: &ProcessSpec, terminals: &Terminals, apart: bool) -> io::Result<Job
         env.push(("PYTHONUNBUFFERED".into(), "1".into()));
     }
     Ok(Job { argv: shell_argv(&spec.command), env, outlet })
+}
+
+/// Why ganger's own processes, threads and descriptors could not be had.
+pub(super) fn starting(error: &io::Error) -> Error {
+    let error = start_error(error);
+    Error::Start { message: error.message.to_string(), hint: error.hint.map(|hint| hint.to_string()) }
 }
 
 /// Why a process could not be made: nearly always a limit, which the message names.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::unbounded_channel;
 
-use super::children::start_error;
+use super::children::{start_error, starting};
 use super::inbox::{self, Heard};
 use super::project::{Need, Project};
 use crate::cli::{AppArgs, RunArgs};
@@ -49,10 +49,9 @@ pub(super) fn run(app_args: &AppArgs, run: &RunArgs, env: &Env) -> Result<u8, Er
     };
     let pairs = environment.pairs();
     let order = Order { argv: &argv, env: &pairs, cwd: &project.root };
-    let link =
-        guard::split(Policy::default().grace).map_err(|error| Error::system("starting the guard", error))?;
+    let link = guard::split(Policy::default().grace).map_err(|error| starting(&error))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
-    let runtime = runtime.map_err(|error| Error::system("starting", error))?;
+    let runtime = runtime.map_err(|error| starting(&error))?;
     match runtime.block_on(Command::run(&order, &link)) {
         Ok(How::Exited(code)) => Ok(code),
         Ok(How::Signaled(sig)) if TERMINATING.contains(&sig) => signals::die(sig),
@@ -105,6 +104,8 @@ fn not_started(program: &OsStr, error: &io::Error, environment: &Environment, pr
 struct Command<'a> {
     pid: i32,
     own_group: bool,
+    /// How often it has stopped, so that the guard was told to, without a CONT for that yet.
+    stops: u64,
     link: &'a Link,
 }
 
@@ -114,37 +115,44 @@ impl Command<'_> {
         let (outbox, mut inbox) = unbounded_channel();
         inbox::listen(link, outbox, Some)?;
         let own_group = !group::has_terminal();
-        let command = Command { pid: spawn_attached(order, own_group)?, own_group, link };
+        let mut command = Command { pid: spawn_attached(order, own_group)?, own_group, stops: 0, link };
         loop {
             if let Some(how) = command.changes() {
                 return Ok(how);
             }
             if let Some(heard) = inbox.recv().await {
+                // What it did before that is known first: see `continue_it`.
+                if let Some(how) = command.changes() {
+                    return Ok(how);
+                }
                 command.hear(heard);
             }
         }
     }
 
     /// Looks what our children did. Orphans that came to us are only reaped.
-    fn changes(&self) -> Option<How> {
+    fn changes(&mut self) -> Option<How> {
         while let Some(change) = reap::next_change() {
             match change {
                 Change::Ended(death) if death.pid == self.pid => return Some(death.how),
                 // It has stopped, so we do: the shell gets its prompt back.
-                Change::Stopped(pid) if pid == self.pid => self.link.suspended(),
+                Change::Stopped(pid) if pid == self.pid => {
+                    self.stops += 1;
+                    self.link.stopped();
+                }
                 Change::Ended(_) | Change::Stopped(_) => {}
             }
         }
         None
     }
 
-    fn hear(&self, heard: Heard) {
+    fn hear(&mut self, heard: Heard) {
         match heard {
             Heard::GuardGone => {
                 sweep::end_all(HURRY);
                 signals::die(Sig::KILL);
             }
-            Heard::Signal(it, Via::Guard) if it.sig == Sig::CONT => self.signal(Sig::CONT),
+            Heard::Signal(it, Via::Guard) if it.sig == Sig::CONT => self.continue_it(),
             Heard::Signal(it, Via::Guard) => {
                 let known =
                     TERMINATING.contains(&it.sig) || FORWARDED.contains(&it.sig) || it.sig == Sig::TSTP;
@@ -154,6 +162,16 @@ impl Command<'_> {
                 }
             }
             Heard::Signal(_, Via::Direct) => {}
+        }
+    }
+
+    /// Hands a CONT on. In the terminal's group `fg` has continued the command already, and by now
+    /// it may have stopped anew: each stop is followed by a CONT, and one that is of an earlier
+    /// stop must not undo the second Ctrl-Z.
+    fn continue_it(&mut self) {
+        self.stops = self.stops.saturating_sub(1);
+        if self.own_group || self.stops == 0 {
+            self.signal(Sig::CONT);
         }
     }
 

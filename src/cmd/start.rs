@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::ahead::Ahead;
-use super::children::{OsChildren, start_error};
+use super::children::{OsChildren, starting};
 use super::inbox::{self, Heard};
 use super::project::{Need, Project};
 use super::show::{Look, Show};
@@ -59,7 +59,7 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
     // The last that can go wrong before anything starts: a run that is refused leaves no files.
     let show = look.show(&specs)?;
     let grace = specs.iter().map(|spec| spec.policy.grace).max().unwrap_or_default();
-    let link = guard::split(grace).map_err(|error| Error::system("starting the guard", error))?;
+    let link = guard::split(grace).map_err(|error| starting(&error))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let outcome = runtime
         .and_then(|runtime| runtime.block_on(supervise(specs, project.root, show, open_files, link)))
@@ -100,12 +100,6 @@ fn scoped<T: FromStr<Err: Display>>(
 ) -> Result<Scoped<T>, Error> {
     let named = |error| Error::Usage { message: format!("{option} {error}"), hint: None };
     Scoped::parse(texts, types).map_err(named)
-}
-
-/// Why ganger's own threads and descriptors could not be had.
-fn starting(error: &io::Error) -> Error {
-    let error = start_error(error);
-    Error::Start { message: error.message.to_string(), hint: error.hint.map(|hint| hint.to_string()) }
 }
 
 /// The port of `spec`, if another program has it.

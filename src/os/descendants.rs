@@ -13,6 +13,10 @@ pub struct Process {
     pub pid: i32,
     /// Its group when it was seen.
     pub pgid: i32,
+    /// Its parent when it was seen.
+    pub parent: i32,
+    /// Whether it was stopped (Ctrl-Z, SIGSTOP) when it was seen.
+    pub is_stopped: bool,
     /// Clock ticks from boot to its start: with the pid it names a process for good.
     start: u64,
 }
@@ -62,7 +66,6 @@ mod linux {
     use crate::model::Sig;
 
     struct Stat {
-        parent: i32,
         process: Process,
         is_zombie: bool,
     }
@@ -72,7 +75,7 @@ mod linux {
         let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
         let all = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         for process in all.filter_map(read) {
-            children.entry(process.parent).or_default().push(process);
+            children.entry(process.process.parent).or_default().push(process);
         }
         let mut found = Vec::new();
         let mut parents = vec![i32::try_from(std::process::id()).unwrap_or(0)];
@@ -106,8 +109,8 @@ mod linux {
         let parent = fields.next()?.parse().ok()?;
         let group = fields.next()?.parse().ok()?;
         let start = fields.nth(16)?.parse().ok()?;
-        let process = Process { pid, pgid: group, start };
-        Some(Stat { parent, process, is_zombie: matches!(state, "Z" | "X") })
+        let process = Process { pid, pgid: group, parent, is_stopped: state == "T", start };
+        Some(Stat { process, is_zombie: matches!(state, "Z" | "X") })
     }
 
     pub(super) fn signal(process: Process, sig: Sig) {

@@ -23,6 +23,7 @@ use super::reap::{self, How, Left};
 use super::reserve;
 use super::signals::{self, Received, Signals};
 use super::sweep::{self, KILL_ROUND};
+use super::{descendants, group};
 use crate::model::Sig;
 
 /// How long what a killed supervisor left may take before it is killed: all must be gone
@@ -32,6 +33,7 @@ pub(super) const CRASH_GRACE: Duration = Duration::from_millis(500);
 /// What the supervisor says to the guard, a byte each.
 const SUSPENDED: u8 = 1;
 const HURRY: u8 = 2;
+const STOPPED: u8 = 3;
 
 /// The supervisor's end of the link.
 #[derive(Debug)]
@@ -53,9 +55,14 @@ impl Link {
         getppid() != self.above
     }
 
-    /// Tells the guard that all processes are stopped, so that it stops too.
+    /// Tells the guard that all processes are stopped, as it has asked for, so that it stops too.
     pub fn suspended(&self) {
         let _ = (&self.stream).write(&[SUSPENDED]);
+    }
+
+    /// Tells the guard that our command has stopped, whoever asked for that.
+    pub fn stopped(&self) {
+        let _ = (&self.stream).write(&[STOPPED]);
     }
 
     /// Tells the guard that nothing is to be asked any more, only killed.
@@ -158,12 +165,25 @@ pub(super) fn is_orderly(how: How) -> bool {
     }
 }
 
+/// Why the guard is to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    /// A TSTP was handed on, and everything is stopped now.
+    Asked,
+    /// The command of `ganger run` has stopped.
+    ByItself,
+}
+
 struct Guard {
     /// Our child, which ends as the supervisor does.
     reserve: i32,
     link: UnixStream,
     signals: Signals,
     grace: Duration,
+    /// Whether a TSTP was handed on that no CONT has followed and that has not stopped us yet.
+    /// Two quick TSTP get two answers, and the second must not stop us again behind the `fg`
+    /// that followed the first; nor must an answer that a CONT has overtaken.
+    stopping: bool,
     /// How the supervisor ended, once it did.
     end: Option<How>,
     /// Set once the supervisor is gone: what it left is asked before this, and killed after.
@@ -173,7 +193,8 @@ struct Guard {
 impl Guard {
     fn new(reserve: i32, link: UnixStream, grace: Duration) -> io::Result<Self> {
         link.set_nonblocking(true)?;
-        Ok(Self { reserve, link, signals: take_over_signals(&[])?, grace, end: None, kill_at: None })
+        let signals = take_over_signals(&[])?;
+        Ok(Self { reserve, link, signals, grace, stopping: false, end: None, kill_at: None })
     }
 
     /// Guards until the supervisor and everything it left are gone.
@@ -186,7 +207,7 @@ impl Guard {
             if link_ready && self.end.is_none() {
                 link_open = self.read_link();
             }
-            for received in self.signals.take() {
+            for received in self.heard() {
                 self.hear(received);
             }
             let (ended, left) = reap::reap_all(self.reserve);
@@ -229,24 +250,79 @@ impl Guard {
     fn read_link(&mut self) -> bool {
         let mut message = [0; 1];
         match (self.link.read(&mut message), message) {
-            (Ok(0), _) => return false,
-            // Its processes are stopped: now we stop too, and the shell gets its prompt back.
-            (Ok(_), [SUSPENDED]) => signals::stop_self(),
+            (Ok(0), _) => {
+                // The supervisor is gone. A reserve that is stopped would never tell us how.
+                group::signal_child(self.reserve, Sig::CONT);
+                return false;
+            }
+            (Ok(_), [SUSPENDED]) if self.stopping => self.stop(Stop::Asked),
+            (Ok(_), [STOPPED]) => self.stop(Stop::ByItself),
             (Ok(_), [HURRY]) => self.grace = Duration::ZERO,
             (Ok(_) | Err(_), _) => {}
         }
         true
     }
 
+    /// The signals that came, CONT behind a TSTP of the same moment: their order is not known,
+    /// and of the two mistakes going on is the one that leaves nobody waiting.
+    fn heard(&mut self) -> Vec<Received> {
+        let mut heard = self.signals.take();
+        heard.sort_by_key(|it| it.sig == Sig::CONT);
+        heard
+    }
+
+    /// Stops, as all processes have, so that the shell gets its prompt back.
+    fn stop(&mut self, why: Stop) {
+        signals::stop_self(|| {
+            let heard = self.heard();
+            // A TSTP that came before this stop is answered by it.
+            for received in heard.iter().filter(|it| it.sig != Sig::TSTP) {
+                self.hear(*received);
+            }
+            match why {
+                // A CONT that came meanwhile is behind the TSTP we were asked with.
+                Stop::Asked => heard.iter().all(|it| it.sig != Sig::CONT),
+                // Behind a stop that nobody asked us for it may be that of the `fg` before; and a
+                // Ctrl-Z that came before our handler stood again has stopped us already. So the
+                // command is looked at.
+                Stop::ByItself => self.command_is_stopped(),
+            }
+        });
+        self.stopping = false;
+    }
+
     fn hear(&mut self, received: Received) {
-        if received.sig == Sig::CHLD {
-            return;
+        match received.sig {
+            Sig::CHLD => return,
+            Sig::TSTP => self.stopping = true,
+            Sig::CONT => {
+                self.stopping = false;
+                self.continue_ganger();
+            }
+            _ => {}
         }
         if self.end.is_none() {
             // A full link means the supervisor has hundreds of signals to read already.
             let _ = self.link.write(&encode(received));
         } else if TERMINATING.contains(&received.sig) {
             self.kill_at = Some(Instant::now());
+        }
+    }
+
+    /// Whether a child of the supervisor is stopped.
+    fn command_is_stopped(&self) -> bool {
+        let all = descendants::find();
+        let supervisors: Vec<i32> =
+            all.iter().filter(|it| it.parent == self.reserve).map(|it| it.pid).collect();
+        all.iter().any(|it| it.is_stopped && supervisors.contains(&it.parent))
+    }
+
+    /// Continues the rest of ganger: whoever stopped the whole group with SIGSTOP may continue only
+    /// the pid he sees. Nobody else: that is the supervisor's to decide.
+    fn continue_ganger(&self) {
+        let is_ours = |pid: i32, parent: i32| pid == self.reserve || parent == self.reserve;
+        for process in descendants::find().into_iter().filter(|it| is_ours(it.pid, it.parent)) {
+            descendants::signal(process, Sig::CONT);
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! It has one reason to be: guard and supervisor may be killed in the same moment (`killall -9
 //! ganger`, the out-of-memory killer, an impatient script), and then somebody has to be left
-//! who is an ancestor of every process and a subreaper. Any two of the three can die.
+//! who is an ancestor of every process and a subreaper. Any two of the three can die. It is in a
+//! session of its own, so that killing ganger's process group spares it.
 //!
 //! It hears no signal, speaks to nobody and wakes up once, when the supervisor ends. It must
 //! never decide about an orderly end: what left its group is then the guard's to ask, with the
@@ -27,6 +28,10 @@ const TITLE: &std::ffi::CStr = c"guard";
 pub(super) fn stand_by(supervisor: i32, guard_is_gone: impl Fn() -> bool) -> ! {
     #[cfg(target_os = "linux")]
     title::set(TITLE);
+    // `timeout -s KILL` and `timeout -k` kill their whole group. A session and not only a group:
+    // as the supervisor's parent in the same session, we would keep the group from counting as
+    // orphaned (setpgid(2)) when the shell dies, and the kernel would not hang up on it when stopped.
+    let _ = nix::unistd::setsid();
     // Whoever signals the whole group or every process of ganger means the other two. Ignored
     // and not only blocked, so that none is pending at the end.
     signals::ignore_all();

@@ -66,7 +66,12 @@ impl AsFd for Signals {
 }
 
 /// Holds back all signals of this thread, for the time between a fork and the moment the
-/// handlers stand.
+/// handlers stand. Threads begin with the mask of the one that makes them, so the output's keeps it.
+///
+/// With TTOU blocked the terminal lets that thread write from the background in spite of `stty
+/// tostop` (termios(3)). Without, all of ganger stops at its first line, as other programs do; that
+/// was tried. But then `kill` cannot end it: once continued, the write is tried again and stops
+/// it before anybody has acted on TERM.
 pub fn block() -> io::Result<()> {
     Ok(pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::all()), None)?)
 }
@@ -113,20 +118,31 @@ pub fn die(sig: Sig) -> ! {
     std::process::exit(sig.exit_status().into())
 }
 
-/// Stops this process as Ctrl-Z does and returns when it continues.
+/// Stops this process as Ctrl-Z does and returns when it continues. `last_look` is called
+/// when no further SIGTSTP is received, and answers whether to stop; a SIGTSTP that comes from then
+/// on is one with ours.
 ///
 /// Unlike SIGSTOP, SIGTSTP does nothing in an orphaned group, where nobody could continue us
 /// (setpgid(2)); and the shell words it as an ordinary Ctrl-Z.
 #[allow(unsafe_code)]
-pub fn stop_self() {
+pub fn stop_self(last_look: impl FnOnce() -> bool) {
     use nix::sys::signal::{SaFlags, SigAction, SigHandler, raise, sigaction};
+    let mut tstp = SigSet::empty();
+    tstp.add(Signal::SIGTSTP);
+    // Held back until both are there, or each would stop us.
+    let _ = tstp.thread_block();
+    if !last_look() {
+        let _ = tstp.thread_unblock();
+        return;
+    }
     let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
     // SAFETY: installs the default action and afterwards the one that was there, which was
     // valid before; no Rust code runs in either.
-    let before = unsafe { sigaction(Signal::SIGTSTP, &default) };
+    let former = unsafe { sigaction(Signal::SIGTSTP, &default) };
     let _ = raise(Signal::SIGTSTP);
-    if let Ok(before) = before {
+    let _ = tstp.thread_unblock();
+    if let Ok(former) = former {
         // SAFETY: see above.
-        let _ = unsafe { sigaction(Signal::SIGTSTP, &before) };
+        let _ = unsafe { sigaction(Signal::SIGTSTP, &former) };
     }
 }

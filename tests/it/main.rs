@@ -16,6 +16,7 @@ mod json;
 #[allow(dead_code, reason = "a kit has more than is used today")]
 mod kit;
 mod layers;
+mod limits;
 mod logs;
 mod mute;
 mod output;
@@ -29,5 +30,8 @@ mod signals;
 mod smoke;
 mod start;
 mod survivors;
+mod survivors_killed;
 mod survivors_matrix;
 mod terminal;
+mod wrapped;
+mod zsh;

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Read, Write as _};
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::rc::Rc;
@@ -11,6 +11,7 @@ use std::rc::Rc;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{PtyMaster, Winsize, grantpt, posix_openpt, ptsname_r, unlockpt};
+use nix::sys::signal::{SigHandler, Signal, signal};
 
 use super::running::Capture;
 use super::world::ganger;
@@ -47,6 +48,20 @@ impl Terminal {
         terminal
     }
 
+    /// The same with zsh. `None` only where no zsh is on the `PATH`: then there is nothing to
+    /// test with. `.ci/run` installs it, so that there is always one there.
+    pub(crate) fn with_zsh(test: &Test) -> Option<Self> {
+        let path = std::env::var_os("PATH").expect("a PATH");
+        std::env::split_paths(&path).find(|folder| folder.join("zsh").exists())?;
+        let mut command = Command::new("zsh");
+        // No files of the user, no line editor, which redraws what is typed, and nothing in front
+        // of the prompt but the prompt.
+        command.args(["-f", "-i", "+o", "zle", "+o", "prompt_sp", "+o", "prompt_cr"]);
+        let mut terminal = Self::open(test, command);
+        terminal.wait_for("$ ");
+        Some(terminal)
+    }
+
     #[allow(unsafe_code)]
     fn open(test: &Test, mut command: Command) -> Self {
         // Not `openpty`: its descriptors have to be closed on exec from the start, or another
@@ -56,17 +71,25 @@ impl Terminal {
         grantpt(&master).expect("granted");
         unlockpt(&master).expect("unlocked");
         let slave = slave(&master);
+        // Before anything runs in it that may ask.
+        resize(&master, 24, 80);
         command.current_dir(test.dir()).env_clear().env("TERM", "xterm").env("PS1", "$ ");
         command.envs(test.vars().iter().map(|(key, value)| (key, value)));
         let of_slave = || Stdio::from(slave.try_clone().expect("a descriptor"));
         command.stdin(of_slave()).stdout(of_slave()).stderr(of_slave());
         let take_terminal = || {
             nix::unistd::setsid()?;
+            // Tests that run in the background of a script have these ignored, and what is ignored
+            // stays so in a shell and all it starts. No window is opened like that.
+            for sig in [Signal::SIGINT, Signal::SIGQUIT] {
+                // SAFETY: the default action runs no code.
+                unsafe { signal(sig, SigHandler::SigDfl) }?;
+            }
             // SAFETY: TIOCSCTTY takes an integer; descriptor 0 is the pty by now.
             let result = unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) };
             Ok(nix::errno::Errno::result(result).map(drop)?)
         };
-        // SAFETY: setsid(2) and ioctl(2) are async-signal-safe.
+        // SAFETY: setsid(2), sigaction(2) and ioctl(2) are async-signal-safe.
         unsafe { command.pre_exec(take_terminal) };
         let child = command.spawn().expect("it starts");
         // The command keeps copies of the slave; with them the window would never seem closed.
@@ -74,16 +97,14 @@ impl Terminal {
         let master = File::from(OwnedFd::from(master));
         let (stop, stop_reading) = std::io::pipe().expect("a pipe");
         let output = Capture::of(Screen { master: master.try_clone().expect("a descriptor"), stop });
-        let terminal = Self {
+        Self {
             child,
             master: Some(master),
             output,
             seen: 0,
             stop_reading: Some(stop_reading),
             world: test.world().clone(),
-        };
-        terminal.resize(24, 80);
-        terminal
+        }
     }
 
     /// Types. `\x03` is Ctrl-C, `\x1a` Ctrl-Z, `\x1c` Ctrl-\, `\r` Enter.
@@ -92,13 +113,8 @@ impl Terminal {
         master.write_all(text.as_bytes()).expect("typed");
     }
 
-    #[allow(unsafe_code)]
     pub(crate) fn resize(&self, rows: u16, columns: u16) {
-        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-        let fd = self.master.as_ref().expect("an open window").as_raw_fd();
-        // SAFETY: TIOCSWINSZ reads a winsize, which lives through the call.
-        let result = unsafe { libc::ioctl(fd, libc::TIOCSWINSZ, &raw const size) };
-        assert_eq!(result, 0, "resized");
+        resize(self.master.as_ref().expect("an open window"), rows, columns);
     }
 
     /// Waits for a text behind what was waited for before. Answers what came up to its end.
@@ -127,6 +143,13 @@ impl Terminal {
 
     pub(crate) fn pid(&self) -> i32 {
         i32::try_from(self.child.id()).expect("a pid")
+    }
+
+    /// The process group in the foreground. A shell says what it continues before it gives it the
+    /// terminal: until then keys are for the shell.
+    pub(crate) fn foreground(&self) -> i32 {
+        let master = self.master.as_ref().expect("an open window");
+        nix::unistd::tcgetpgrp(master).expect("a terminal").as_raw()
     }
 
     /// Closes the window.
@@ -179,4 +202,12 @@ fn slave(master: &PtyMaster) -> File {
     let path = ptsname_r(master).expect("a name");
     let mut options = std::fs::OpenOptions::new();
     options.read(true).write(true).custom_flags(libc::O_NOCTTY).open(path).expect("the slave")
+}
+
+#[allow(unsafe_code)]
+fn resize(master: &impl AsRawFd, rows: u16, columns: u16) {
+    let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: TIOCSWINSZ reads a winsize, which lives through the call.
+    let result = unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) };
+    assert_eq!(result, 0, "resized");
 }
