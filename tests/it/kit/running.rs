@@ -139,7 +139,12 @@ impl Running {
     /// Ganger's own processes, each the child of the one before.
     #[track_caller]
     pub(crate) fn own_pids(&self) -> OwnPids {
-        let guard = self.pid();
+        self.own_pids_from(self.pid())
+    }
+
+    /// The same where the first one is not what the test started.
+    #[track_caller]
+    pub(crate) fn own_pids_from(&self, guard: i32) -> OwnPids {
         let below = |pid: i32| {
             let command = proc::process(pid)?.command;
             proc::children(pid).into_iter().find(|child| child.command == command).map(|it| it.pid)
