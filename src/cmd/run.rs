@@ -34,6 +34,7 @@ const NOT_EXECUTABLE: u8 = 126;
 const HURRY: Duration = Duration::from_millis(500);
 
 pub(super) fn run(app_args: &AppArgs, run: &RunArgs, env: &Env) -> Result<u8, Error> {
+    signals::block_as_pid_1().map_err(|error| Error::system("holding signals back", error))?;
     let project = Project::load(app_args, env, Need::Nothing)?;
     project.warn();
     let app = project.app(app_args, |_| Ok(true))?;

@@ -33,6 +33,7 @@ use crate::supervisor::fleet::{Fleet, Outcome, Via};
 const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, Error> {
+    signals::block_as_pid_1().map_err(|error| Error::system("holding signals back", error))?;
     let project = Project::load(args, env, Need::Procfile)?;
     let types: Vec<ProcessName> = project.procfile.names().cloned().collect();
     let wishes = wishes(start, &types, env)?;

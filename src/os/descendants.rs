@@ -3,6 +3,11 @@
 //! Members of a process group are reached by number. What left its group (`setsid`, a
 //! double-forked daemon) is only found by walking from parent to child; a subreaper is the
 //! parent of every orphan below it, so the walk reaches all.
+//!
+//! The walk needs a `/proc` that shows this process. Where there is none, or that of another
+//! PID namespace (`unshare --pid --fork` without `--mount-proc`), whose numbers mean other
+//! processes here, our own children are found by asking the kernel for each number. That is
+//! slow and shows one generation; whoever kills it gets the next one, as a subreaper.
 
 use crate::model::Sig;
 
@@ -17,11 +22,13 @@ pub struct Process {
     pub parent: i32,
     /// Whether it was stopped (Ctrl-Z, SIGSTOP) when it was seen.
     pub is_stopped: bool,
-    /// Clock ticks from boot to its start: with the pid it names a process for good.
-    start: u64,
+    /// Clock ticks from boot to its start: with the pid it names a process for good. `None` of a
+    /// child of ours that `/proc` does not show; until we reap it nobody else gets its pid.
+    start: Option<u64>,
 }
 
-/// All living descendants. Zombies are left out: they need a reaper, not a signal.
+/// All living descendants, or only our children where `/proc` does not show us. Zombies are left
+/// out: they need a reaper, not a signal.
 #[cfg(target_os = "linux")]
 pub fn find() -> Vec<Process> {
     linux::find()
@@ -31,6 +38,18 @@ pub fn find() -> Vec<Process> {
 #[cfg(not(target_os = "linux"))]
 pub fn find() -> Vec<Process> {
     Vec::new()
+}
+
+/// Whether [`find`] sees further than our own children.
+#[cfg(target_os = "linux")]
+pub fn sees_all() -> bool {
+    linux::is_shown()
+}
+
+/// See the Linux version.
+#[cfg(not(target_os = "linux"))]
+pub fn sees_all() -> bool {
+    false
 }
 
 /// Our own children, dead or alive, by what the kernel lists for each of our threads
@@ -60,17 +79,61 @@ pub fn signal(_: Process, _: Sig) {}
 #[cfg(target_os = "linux")]
 mod linux {
     use std::collections::HashMap;
+    use std::ops::RangeInclusive;
     use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+    use nix::errno::Errno;
+    use nix::sys::signal::{Signal, kill};
+    use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+    use nix::unistd::{Pid, getpgid, getpid};
 
     use super::Process;
     use crate::model::Sig;
+
+    /// The default of `/proc/sys/kernel/pid_max`, and the largest it can be
+    /// (`proc_sys_kernel(5)`).
+    const USUAL_MAX_PID: i32 = 32_768;
+    const MAX_PID: i32 = 1 << 22;
 
     struct Stat {
         process: Process,
         is_zombie: bool,
     }
 
+    /// Whether `/proc` has our numbers: the number it shows each reader as its own is ours.
+    pub(super) fn is_shown() -> bool {
+        let shown = std::fs::read_link("/proc/self");
+        shown.is_ok_and(|it| it.to_str() == Some(&getpid().to_string()))
+    }
+
+    /// What waitid(2) knows of a child of ours that is or is not alive, without reaping it.
+    fn look_at(id: Id<'_>) -> nix::Result<WaitStatus> {
+        waitid(id, WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT)
+    }
+
+    fn is_living_child(pid: i32) -> bool {
+        look_at(Id::Pid(Pid::from_raw(pid))) == Ok(WaitStatus::StillAlive)
+    }
+
+    /// The larger numbers are a second's work, and few systems have given any: they are asked for
+    /// only where no smaller one is our child's. Whoever kills comes again until none is left.
+    fn children_by_asking() -> Vec<i32> {
+        if look_at(Id::All) == Err(Errno::ECHILD) {
+            return Vec::new();
+        }
+        let among = |pids: RangeInclusive<i32>| pids.filter(|pid| is_living_child(*pid)).collect::<Vec<_>>();
+        let usual = among(1..=USUAL_MAX_PID);
+        if usual.is_empty() { among(USUAL_MAX_PID + 1..=MAX_PID) } else { usual }
+    }
+
     pub(super) fn find() -> Vec<Process> {
+        if !is_shown() {
+            let group = |pid| getpgid(Some(Pid::from_raw(pid))).map_or(0, Pid::as_raw);
+            let parent = getpid().as_raw();
+            // Whether it is stopped cannot be asked without taking that from whoever waits for it.
+            let process = |pid| Process { pid, pgid: group(pid), parent, is_stopped: false, start: None };
+            return children_by_asking().into_iter().map(process).collect();
+        }
         let mut children: HashMap<i32, Vec<Stat>> = HashMap::new();
         let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
         let all = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -91,6 +154,9 @@ mod linux {
     }
 
     pub(super) fn children() -> Vec<i32> {
+        if !is_shown() {
+            return children_by_asking();
+        }
         let Ok(threads) = std::fs::read_dir("/proc/self/task") else { return Vec::new() };
         let lists =
             threads.flatten().filter_map(|it| std::fs::read_to_string(it.path().join("children")).ok());
@@ -108,12 +174,18 @@ mod linux {
         let state = fields.next()?;
         let parent = fields.next()?.parse().ok()?;
         let group = fields.next()?.parse().ok()?;
-        let start = fields.nth(16)?.parse().ok()?;
+        let start = Some(fields.nth(16)?.parse().ok()?);
         let process = Process { pid, pgid: group, parent, is_stopped: state == "T", start };
         Some(Stat { process, is_zombie: matches!(state, "Z" | "X") })
     }
 
     pub(super) fn signal(process: Process, sig: Sig) {
+        if process.start.is_none() {
+            if is_living_child(process.pid) {
+                kill_by_number(process.pid, sig);
+            }
+            return;
+        }
         let handle = pidfd_open(process.pid);
         // The handle is of whoever has the pid now; if that is still the one that was seen, it
         // stays the one, however pids are reused from here on.
@@ -123,10 +195,13 @@ mod linux {
         match handle {
             Some(handle) => pidfd_send_signal(&handle, sig),
             // Before Linux 5.3. The gap between look and signal cannot be closed there.
-            None => drop(nix::sys::signal::kill(
-                nix::unistd::Pid::from_raw(process.pid),
-                nix::sys::signal::Signal::try_from(sig.number()).ok(),
-            )),
+            None => kill_by_number(process.pid, sig),
+        }
+    }
+
+    fn kill_by_number(pid: i32, sig: Sig) {
+        if let Ok(signal) = Signal::try_from(sig.number()) {
+            let _ = kill(Pid::from_raw(pid), signal);
         }
     }
 
@@ -169,7 +244,7 @@ mod tests {
         assert!(children().contains(&i32::try_from(child.id()).expect("a pid")));
         assert!(!children().contains(&pid));
         assert_ne!(found.pgid, i32::try_from(child.id()).expect("a pid"));
-        signal(Process { start: found.start + 1, ..found }, Sig::KILL);
+        signal(Process { start: found.start.map(|start| start + 1), ..found }, Sig::KILL);
         assert!(find().contains(&found), "another process of that pid is not signalled");
         signal(found, Sig::KILL);
         // The shell's `wait` ends when the grandchild is dead.

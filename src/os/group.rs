@@ -20,7 +20,12 @@ pub fn signal(pgid: i32, sig: Sig) {
 /// stranger by now, so only members that descend from us are signalled.
 #[cfg(target_os = "linux")]
 pub fn signal_rest(pgid: i32, sig: Sig) {
-    for process in descendants::find().into_iter().filter(|process| process.pgid == pgid) {
+    let rest: Vec<_> = descendants::find().into_iter().filter(|process| process.pgid == pgid).collect();
+    if !descendants::sees_all() && !rest.is_empty() {
+        // A child of ours is in it, so the number is still this group's.
+        return signal(pgid, sig);
+    }
+    for process in rest {
         descendants::signal(process, sig);
     }
 }

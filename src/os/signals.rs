@@ -76,6 +76,13 @@ pub fn block() -> io::Result<()> {
     Ok(pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::all()), None)?)
 }
 
+/// As [`block`], if this is PID 1, for the time in which the app's files are read. Other
+/// processes die of TERM until they handle it; PID 1 would never get it (`pid_namespaces(7)`), and
+/// `docker stop` would wait in vain. What is blocked is kept.
+pub fn block_as_pid_1() -> io::Result<()> {
+    if std::process::id() == 1 { block() } else { Ok(()) }
+}
+
 /// Lets signals through again, those that came meanwhile first.
 pub fn unblock() -> io::Result<()> {
     Ok(pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)

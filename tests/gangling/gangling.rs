@@ -215,9 +215,13 @@ extern "C" fn log_signal(number: i32) {
     }
 }
 
+/// Without `/proc` the system does not know; the `PATH` of every test does.
+fn ourselves() -> std::path::PathBuf {
+    std::env::current_exe().unwrap_or_else(|_| "gangling".into())
+}
+
 fn spawn(steps: &str) {
-    let program = std::env::current_exe().unwrap_or_else(|error| fail(&error.to_string()));
-    if let Err(error) = Command::new(program).args(steps.split_whitespace()).spawn() {
+    if let Err(error) = Command::new(ourselves()).args(steps.split_whitespace()).spawn() {
         fail(&error.to_string());
     }
 }
@@ -249,8 +253,7 @@ fn daemon(steps: &str) {
 
 fn become_daemon(steps: &str) -> ! {
     use std::os::unix::process::CommandExt as _;
-    let program = std::env::current_exe().unwrap_or_else(|error| fail(&error.to_string()));
-    let mut command = Command::new(program);
+    let mut command = Command::new(ourselves());
     command.args(steps.split_whitespace());
     for fd in 0..256 {
         // SAFETY: nothing in this process uses a descriptor from here on.

@@ -9,6 +9,7 @@ mod bad_input;
 mod busy_port;
 mod color;
 mod config;
+mod container;
 mod docs;
 mod ending;
 mod inherit;

@@ -19,13 +19,14 @@ pub(crate) struct Process {
 
 /// The living process with this pid.
 pub(crate) fn process(pid: i32) -> Option<Process> {
+    dead_or_alive(pid).filter(|process| !matches!(process.state, 'Z' | 'X'))
+}
+
+fn dead_or_alive(pid: i32) -> Option<Process> {
     let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
     let text = String::from_utf8_lossy(&text);
     let mut fields = text[text.rfind(')')? + 1..].split_ascii_whitespace();
     let state = fields.next()?.chars().next()?;
-    if matches!(state, 'Z' | 'X') {
-        return None;
-    }
     let mut number = || fields.next()?.parse().ok();
     let parent = number()?;
     let group = number()?;
@@ -57,6 +58,18 @@ pub(crate) fn with_variable(assignment: &str) -> Vec<Process> {
 /// The living children.
 pub(crate) fn children(pid: i32) -> Vec<Process> {
     all().into_iter().filter_map(process).filter(|process| process.parent == pid).collect()
+}
+
+/// What has died below this process and was not reaped.
+pub(crate) fn zombies_below(pid: i32) -> Vec<Process> {
+    let all: Vec<Process> = all().into_iter().filter_map(dead_or_alive).collect();
+    let mut family = vec![pid];
+    let mut at = 0;
+    while let Some(&parent) = family.get(at) {
+        family.extend(all.iter().filter(|process| process.parent == parent).map(|process| process.pid));
+        at += 1;
+    }
+    all.into_iter().filter(|it| it.pid != pid && it.state == 'Z' && family.contains(&it.pid)).collect()
 }
 
 pub(crate) fn group(pgid: i32) -> Vec<Process> {

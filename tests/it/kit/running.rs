@@ -139,12 +139,19 @@ impl Running {
     /// Ganger's own processes, each the child of the one before.
     #[track_caller]
     pub(crate) fn own_pids(&self) -> OwnPids {
-        let guard = self.pid();
+        self.own_pids_from(self.pid())
+    }
+
+    /// The same where the first one is not what the test started.
+    #[track_caller]
+    pub(crate) fn own_pids_from(&self, guard: i32) -> OwnPids {
         let below = |pid: i32, command: &str| {
             proc::children(pid).into_iter().find(|child| child.command == command).map(|it| it.pid)
         };
         let command = proc::process(guard).expect("alive").command;
-        let reserve = poll_for(LIMIT, || below(guard, "guard")).expect("a reserve");
+        // Without a `/proc` it cannot change its command line.
+        let reserve = poll_for(LIMIT, || below(guard, "guard").or_else(|| below(guard, &command)));
+        let reserve = reserve.expect("a reserve");
         let supervisor = poll_for(LIMIT, || below(reserve, &command)).expect("a supervisor");
         OwnPids { guard, reserve, supervisor }
     }
