@@ -55,7 +55,7 @@ impl Container {
     }
 
     fn own_pids(&self) -> OwnPids {
-        self.running.own_pids_from(self.pid)
+        Running::own_pids_from(self.pid)
     }
 
     /// A command that is no child of ganger's, as of `docker exec`. Answers its output.

@@ -139,12 +139,12 @@ impl Running {
     /// Ganger's own processes, each the child of the one before.
     #[track_caller]
     pub(crate) fn own_pids(&self) -> OwnPids {
-        self.own_pids_from(self.pid())
+        Self::own_pids_from(self.pid())
     }
 
     /// The same where the first one is not what the test started.
     #[track_caller]
-    pub(crate) fn own_pids_from(&self, guard: i32) -> OwnPids {
+    pub(crate) fn own_pids_from(guard: i32) -> OwnPids {
         let below = |pid: i32, command: &str| {
             proc::children(pid).into_iter().find(|child| child.command == command).map(|it| it.pid)
         };
