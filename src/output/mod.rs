@@ -16,6 +16,7 @@ pub mod json;
 pub mod lines;
 pub mod log;
 mod look;
+mod pace;
 mod prefix;
 mod printer;
 pub mod pump;

@@ -19,6 +19,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::format::Format;
 use super::log::{LogFile, Logs};
+use super::pace::Pace;
 use super::printer::Printer;
 use super::screen::{Abilities, Screen};
 use super::sink::{FULL, Sink};
@@ -190,13 +191,14 @@ struct Worker {
 
 impl Worker {
     fn work(mut self) {
-        let mut events = Events::with_capacity(256);
+        let (mut events, mut pace) = (Events::with_capacity(256), Pace::default());
         loop {
             if let Err(error) = self.poll.poll(&mut events, self.timeout())
                 && error.kind() != ErrorKind::Interrupted
             {
                 return (self.notify)(Notice::Gone(error));
             }
+            pace.woken(Instant::now());
             self.printer.format.set_time(jiff::Timestamp::now());
             for event in &events {
                 self.mark(event);
@@ -204,10 +206,14 @@ impl Worker {
             let end = self.obey();
             self.read_all();
             self.show_half_lines();
+            let bytes = self.printer.sink.buffer.len();
             self.flush();
             if end {
                 self.finish_logs();
                 return (self.notify)(Notice::Ended);
+            }
+            if let Some(nap) = pace.done(Instant::now(), bytes) {
+                std::thread::sleep(nap);
             }
         }
     }
