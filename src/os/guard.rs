@@ -212,7 +212,7 @@ impl Guard {
             }
             let (ended, left) = reap::reap_all(self.reserve);
             if let Some(how) = ended {
-                self.supervisor_ended(how);
+                self.supervisor_ended(how, left);
             }
             match (self.end, left) {
                 (Some(end), Left::None) => return Ok(end),
@@ -326,10 +326,13 @@ impl Guard {
         }
     }
 
-    fn supervisor_ended(&mut self, how: How) {
+    fn supervisor_ended(&mut self, how: How, left: Left) {
         self.end = Some(how);
         let grace = if is_orderly(how) { self.grace } else { CRASH_GRACE.min(self.grace) };
         self.kill_at = Some(Instant::now() + grace);
-        sweep::ask_all();
+        // A look at all processes of the machine takes milliseconds, and mostly none is ours.
+        if left == Left::Some {
+            sweep::ask_all();
+        }
     }
 }
