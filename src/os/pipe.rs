@@ -6,10 +6,16 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
-/// What a pipe shall hold. The default of 64 KiB means more wake-ups of both sides; 1 MiB was
-/// slower again.
+/// What a process's pipe shall hold, in bytes. The default of 64 KiB means more wake-ups of both
+/// sides; 1 MiB was slower again.
 #[cfg(target_os = "linux")]
-const SIZE: i32 = 256 * 1024;
+const OURS: i32 = 256 * 1024;
+
+/// What stdout shall hold, in bytes, the best size first. It takes what four processes have
+/// written meanwhile without a wait for the reader. More than 1 MiB is for root
+/// (`/proc/sys/fs/pipe-max-size`, pipe(7)).
+#[cfg(target_os = "linux")]
+const STDOUT: [i32; 2] = [1024 * 1024, OURS];
 
 pub(super) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     #[cfg(not(target_vendor = "apple"))]
@@ -30,19 +36,26 @@ pub(super) fn output_pipe() -> io::Result<(File, OwnedFd)> {
     let (read, write) = pipe()?;
     let flags = OFlag::from_bits_retain(fcntl(&read, FcntlArg::F_GETFL)?);
     fcntl(&read, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
-    widen(&read);
+    #[cfg(target_os = "linux")]
+    widen_to(&read, &[OURS]);
     Ok((File::from(read), write))
 }
 
-/// Lets it hold more, if it is a pipe that holds less. Whoever made it may have wanted it large;
-/// and the system may refuse it to users with many pipes (pipe(7)): then it stays as it is.
-pub fn widen(fd: impl AsFd) {
+/// Lets our stdout hold more, if it is a pipe that holds less. Whoever made it may have wanted it
+/// large; and the system may refuse it to users with many pipes (pipe(7)): then it stays as it is.
+pub fn widen(stdout: impl AsFd) {
     #[cfg(target_os = "linux")]
-    if fcntl(&fd, FcntlArg::F_GETPIPE_SZ).is_ok_and(|size| size < SIZE) {
-        let _ = fcntl(&fd, FcntlArg::F_SETPIPE_SZ(SIZE));
-    }
+    widen_to(stdout, &STDOUT);
     #[cfg(not(target_os = "linux"))]
-    let _ = fd;
+    let _ = stdout;
+}
+
+/// The first of `sizes` that the system grants; nothing, if it holds as much already.
+#[cfg(target_os = "linux")]
+fn widen_to(fd: impl AsFd, sizes: &[i32]) {
+    let Ok(now) = fcntl(&fd, FcntlArg::F_GETPIPE_SZ) else { return };
+    let mut larger = sizes.iter().take_while(|size| **size > now);
+    larger.find(|size| fcntl(&fd, FcntlArg::F_SETPIPE_SZ(**size)).is_ok());
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -54,10 +67,12 @@ mod tests {
         let size = |fd: &OwnedFd| fcntl(fd, FcntlArg::F_GETPIPE_SZ).expect("a pipe");
         let (_read, write) = pipe().expect("a pipe");
         widen(&write);
-        assert_eq!(size(&write), SIZE);
-        fcntl(&write, FcntlArg::F_SETPIPE_SZ(2 * SIZE)).expect("larger");
-        widen(&write);
-        assert_eq!(size(&write), 2 * SIZE);
+        assert_eq!(size(&write), STDOUT[0]);
+        fcntl(&write, FcntlArg::F_SETPIPE_SZ(OURS / 2)).expect("smaller");
+        widen_to(&write, &[i32::MAX, OURS]);
+        assert_eq!(size(&write), OURS, "the first is refused");
+        widen_to(&write, &[OURS / 2]);
+        assert_eq!(size(&write), OURS);
         // It is no pipe.
         widen(File::open("/dev/null").expect("it is there"));
     }

@@ -33,9 +33,9 @@ use crate::supervisor::event::{Event, Run};
 /// How much is read from one process before it is another's turn.
 const CHUNK: usize = 64 * 1024;
 
-/// What is worth a write while there is more to read: half of what a pipe holds (`os::pipe`), so
-/// that its reader has the other half meanwhile.
-const ENOUGH: usize = 128 * 1024;
+/// What is worth a write while there is more to read: a quarter of what stdout holds as a pipe
+/// (`os::pipe`), so that its reader has the rest meanwhile.
+const ENOUGH: usize = 256 * 1024;
 
 /// How often each process is read at most before a write.
 const ROUNDS: usize = 4;

@@ -19,7 +19,7 @@ pub(super) struct Sink {
 }
 
 /// What the buffer may hold before it is written in the middle of a wake-up.
-pub(super) const FULL: usize = 256 * 1024;
+pub(super) const FULL: usize = 512 * 1024;
 
 impl Sink {
     pub(super) fn new(out: OwnedFd, written: Arc<AtomicU64>) -> Self {
