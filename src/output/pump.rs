@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IsTerminal as _};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,6 +44,7 @@ const ROUNDS: usize = 4;
 const MAX_PIPE: usize = 1024 * 1024;
 
 const WAKER: Token = Token(usize::MAX);
+const STDOUT: Token = Token(usize::MAX - 1);
 
 /// What the pump says.
 #[derive(Debug)]
@@ -99,6 +100,12 @@ impl Pump {
     pub fn start(setup: Setup, out: OwnedFd, notify: impl Fn(Notice) + Send + 'static) -> io::Result<Self> {
         let Setup { format, muted, logs, screen } = setup;
         let poll = Poll::new()?;
+        // A reader that goes is heard of, though nobody writes. A terminal says so by a signal; a
+        // file never does, and cannot be registered. Kernels without epoll may tell a pipe's
+        // writer nothing either: then the next write does.
+        if !out.is_terminal() {
+            let _ = poll.registry().register(&mut SourceFd(&out.as_raw_fd()), STDOUT, Interest::READABLE);
+        }
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let (orders, inbox) = channel();
         let written = Arc::new(AtomicU64::new(0));
@@ -248,6 +255,15 @@ impl Worker {
     }
 
     fn mark(&mut self, event: &mio::event::Event) {
+        if event.token() == STDOUT {
+            // Without a reader a pipe has an error (pipe_poll in the kernel's fs/pipe.c).
+            if event.is_write_closed()
+                && let Some(error) = self.printer.sink.reader_has_gone()
+            {
+                (self.notify)(Notice::Gone(error));
+            }
+            return;
+        }
         if let Some(source) = self.sources.get_mut(&event.token()) {
             if !source.is_ready() {
                 self.ready.push(event.token());

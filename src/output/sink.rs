@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// Collects what one wake-up brings and writes it at once.
@@ -24,6 +25,11 @@ pub(super) const FULL: usize = 512 * 1024;
 impl Sink {
     pub(super) fn new(out: OwnedFd, written: Arc<AtomicU64>) -> Self {
         Self { buffer: Vec::with_capacity(FULL), out: File::from(out), written, gone: false }
+    }
+
+    /// Nobody reads any more. Answers what a write would have, if none has yet.
+    pub(super) fn reader_has_gone(&mut self) -> Option<io::Error> {
+        (!std::mem::replace(&mut self.gone, true)).then(|| Errno::EPIPE.into())
     }
 
     /// Writes what was collected and blocks until it is out. The first failure is answered;
