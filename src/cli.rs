@@ -118,6 +118,8 @@ pub enum Command {
     /// Show the environment a process gets
     #[command(alias = "env")]
     Config(ConfigArgs),
+    /// Show what the running instance runs
+    Ps(PsArgs),
     /// Print the completions for a shell
     Completions {
         /// The shell
@@ -366,6 +368,14 @@ pub struct CheckArgs {
     /// Take warnings for errors
     #[arg(long)]
     pub strict: bool,
+}
+
+/// `ganger ps`.
+#[derive(Debug, Args)]
+pub struct PsArgs {
+    /// As a JSON array
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `ganger config`.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use crate::config::diagnostic::Diagnostic;
 use crate::config::formation::FormationError;
+use crate::control::proto::Refusal;
 use crate::model::{InstanceId, Port};
 
 /// Wrong usage or wrong files: nothing was started.
@@ -46,6 +47,29 @@ pub enum Error {
         /// Who has it, where the system tells: pid and command.
         holder: Option<(u32, String)>,
     },
+    /// An instance runs in this project already.
+    #[error("ganger runs in {} already{}", .root.display(), .pid.map(|pid| format!(", pid {pid}")).unwrap_or_default())]
+    Running {
+        /// The project.
+        root: PathBuf,
+        /// The pid to signal.
+        pid: Option<u32>,
+    },
+    /// A command for a running instance, and there is none.
+    #[error("ganger does not run in {}", .root.display())]
+    NotRunning {
+        /// The folder it was asked in.
+        root: PathBuf,
+    },
+    /// The instance ended while it was asked.
+    #[error("ganger in {} has just ended", .root.display())]
+    Ended {
+        /// Its project.
+        root: PathBuf,
+    },
+    /// The running instance did not do what it was asked.
+    #[error("{}", .0.message)]
+    Refused(Refusal),
     /// `-p auto` found nothing.
     #[error("-p auto: no block of ports is free")]
     NoFreePorts,
@@ -106,7 +130,14 @@ impl Error {
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::Files(_) | Self::Usage { .. } => USAGE,
-            Self::PortInUse { .. } | Self::NoFreePorts | Self::System { .. } | Self::Start { .. } => FAILURE,
+            Self::Refused(refusal) => refusal.status,
+            Self::PortInUse { .. }
+            | Self::Running { .. }
+            | Self::NotRunning { .. }
+            | Self::Ended { .. }
+            | Self::NoFreePorts
+            | Self::System { .. }
+            | Self::Start { .. } => FAILURE,
         }
     }
 
@@ -121,8 +152,15 @@ impl Error {
                     ""
                 }
             )),
+            Self::Running { .. } => Some(
+                "`ganger ps` shows what it runs, `ganger stop` ends it; for a second one set GANGER_SOCKET to a \
+                 path of its own"
+                    .to_owned(),
+            ),
+            Self::NotRunning { .. } => Some("start it with `ganger`, or name its folder with -d".to_owned()),
+            Self::Refused(refusal) => refusal.hint.clone(),
             Self::NoFreePorts => Some("name a base with -p".to_owned()),
-            Self::Files(_) | Self::System { .. } => None,
+            Self::Files(_) | Self::System { .. } | Self::Ended { .. } => None,
         }
     }
 

@@ -17,7 +17,7 @@
 //! | layer | modules | may do |
 //! |---|---|---|
 //! | wiring | [`cmd`], [`cli`] | everything, briefly |
-//! | acting | [`supervisor::driver`], [`output`], [`os`] | system calls, threads, clocks |
+//! | acting | [`supervisor::driver`], [`control`], [`output`], [`os`] | system calls, threads, clocks |
 //! | deciding | [`plan`], [`supervisor::fleet`], [`supervisor::machine`] | nothing but decide |
 //! | reading | [`config`] | turn bytes into values with places |
 //! | words | [`model`], [`supervisor::event`], [`error`], [`env`](mod@env) | be values |
@@ -27,6 +27,7 @@
 pub mod cli;
 pub mod cmd;
 pub mod config;
+pub mod control;
 pub mod env;
 pub mod error;
 pub mod model;

@@ -8,8 +8,11 @@ mod check;
 mod children;
 mod config;
 mod inbox;
+mod listen;
 mod man;
 mod project;
+mod ps;
+mod remote;
 mod run;
 mod secrets;
 mod show;
@@ -36,6 +39,7 @@ pub fn run(cli: Cli, env: &Env) -> Result<u8, Error> {
         Command::Run(args) => run::run(&app, &args, env),
         Command::Check(args) => check::check(&app, &args, env),
         Command::Config(args) => config::config(&app, &args, env),
+        Command::Ps(args) => ps::ps(&app, &args, env),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "ganger", &mut text);

@@ -55,11 +55,7 @@ impl Project {
             },
             Err(error) => return Err(Error::unreadable(&path, &error)),
         };
-        let folder = match (&args.root, path.parent()) {
-            (Some(root), _) => root.clone(),
-            (None, Some(folder)) if !is_stream(&path, env) => folder.to_owned(),
-            (None, _) => PathBuf::new(),
-        };
+        let folder = folder(args, &path, env);
         let env_files = read_env_files(args, env, &folder)?;
         Ok(Self {
             root: absolute(&env.cwd, &folder),
@@ -107,6 +103,23 @@ impl Project {
             }
         }
         Err(wrong.filter(|_| !taken).unwrap_or(Error::NoFreePorts))
+    }
+}
+
+/// The folder of the app, absolute, for a command that reads none of its files.
+pub(super) fn root_of(args: &AppArgs, env: &Env) -> Result<PathBuf, Error> {
+    if let Some(root) = &args.root {
+        check_root(root, env)?;
+    }
+    Ok(absolute(&env.cwd, &folder(args, &procfile_path(args, env), env)))
+}
+
+/// The folder of the app whose Procfile is at `path`, as it was given.
+fn folder(args: &AppArgs, path: &Path, env: &Env) -> PathBuf {
+    match (&args.root, path.parent()) {
+        (Some(root), _) => root.clone(),
+        (None, Some(folder)) if !is_stream(path, env) => folder.to_owned(),
+        (None, _) => PathBuf::new(),
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::ahead::Ahead;
 use super::children::{OsChildren, starting};
 use super::inbox::{self, Heard};
+use super::listen::Listening;
 use super::project::{Need, Project};
 use super::show::{Look, Show};
 use crate::cli::{AppArgs, StartArgs};
@@ -56,6 +57,7 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
         }
     }
 
+    let listening = Listening::prepare(&project.root, env)?;
     let open_files = OpenFiles::raise().map_err(|error| Error::system("asking for limits", error))?;
     // The last that can go wrong before anything starts: a run that is refused leaves no files.
     let show = look.show(&specs)?;
@@ -63,7 +65,9 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
     let link = guard::split(grace).map_err(|error| starting(&error))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let outcome = runtime
-        .and_then(|runtime| runtime.block_on(supervise(specs, project.root, show, open_files, link)))
+        .and_then(|runtime| {
+            runtime.block_on(supervise(specs, project.root, show, open_files, link, listening))
+        })
         .map_err(|error| starting(&error))?;
     match outcome {
         Outcome::Exit(status) => Ok(status),
@@ -116,6 +120,7 @@ async fn supervise(
     show: Show,
     open_files: OpenFiles,
     link: Link,
+    listening: Listening,
 ) -> io::Result<Outcome> {
     let (outbox, inbox) = unbounded_channel();
     let (ended, pump_ended) = unbounded_channel();
@@ -124,9 +129,10 @@ async fn supervise(
     let stdout = io::stdout().as_fd().try_clone_to_owned()?;
     pipe::widen(&stdout);
     let pump = Pump::start(setup, stdout, notify)?;
+    listening.open(&outbox, &pump);
     inbox::listen(&link, outbox, message)?;
     let fleet = Fleet::new(specs.iter().map(|spec| spec.policy.clone()));
-    let members = specs.iter().map(|spec| Member { id: spec.id.clone() }).collect();
+    let members = specs.iter().map(member).collect();
     let spawner = Spawner::new(open_files)?;
     let children = OsChildren {
         specs,
@@ -141,7 +147,12 @@ async fn supervise(
     };
     let (outcome, children, inbox) = Driver::new(fleet, members, children, inbox).run().await;
     finish(&children, inbox, pump_ended).await;
+    listening.close();
     Ok(outcome)
+}
+
+fn member(spec: &ProcessSpec) -> Member {
+    Member { id: spec.id.clone(), port: spec.port, command: spec.command.clone() }
 }
 
 /// What the pump says, as messages to the driver; its end goes to whoever waits for that.

@@ -21,5 +21,6 @@ pub mod spawn;
 pub mod sweep;
 #[cfg(target_os = "linux")]
 mod title;
+pub mod user;
 #[cfg(target_os = "linux")]
 mod vfork;

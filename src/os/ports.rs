@@ -107,6 +107,23 @@ pub fn holder(port: Port) -> Option<Holder> {
     Some(Holder { pid, command: proc::command(pid)? })
 }
 
+/// Whether somebody listens on `port`, by the system's tables: no connection is made, or the server
+/// would log one.
+#[cfg(target_os = "linux")]
+pub fn is_listening(port: Port) -> bool {
+    ["/proc/net/tcp", "/proc/net/tcp6"].iter().any(|table| {
+        let table = std::fs::read_to_string(table).unwrap_or_default();
+        proc::listeners(&table, port).next().is_some()
+    })
+}
+
+/// See the Linux version. Without such tables a port that cannot be bound is one that is listened
+/// on.
+#[cfg(not(target_os = "linux"))]
+pub fn is_listening(port: Port) -> bool {
+    in_use(port).unwrap_or(false)
+}
+
 /// The process that listens on `port`: this system does not tell without `lsof`.
 #[cfg(not(target_os = "linux"))]
 pub fn holder(_port: Port) -> Option<Holder> {
@@ -133,7 +150,7 @@ pub fn candidates(root: &Path) -> impl Iterator<Item = Port> + use<> {
 
 /// FNV-1a, 64 bits. The standard library's hasher may change with every release, and with it
 /// the port of every project.
-fn fnv1a(bytes: &[u8]) -> u64 {
+pub fn fnv1a(bytes: &[u8]) -> u64 {
     let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
 }

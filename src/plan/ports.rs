@@ -30,7 +30,7 @@ impl FromStr for PortWish {
 /// order, instance n adds n - 1.
 ///
 /// A type keeps its port whatever else is started, so that it can be bookmarked and so that
-/// `ganger start worker` beside a running `ganger start web` works.
+/// a type that is started later finds it free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ports {
     /// `web`'s port.

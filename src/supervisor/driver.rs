@@ -5,16 +5,18 @@
 //! stuck terminal cannot delay a signal.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::ffi::OsString;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
+use super::command::{Command, Stage};
 use super::event::{Ended, Event, Pgid, Run, Slot, StartError};
 use super::fleet::{self, Cause, Effect, Fleet, Outcome, Via};
 use super::machine;
 use super::timers::{Timer, Timers};
-use crate::model::{InstanceId, Sig};
+use crate::model::{InstanceId, Port, Sig};
 
 /// Two terminating signals this close are one, unless the first has been told by then: nobody
 /// is impatient before. A held key repeats after a quarter of a second.
@@ -54,7 +56,7 @@ pub trait Children {
 }
 
 /// What reaches the driver.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Message {
     /// INT, TERM or HUP, and who received it.
     Terminate(Sig, Via),
@@ -76,6 +78,8 @@ pub enum Message {
     Resized,
     /// The guard is dead.
     GuardGone,
+    /// Somebody commands us from outside.
+    Command(Command),
 }
 
 /// Who runs in a slot, for the messages.
@@ -83,19 +87,27 @@ pub enum Message {
 pub struct Member {
     /// Its name.
     pub id: InstanceId,
+    /// Its port.
+    pub port: Option<Port>,
+    /// What the shell gets.
+    pub command: OsString,
 }
 
 /// The driver. [`Driver::run`] is its life.
 #[derive(Debug)]
 pub struct Driver<C> {
-    fleet: Fleet,
-    members: Vec<Member>,
-    children: C,
+    pub(super) fleet: Fleet,
+    pub(super) members: Vec<Member>,
+    pub(super) children: C,
     inbox: UnboundedReceiver<Message>,
     timers: Timers,
     leaders: HashMap<i32, Run>,
     /// When the present run of a slot began, and when its leader ended.
     times: HashMap<Slot, (Instant, Option<Instant>)>,
+    /// Where each process is, and since when.
+    pub(super) since: HashMap<Slot, (Stage, SystemTime)>,
+    /// How the last run of a slot that is over ended.
+    pub(super) ends: HashMap<Slot, Ended>,
     outcome: Option<Outcome>,
     /// The last terminating signal, as long as the next one may be its echo.
     last_asked: Option<(Via, Instant)>,
@@ -112,6 +124,8 @@ impl<C: Children> Driver<C> {
             timers: Timers::default(),
             leaders: HashMap::new(),
             times: HashMap::new(),
+            since: HashMap::new(),
+            ends: HashMap::new(),
             outcome: None,
             last_asked: None,
         }
@@ -122,6 +136,7 @@ impl<C: Children> Driver<C> {
     pub async fn run(mut self) -> (Outcome, C, UnboundedReceiver<Message>) {
         self.step(fleet::Input::Start);
         loop {
+            self.note_stages();
             if let Some(outcome) = self.outcome {
                 self.report();
                 return (outcome, self.children, self.inbox);
@@ -149,6 +164,7 @@ impl<C: Children> Driver<C> {
                 // Where orphans do not come to us, closed output is the hint that they are gone.
                 self.check_groups();
             }
+            Message::Command(command) => self.command(&command),
             Message::OutputGone(outcome) => self.step(fleet::Input::OutputGone(outcome)),
             Message::Resized => self.children.resized(),
             Message::GuardGone => {
@@ -253,6 +269,7 @@ impl<C: Children> Driver<C> {
                 }
                 // A start that was withdrawn is no end anybody saw.
                 if let Some(after) = self.ran_for(slot) {
+                    self.ends.insert(slot, end.clone());
                     let (id, then) = (self.id(slot), self.fleet.consequence(run, again));
                     self.children.tell(Event::Ended { id, end, after, then });
                 }

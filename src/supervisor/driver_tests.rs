@@ -142,7 +142,7 @@ fn stage(tempers: &[Temper], policy: &Policy) -> Stage {
     let fleet = Fleet::new(tempers.iter().map(|_| policy.clone()));
     let name: crate::model::ProcessName = "web".parse().expect("a name");
     let members = (1..=u16::try_from(tempers.len()).expect("few"))
-        .map(|n| Member { id: InstanceId::new(name.clone(), n) })
+        .map(|n| Member { id: InstanceId::new(name.clone(), n), port: None, command: "x".into() })
         .collect();
     Stage { record, outbox, driver: Driver::new(fleet, members, fake, inbox) }
 }

@@ -104,6 +104,11 @@ impl Machine {
         &self.policy
     }
 
+    /// How many runs were ordered.
+    pub fn runs(&self) -> u32 {
+        self.runs
+    }
+
     /// Whether nothing of it is alive and nothing will start by itself.
     pub fn is_at_rest(&self) -> bool {
         match self.state {

@@ -3,15 +3,19 @@
 //! [`machine`] decides for one process (its states are in [`state`]) and [`fleet`] for all of
 //! them. Both are pure: no clock, no channel, no system call, so that every order of events can
 //! be tried in a test. [`driver`] is the one task that feeds them and performs what they answer.
-//! [`event`] is the vocabulary they share.
+//! [`event`] is the vocabulary they share,
+//! [`command`] that of those who command from outside.
 //!
 //! ```text
 //!  signals ─┐                                    ┌─▶ Children (spawn, signal, reap)
 //!  exits   ─┼─▶ inbox ─▶ driver ─▶ fleet.step ───┼─▶ timers
 //!  output  ─┤                      └ machine     └─▶ Event ─▶ output
-//!  timers  ─┘
+//!  timers  ─┤
+//!  clients ─┘
 //! ```
 
+pub mod command;
+mod commands;
 pub mod driver;
 pub mod event;
 pub mod fleet;

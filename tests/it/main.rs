@@ -10,6 +10,7 @@ mod busy_port;
 mod color;
 mod config;
 mod container;
+mod control;
 mod docs;
 mod ending;
 mod inherit;

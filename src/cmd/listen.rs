@@ -1,0 +1,72 @@
+//! The control socket of `ganger start`: had before anything starts, opened in the supervisor.
+
+use std::path::Path;
+
+use tokio::net::UnixListener;
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::control::desk::{About, Desk};
+use crate::control::place::{NoPlace, Place, Places};
+use crate::control::server;
+use crate::env::Env;
+use crate::error::Error;
+use crate::output::pump::Pump;
+use crate::supervisor::driver::Message;
+use crate::supervisor::event::Event;
+
+/// The place of this run's socket.
+#[derive(Debug)]
+pub(super) struct Listening {
+    /// The place, or why there is none: the run goes on without.
+    place: Result<Place, String>,
+    root: String,
+    pid: u32,
+}
+
+impl Listening {
+    /// Takes the place. Fails if another instance has it, or if the user named one that cannot be
+    /// had.
+    pub(super) fn prepare(root: &Path, env: &Env) -> Result<Self, Error> {
+        let root = &root.canonicalize().unwrap_or_else(|_| root.to_owned());
+        let (places, pid) = (Places::of(root, env), std::process::id());
+        let without = |path: &Path, error| format!("{}: {error}", path.display());
+        let place = match places.take() {
+            Ok(mut place) => match place.sign(pid) {
+                Ok(()) => Ok(place),
+                Err(error) => Err(without(place.socket(), error)),
+            },
+            Err(NoPlace::Taken(pid)) => return Err(Error::Running { root: root.to_owned(), pid }),
+            Err(NoPlace::Unusable(path, error)) if places.is_named() => {
+                let message = format!("the socket {} cannot be made: {error}", path.display());
+                return Err(Error::usage(message, "set GANGER_SOCKET to another path, or to nothing"));
+            }
+            Err(NoPlace::Unusable(path, error)) => Err(without(&path, error)),
+        };
+        Ok(Self { place, root: root.display().to_string(), pid })
+    }
+
+    /// Opens the socket and takes clients in from now on. The run goes on without one if that
+    /// fails, and says so.
+    pub(super) fn open(&self, driver: &UnboundedSender<Message>, pump: &Pump) {
+        let listener = self.place.as_ref().map_err(String::clone).and_then(|place| {
+            let listener = place.listen().and_then(UnixListener::from_std);
+            listener.map_err(|error| format!("{}: {error}", place.socket().display()))
+        });
+        match listener {
+            Ok(listener) => {
+                let about = About { pid: self.pid, root: self.root.clone() };
+                tokio::spawn(server::serve(listener, Desk::new(driver.clone(), about)));
+            }
+            Err(why) => pump.tell(Event::Hint(format!(
+                "`ganger ps` and its like will not find this run, there is no socket: {why}"
+            ))),
+        }
+    }
+
+    /// Removes the socket. Those who are connected see the end when we end.
+    pub(super) fn close(&self) {
+        if let Ok(place) = &self.place {
+            place.leave();
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Finding the running instance, for the commands that need one.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::project::root_of;
+use crate::cli::AppArgs;
+use crate::control::client::{Client, Failure};
+use crate::control::place::Places;
+use crate::env::Env;
+use crate::error::Error;
+
+/// A running instance.
+#[derive(Debug)]
+pub(super) struct Remote {
+    pub(super) client: Client,
+    /// Where it listens.
+    #[expect(dead_code, reason = "for what waits until the instance has ended")]
+    pub(super) socket: PathBuf,
+    /// The folder it was found for.
+    pub(super) root: PathBuf,
+}
+
+impl Remote {
+    /// The instance of the app that `-d` or `-f` names; without either, of this folder or the
+    /// nearest above it that has one.
+    pub(super) fn find(args: &AppArgs, env: &Env) -> Result<Self, Error> {
+        let named = args.root.is_some() || args.procfile.is_some();
+        let root = if named { root_of(args, env)? } else { env.cwd.clone() };
+        let root = root.canonicalize().unwrap_or(root);
+        let candidates = root.ancestors().take(if named { 1 } else { usize::MAX });
+        for folder in candidates {
+            let places = Places::of(folder, env);
+            for socket in places.sockets() {
+                match Client::connect(socket) {
+                    Ok(client) => {
+                        return Ok(Self { client, socket: socket.clone(), root: folder.to_owned() });
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::PermissionDenied && places.is_named() => {
+                        let message = format!("the socket {} is not yours", socket.display());
+                        return Err(Error::usage(
+                            message,
+                            "set GANGER_SOCKET to the socket of your instance",
+                        ));
+                    }
+                    // None there, one that a killed instance left, or somebody else's folder.
+                    Err(_) => {}
+                }
+            }
+            if places.is_named() {
+                break;
+            }
+        }
+        Err(Error::NotRunning { root })
+    }
+
+    /// Why a request was not carried out.
+    pub(super) fn failed(failure: Failure, root: &Path) -> Error {
+        match failure {
+            Failure::Refused(refusal) => Error::Refused(refusal),
+            Failure::Broken(error) => match error.kind() {
+                io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
+                    Error::Ended { root: root.to_owned() }
+                }
+                _ => Error::system("asking the running instance", error),
+            },
+        }
+    }
+}

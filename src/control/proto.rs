@@ -1,0 +1,237 @@
+//! The words of the control socket: lines of JSON, of one version. Values only.
+//!
+//! A client writes a request in one line, `{"v":1,"cmd":"ps"}`, and reads lines until one has
+//! `result` or `error`; before that there may be lines with `item`. Then it may ask again on the
+//! same connection. `docs/control-protocol.md` is the description for others; golden files in
+//! `tests/fixtures/control` hold each form, in both directions.
+//!
+//! **A new request** is a variant of [`Request`] with its arguments as fields, and an arm in
+//! [`Desk::answer`](super::desk::Desk::answer). It answers in one of three ways
+//! ([`Answer`](super::server::Answer)):
+//!
+//! - `Answer::One`: one result or error. What the client gets out of the result is a struct here.
+//! - `Answer::Stream`: a bounded channel of [`Reply::Item`]s that ends with a result. Whoever
+//!   fills it uses `try_send` and lets go of a client whose channel is full, so that nobody ever
+//!   waits for a client (`logs -f`).
+//! - `Answer::TakeOver`: a result, and from then on the connection belongs to a function that
+//!   reads and writes frames of its own on it (`attach`).
+//!
+//! In a command, [`Client::call`](super::client::Client::call),
+//! [`Client::stream`](super::client::Client::stream) and
+//! [`Client::take_over`](super::client::Client::take_over) are the other ends of these. Fields may
+//! be added within a version: readers ignore those they do not know. Anything else is a new version.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The version of everything here.
+pub const VERSION: u32 = 1;
+
+/// The longest request, in bytes with its line end. Replies may be longer.
+pub const MAX_REQUEST: usize = 64 * 1024;
+
+/// What a client wants.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "cmd", rename_all = "kebab-case")]
+pub enum Request {
+    /// What runs: [`Instance`].
+    Ps,
+}
+
+/// A line of the instance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reply {
+    /// One of several; more lines follow.
+    Item(Value),
+    /// The last line of a request that was carried out.
+    Result(Value),
+    /// The last line of one that was not.
+    Error(Refusal),
+}
+
+impl Reply {
+    /// A result.
+    pub fn result(value: &impl Serialize) -> Self {
+        match serde_json::to_value(value) {
+            Ok(value) => Self::Result(value),
+            Err(error) => Self::Error(Refusal::failed(format!("the answer cannot be written: {error}"))),
+        }
+    }
+
+    /// The line, with its end.
+    pub fn line(&self) -> Vec<u8> {
+        to_line(self)
+    }
+}
+
+/// Why a request was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// The exit status of the command: 2 for wrong words, 1 for all else.
+    pub status: u8,
+}
+
+impl Refusal {
+    /// Something that did not work.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None, status: crate::error::FAILURE }
+    }
+
+    /// Wrong words.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None, status: crate::error::USAGE }
+    }
+
+    /// The same with what to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// The running instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instance {
+    /// The pid to signal: that of the guard.
+    pub pid: u32,
+    /// The folder of the app.
+    pub root: String,
+    /// Its processes, in the order of the Procfile.
+    pub processes: Vec<Process>,
+}
+
+/// One process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Its name, `web.1`.
+    pub name: String,
+    /// Its type, `web`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What the shell got.
+    pub command: String,
+    /// The pid of its leader, which is also its group, while it is alive.
+    pub pid: Option<i32>,
+    /// Its port.
+    pub port: Option<u16>,
+    /// `starting`, `up`, `stopping`, `stopped` or `crashed`.
+    pub state: String,
+    /// Since when it is in this state (RFC 3339).
+    pub since: String,
+    /// How often it was started again.
+    pub restarts: u32,
+    /// How its last run ended.
+    pub exit: Option<Exit>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Exit {
+    /// It exited with this code.
+    Code(u8),
+    /// A signal killed it: `KILL`.
+    Signal(String),
+    /// It could not be started: why.
+    Error(String),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Line<T> {
+    v: u32,
+    #[serde(flatten)]
+    body: T,
+}
+
+impl Request {
+    /// The line, with its end.
+    pub fn line(&self) -> Vec<u8> {
+        to_line(self)
+    }
+
+    /// Reads a line. The error is what the client is told.
+    pub fn read(line: &[u8]) -> Result<Self, Refusal> {
+        from_line(line)
+    }
+}
+
+impl Reply {
+    /// Reads a line.
+    pub fn read(line: &[u8]) -> Result<Self, Refusal> {
+        from_line(line)
+    }
+}
+
+fn to_line(body: &impl Serialize) -> Vec<u8> {
+    // Strings, numbers and maps with string keys: nothing that could fail.
+    let mut line = serde_json::to_vec(&Line { v: VERSION, body }).unwrap_or_default();
+    line.push(b'\n');
+    line
+}
+
+fn from_line<T: DeserializeOwned>(line: &[u8]) -> Result<T, Refusal> {
+    let value: Value = serde_json::from_slice(line)
+        .map_err(|error| Refusal::usage(format!("this is no line of JSON: {error}")))?;
+    match value.get("v").and_then(Value::as_u64) {
+        Some(version) if version == u64::from(VERSION) => {}
+        Some(version) => {
+            let refusal = Refusal::failed(format!("version {version} is not spoken here, only {VERSION}"));
+            return Err(refusal.hint("use the same ganger for both, or start the app again"));
+        }
+        None => return Err(Refusal::usage("the version is missing, as in {\"v\":1,\"cmd\":\"ps\"}")),
+    }
+    serde_json::from_value::<Line<T>>(value)
+        .map(|line| line.body)
+        .map_err(|error| Refusal::usage(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each line of a golden file, read and written again.
+    fn assert_golden<T: DeserializeOwned + Serialize>(lines: &str) {
+        for line in lines.lines() {
+            let value: T = from_line(line.as_bytes()).expect(line);
+            assert_eq!(String::from_utf8(to_line(&value)).expect("text"), format!("{line}\n"));
+        }
+    }
+
+    #[test]
+    fn requests_are_read_and_written_as_in_the_golden_file() {
+        assert_golden::<Request>(include_str!("../../tests/fixtures/control/requests.jsonl"));
+    }
+
+    #[test]
+    fn replies_are_read_and_written_as_in_the_golden_file() {
+        let text = include_str!("../../tests/fixtures/control/replies.jsonl");
+        assert_golden::<Reply>(text);
+        let Ok(Reply::Result(first)) = Reply::read(text.lines().next().expect("a line").as_bytes()) else {
+            panic!("no result")
+        };
+        let instance: Instance = serde_json::from_value(first.clone()).expect("an instance");
+        assert_eq!(serde_json::to_value(instance).expect("a value"), first);
+    }
+
+    #[test]
+    fn a_request_that_cannot_be_read_says_why() {
+        let refused = |line: &str| Request::read(line.as_bytes()).expect_err(line).message;
+        assert_eq!(refused("{\"cmd\":\"ps\"}"), "the version is missing, as in {\"v\":1,\"cmd\":\"ps\"}");
+        assert_eq!(refused("{\"v\":2,\"cmd\":\"ps\"}"), "version 2 is not spoken here, only 1");
+        assert!(refused("{\"v\":1,\"cmd\":\"dance\"}").starts_with("unknown variant `dance`"));
+        assert!(refused("{\"v\":1}").starts_with("missing field `cmd`"));
+        for garbage in ["", "ps", "{", "\u{0}", "{\"v\":1,\"cmd\":\"ps\"} x"] {
+            assert!(refused(garbage).starts_with("this is no line of JSON: "), "{garbage}");
+        }
+        let known = Request::read(b"{\"v\":1,\"cmd\":\"ps\",\"colour\":\"blue\"}");
+        assert_eq!(known.expect("fields may be added"), Request::Ps);
+    }
+}
