@@ -120,6 +120,19 @@ pub enum Command {
     Config(ConfigArgs),
     /// Show what the running instance runs
     Ps(PsArgs),
+    /// Change how many of each type run; without arguments, show it
+    #[command(alias = "ps:scale")]
+    Scale(ScaleArgs),
+    /// Start processes anew
+    #[command(alias = "ps:restart")]
+    Restart(WhichArgs),
+    /// Stop processes; without a name, end the running instance
+    #[command(alias = "ps:stop")]
+    Stop(WhichArgs),
+    /// Bring processes up that were stopped
+    Up(UpArgs),
+    /// Read the Procfile and the env files again, and restart what they change
+    Reload(ReloadArgs),
     /// Print the completions for a shell
     Completions {
         /// The shell
@@ -376,6 +389,47 @@ pub struct PsArgs {
     /// As a JSON array
     #[arg(long)]
     pub json: bool,
+}
+
+/// `ganger scale`.
+#[derive(Debug, Args)]
+pub struct ScaleArgs {
+    /// How many of each type: `web=2 worker=0`, `all=1`; types not named stay as they are
+    #[arg(value_name = "NAME=N")]
+    pub counts: Vec<String>,
+    /// Do not wait until it is done
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+/// `ganger restart` and `ganger stop`.
+#[derive(Debug, Args)]
+pub struct WhichArgs {
+    /// Types or instances: `web`, `worker.2` [default: all]
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Do not wait until it is done
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+/// `ganger up`.
+#[derive(Debug, Args)]
+pub struct UpArgs {
+    /// Types or instances: `web`, `worker.2`
+    #[arg(value_name = "NAME", required = true)]
+    pub names: Vec<String>,
+    /// Do not wait until it is done
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+/// `ganger reload`.
+#[derive(Debug, Args)]
+pub struct ReloadArgs {
+    /// Do not wait until it is done
+    #[arg(long)]
+    pub no_wait: bool,
 }
 
 /// `ganger config`.

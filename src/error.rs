@@ -141,7 +141,8 @@ impl Error {
         }
     }
 
-    fn hint(&self) -> Option<String> {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
         match self {
             Self::Usage { hint, .. } | Self::Start { hint, .. } => hint.clone(),
             Self::PortInUse { port, .. } => Some(format!(

@@ -7,16 +7,16 @@ use super::ahead::{Ahead, Job};
 use super::check::missing_program;
 use super::terminals::Terminals;
 use crate::error::Error;
-use crate::model::{InstanceId, Sig};
+use crate::model::{InstanceId, Port, Sig};
 use crate::os::guard::Link;
 use crate::os::limits::OpenFiles;
 use crate::os::reap::{self, Death, How};
 use crate::os::spawn::{Outlet, Spawned, Spawner, shell_argv};
-use crate::os::{descendants, group, sweep};
+use crate::os::{descendants, group, ports, sweep};
 use crate::output::pump::{Kind, Pump};
 use crate::plan::ProcessSpec;
-use crate::supervisor::driver::Children;
-use crate::supervisor::event::{Ended, Event, Pgid, Run, StartError};
+use crate::supervisor::driver::{Children, Holder};
+use crate::supervisor::event::{Ended, Event, Pgid, Run, Slot, StartError};
 
 /// The processes of one run of ganger.
 #[derive(Debug)]
@@ -85,6 +85,32 @@ impl Children for OsChildren {
 
     fn signal_rest(&mut self, pgid: Pgid, sig: Sig) {
         group::signal_rest(pgid.0, sig);
+    }
+
+    fn hire(&mut self, spec: ProcessSpec) {
+        self.specs.push(spec);
+    }
+
+    fn change(&mut self, slot: Slot, spec: ProcessSpec) {
+        self.specs[slot.0] = spec;
+    }
+
+    fn port_holder(&mut self, port: Port) -> Option<Holder> {
+        // A system that does not answer is no reason not to try.
+        let in_use = ports::in_use(port).unwrap_or(false);
+        in_use.then(|| Holder(ports::holder(port).map(|holder| (holder.pid, holder.command))))
+    }
+
+    fn strays(&mut self, id: &InstanceId, groups: &[Pgid], sig: Option<Sig>) -> bool {
+        let groups: Vec<i32> = groups.iter().map(|pgid| pgid.0).collect();
+        let strays = descendants::strays(&groups, &format!("PS={id}"));
+        for process in &strays {
+            if let Some(sig) = sig {
+                descendants::signal(*process, sig);
+                descendants::signal(*process, Sig::CONT);
+            }
+        }
+        !strays.is_empty()
     }
 
     fn group_is_empty(&mut self, pgid: Pgid) -> bool {

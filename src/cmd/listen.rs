@@ -7,14 +7,20 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::control::desk::{About, Desk};
 use crate::control::place::{NoPlace, Place, Places};
+use crate::control::proto::Refusal;
 use crate::control::server;
 use crate::env::Env;
 use crate::error::Error;
 use crate::output::pump::Pump;
+use crate::plan::Planner;
 use crate::supervisor::driver::Message;
 use crate::supervisor::event::Event;
 
-/// The place of this run's socket.
+/// Reads the app's files again.
+pub(super) type ReadAgain = Box<dyn Fn() -> Result<Planner, Refusal> + Send + Sync>;
+
+/// The place of this run's socket. Dropped, the socket is gone; those who are connected see the end
+/// when we end.
 #[derive(Debug)]
 pub(super) struct Listening {
     /// The place, or why there is none: the run goes on without.
@@ -47,26 +53,19 @@ impl Listening {
 
     /// Opens the socket and takes clients in from now on. The run goes on without one if that
     /// fails, and says so.
-    pub(super) fn open(&self, driver: &UnboundedSender<Message>, pump: &Pump) {
+    pub(super) fn open(&self, driver: &UnboundedSender<Message>, read: ReadAgain, pump: &Pump) {
         let listener = self.place.as_ref().map_err(String::clone).and_then(|place| {
             let listener = place.listen().and_then(UnixListener::from_std);
             listener.map_err(|error| format!("{}: {error}", place.socket().display()))
         });
         match listener {
             Ok(listener) => {
-                let about = About { pid: self.pid, root: self.root.clone() };
+                let about = About { read, pid: self.pid, root: self.root.clone() };
                 tokio::spawn(server::serve(listener, Desk::new(driver.clone(), about)));
             }
             Err(why) => pump.tell(Event::Hint(format!(
                 "`ganger ps` and its like will not find this run, there is no socket: {why}"
             ))),
-        }
-    }
-
-    /// Removes the socket. Those who are connected see the end when we end.
-    pub(super) fn close(&self) {
-        if let Ok(place) = &self.place {
-            place.leave();
         }
     }
 }

@@ -10,6 +10,7 @@ mod config;
 mod inbox;
 mod listen;
 mod man;
+mod orders;
 mod project;
 mod ps;
 mod remote;
@@ -40,6 +41,11 @@ pub fn run(cli: Cli, env: &Env) -> Result<u8, Error> {
         Command::Check(args) => check::check(&app, &args, env),
         Command::Config(args) => config::config(&app, &args, env),
         Command::Ps(args) => ps::ps(&app, &args, env),
+        Command::Scale(args) => orders::scale(&app, args, env),
+        Command::Restart(args) => orders::restart(&app, args, env),
+        Command::Stop(args) => orders::stop(&app, args, env),
+        Command::Up(args) => orders::up(&app, args, env),
+        Command::Reload(args) => orders::reload(&app, &args, env),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "ganger", &mut text);

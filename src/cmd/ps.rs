@@ -18,8 +18,7 @@ use crate::os::ports;
 
 pub(super) fn ps(app: &AppArgs, args: &PsArgs, env: &Env) -> Result<u8, Error> {
     let mut remote = Remote::find(app, env)?;
-    let instance: Instance =
-        remote.client.call(&Request::Ps).map_err(|failure| Remote::failed(failure, &remote.root))?;
+    let instance: Instance = remote.call(&Request::Ps)?;
     let text = if args.json {
         let all: Vec<Value> = instance.processes.iter().map(object).collect();
         format!("{:#}\n", Value::Array(all))

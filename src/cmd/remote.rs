@@ -3,22 +3,24 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
+
 use super::project::root_of;
 use crate::cli::AppArgs;
 use crate::control::client::{Client, Failure};
 use crate::control::place::Places;
+use crate::control::proto::Request;
 use crate::env::Env;
 use crate::error::Error;
 
 /// A running instance.
 #[derive(Debug)]
 pub(super) struct Remote {
-    pub(super) client: Client,
+    client: Client,
     /// Where it listens.
-    #[expect(dead_code, reason = "for what waits until the instance has ended")]
     pub(super) socket: PathBuf,
     /// The folder it was found for.
-    pub(super) root: PathBuf,
+    root: PathBuf,
 }
 
 impl Remote {
@@ -54,8 +56,13 @@ impl Remote {
         Err(Error::NotRunning { root })
     }
 
+    /// Asks for one result.
+    pub(super) fn call<T: DeserializeOwned>(&mut self, request: &Request) -> Result<T, Error> {
+        self.client.call(request).map_err(|failure| Self::failed(failure, &self.root))
+    }
+
     /// Why a request was not carried out.
-    pub(super) fn failed(failure: Failure, root: &Path) -> Error {
+    fn failed(failure: Failure, root: &Path) -> Error {
         match failure {
             Failure::Refused(refusal) => Error::Refused(refusal),
             Failure::Broken(error) => match error.kind() {

@@ -4,6 +4,7 @@
 use std::fmt::Display;
 use std::io;
 use std::os::fd::AsFd as _;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -12,12 +13,13 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::ahead::Ahead;
 use super::children::{OsChildren, starting};
 use super::inbox::{self, Heard};
-use super::listen::Listening;
+use super::listen::{Listening, ReadAgain};
 use super::project::{Need, Project};
 use super::show::{Look, Show};
 use crate::cli::{AppArgs, StartArgs};
 use crate::config::formation::{Formation, Selection, parse_names};
 use crate::config::scoped::Scoped;
+use crate::control::proto::Refusal;
 use crate::env::Env;
 use crate::error::{Error, FAILURE};
 use crate::model::{Port, ProcessName, Sig};
@@ -26,7 +28,7 @@ use crate::os::limits::OpenFiles;
 use crate::os::spawn::Spawner;
 use crate::os::{pipe, ports, signals, sweep};
 use crate::output::pump::{Notice, Pump};
-use crate::plan::{App, ProcessSpec, Wishes};
+use crate::plan::{App, Planner, PortWish, ProcessSpec, Wishes};
 use crate::supervisor::driver::{Driver, Member, Message};
 use crate::supervisor::fleet::{Fleet, Outcome, Via};
 
@@ -39,6 +41,8 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
     let types: Vec<ProcessName> = project.procfile.names().cloned().collect();
     let wishes = wishes(start, &types, env)?;
     let look = Look::wanted(args, &start.options, &types, env)?;
+    // Before the ports: those of a second start are in use, and that is not what is to be told.
+    let listening = Listening::prepare(&project.root, env)?;
     let app = project.app(args, |ports| {
         let app = App { procfile: &project.procfile, environment: &project.environment, ports: Some(ports) };
         for spec in app.plan(&wishes)? {
@@ -48,7 +52,7 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
         }
         Ok(true)
     })?;
-    let specs = app.plan(&wishes)?;
+    let (specs, ports) = (app.plan(&wishes)?, app.ports);
     project.warn();
     for spec in &specs {
         if let Some(port) = in_use(spec)? {
@@ -57,22 +61,42 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
         }
     }
 
-    let listening = Listening::prepare(&project.root, env)?;
     let open_files = OpenFiles::raise().map_err(|error| Error::system("asking for limits", error))?;
     // The last that can go wrong before anything starts: a run that is refused leaves no files.
     let show = look.show(&specs)?;
-    let grace = specs.iter().map(|spec| spec.policy.grace).max().unwrap_or_default();
+    let Project { root, procfile, environment, .. } = project;
+    let planner = Planner { procfile, environment, ports, wishes };
+    let read = read_again(args, env, &planner);
+    let it = It { specs, planner, root, listening, read };
+    let grace = it.specs.iter().map(|spec| spec.policy.grace).max().unwrap_or_default();
     let link = guard::split(grace).map_err(|error| starting(&error))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let outcome = runtime
-        .and_then(|runtime| {
-            runtime.block_on(supervise(specs, project.root, show, open_files, link, listening))
-        })
+        .and_then(|runtime| runtime.block_on(supervise(it, show, open_files, link)))
         .map_err(|error| starting(&error))?;
     match outcome {
         Outcome::Exit(status) => Ok(status),
         Outcome::Signal(sig) => signals::die(sig),
     }
+}
+
+/// Reads the files as this start has read them. With `-p auto` the ports stay those that were found.
+fn read_again(args: &AppArgs, env: &Env, planner: &Planner) -> ReadAgain {
+    let (args, env, wishes, ports) = (args.clone(), env.clone(), planner.wishes.clone(), planner.ports);
+    Box::new(move || {
+        let refused = |error: Error| Refusal {
+            message: error.render().trim_start_matches("ganger: error: ").to_owned(),
+            hint: None,
+            status: error.exit_status(),
+        };
+        let project = Project::load(&args, &env, Need::Procfile).map_err(refused)?;
+        let ports = match args.port {
+            Some(PortWish::Auto) => ports,
+            Some(PortWish::At(_)) | None => project.app(&args, |_| Ok(true)).map_err(refused)?.ports,
+        };
+        let Project { procfile, environment, .. } = project;
+        Ok(Planner { procfile, environment, ports, wishes: wishes.clone() })
+    })
 }
 
 fn wishes(start: &StartArgs, types: &[ProcessName], env: &Env) -> Result<Wishes, Error> {
@@ -114,14 +138,17 @@ fn in_use(spec: &ProcessSpec) -> Result<Option<Port>, Error> {
     Ok(in_use.then_some(port))
 }
 
-async fn supervise(
+/// What runs.
+struct It {
     specs: Vec<ProcessSpec>,
-    root: std::path::PathBuf,
-    show: Show,
-    open_files: OpenFiles,
-    link: Link,
+    planner: Planner,
+    root: PathBuf,
     listening: Listening,
-) -> io::Result<Outcome> {
+    read: ReadAgain,
+}
+
+async fn supervise(it: It, show: Show, open_files: OpenFiles, link: Link) -> io::Result<Outcome> {
+    let It { specs, planner, root, listening, read } = it;
     let (outbox, inbox) = unbounded_channel();
     let (ended, pump_ended) = unbounded_channel();
     let notify = notify(outbox.clone(), ended);
@@ -129,10 +156,10 @@ async fn supervise(
     let stdout = io::stdout().as_fd().try_clone_to_owned()?;
     pipe::widen(&stdout);
     let pump = Pump::start(setup, stdout, notify)?;
-    listening.open(&outbox, &pump);
+    listening.open(&outbox, read, &pump);
     inbox::listen(&link, outbox, message)?;
     let fleet = Fleet::new(specs.iter().map(|spec| spec.policy.clone()));
-    let members = specs.iter().map(member).collect();
+    let members = specs.iter().map(Member::of).collect();
     let spawner = Spawner::new(open_files)?;
     let children = OsChildren {
         specs,
@@ -145,14 +172,10 @@ async fn supervise(
         link,
         alone: false,
     };
-    let (outcome, children, inbox) = Driver::new(fleet, members, children, inbox).run().await;
+    let (outcome, children, inbox) = Driver::new(fleet, members, planner, children, inbox).run().await;
     finish(&children, inbox, pump_ended).await;
-    listening.close();
+    drop(listening);
     Ok(outcome)
-}
-
-fn member(spec: &ProcessSpec) -> Member {
-    Member { id: spec.id.clone(), port: spec.port, command: spec.command.clone() }
 }
 
 /// What the pump says, as messages to the driver; its end goes to whoever waits for that.

@@ -228,28 +228,30 @@ pub fn resolve(
     selection: &Selection,
 ) -> Result<Vec<(ProcessName, u16)>, FormationError> {
     let Selection { processes, formation, concurrency, exclude } = selection;
-    let list = match (processes.is_empty(), formation.is_empty()) {
-        (false, false) => return Err(FormationError::TwoLists),
-        (false, true) => Some(processes),
-        (true, false) => Some(formation),
-        (true, true) => None,
-    };
+    if !processes.is_empty() && !formation.is_empty() {
+        return Err(FormationError::TwoLists);
+    }
     let mut named = processes.names().chain(formation.names()).chain(concurrency.names()).chain(exclude);
     if let Some(name) = named.clone().find(|name| !types.contains(name)) {
         return Err(unknown(name, types));
     }
-    let count = |name: &ProcessName| match list {
-        _ if exclude.contains(name) => 0,
-        Some(list) => count_in_list(name, list, concurrency),
-        None => count_without_list(name, concurrency),
-    };
-    let counts: Vec<_> = types.iter().map(|name| (name.clone(), count(name))).collect();
+    let counts: Vec<_> = types.iter().map(|name| (name.clone(), count_of(name, selection))).collect();
     if counts.iter().any(|(_, count)| *count > 0) {
         Ok(counts)
     } else if matches!(types, [only] if is_release(only)) && named.next().is_none() {
         Err(FormationError::OnlyRelease)
     } else {
         Err(FormationError::NothingToStart)
+    }
+}
+
+/// The count of one type, which may be new in the Procfile; of the two lists only one is given.
+pub fn count_of(name: &ProcessName, selection: &Selection) -> u16 {
+    let Selection { processes, formation, concurrency, exclude } = selection;
+    match [processes, formation].into_iter().find(|list| !list.is_empty()) {
+        _ if exclude.contains(name) => 0,
+        Some(list) => count_in_list(name, list, concurrency),
+        None => count_without_list(name, concurrency),
     }
 }
 
@@ -276,7 +278,7 @@ fn is_release(name: &ProcessName) -> bool {
 }
 
 /// That there is no such type.
-pub(super) fn unknown(name: &ProcessName, types: &[ProcessName]) -> FormationError {
+pub fn unknown(name: &ProcessName, types: &[ProcessName]) -> FormationError {
     FormationError::Unknown {
         name: name.clone(),
         closest: closest(name.as_str(), types).cloned(),

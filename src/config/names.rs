@@ -40,6 +40,16 @@ impl Names {
         Ok(names)
     }
 
+    /// The types it names.
+    pub fn types(&self) -> &[ProcessName] {
+        &self.types
+    }
+
+    /// The single instances it names.
+    pub fn instances(&self) -> &[InstanceId] {
+        &self.instances
+    }
+
     /// Whether the list has this instance, or its type.
     pub fn contains(&self, id: &InstanceId) -> bool {
         self.types.contains(&id.name) || self.instances.contains(id)

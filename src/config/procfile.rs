@@ -28,8 +28,9 @@ pub struct Entry {
     pub span: Span,
 }
 
-/// All process types of a file. There is at least one, and no name twice.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// All process types of a file. There is at least one, and no name twice; the default is that of
+/// no file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Procfile {
     /// The types in file order: ports, colours and the start follow it.
     pub entries: Vec<Entry>,

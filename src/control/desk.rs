@@ -3,16 +3,25 @@
 //! It owns nothing but a way to the driver and what never changes of the instance. It decides
 //! nothing: the driver says what was done and why not.
 
+use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use super::proto::{Exit, Instance, Process, Refusal, Reply, Request};
+use super::proto::{
+    Change, Changes, Count, Did, Exit, Instance, Process, Refusal, Reply, Request, Variable, Variables, Which,
+};
 use super::server::Answer;
-use crate::supervisor::command::{self, Command, Status, What};
+use crate::config::environment;
+use crate::error::{FAILURE, USAGE};
+use crate::model::Port;
+use crate::plan::Planner;
+use crate::supervisor::command::{self, Command, Done, Formation, Status, What};
 use crate::supervisor::driver::Message;
 use crate::supervisor::event::Ended;
+use crate::supervisor::fleet::Order;
 
 /// Answers requests.
 #[derive(Debug, Clone)]
@@ -22,12 +31,19 @@ pub struct Desk {
 }
 
 /// What never changes of an instance.
-#[derive(Debug)]
 pub struct About {
+    /// Reads the app's files again, with the options of the start. May block.
+    pub read: Box<dyn Fn() -> Result<Planner, Refusal> + Send + Sync>,
     /// The pid to signal.
     pub pid: u32,
     /// The folder of the app.
     pub root: String,
+}
+
+impl fmt::Debug for About {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("About").field("pid", &self.pid).field("root", &self.root).finish_non_exhaustive()
+    }
 }
 
 impl Desk {
@@ -38,28 +54,87 @@ impl Desk {
 
     /// Carries out a request.
     pub async fn answer(&self, request: Request) -> Answer {
+        let order = |which: Which, order| What::Order { names: which.names, order, wait: which.wait };
         Answer::One(match request {
-            Request::Ps => self.ps().await,
+            Request::Ps => self.ask(What::Status).await,
+            Request::Up(which) => self.ask(order(which, Order::Up)).await,
+            Request::Stop(which) => self.ask(order(which, Order::Stop)).await,
+            Request::Restart(which) => self.ask(order(which, Order::Restart)).await,
+            Request::Scale { counts, wait } => self.ask(What::Scale { counts, wait }).await,
+            Request::End => self.ask(What::End).await,
+            Request::Reload { wait } => self.reload(wait).await,
+            Request::Config { name } => match name.parse() {
+                Ok(id) => self.ask(What::Environment(id)).await,
+                Err(_) => Reply::Error(Refusal::usage(format!("`{name}` is no instance, such as web.1"))),
+            },
         })
     }
 
-    async fn ps(&self) -> Reply {
-        match self.ask(What::Status).await {
-            Ok(command::Answer::Status(all)) => Reply::result(&Instance {
-                pid: self.about.pid,
-                root: self.about.root.clone(),
-                processes: all.iter().map(process).collect(),
-            }),
-            Err(refusal) => Reply::Error(refusal),
+    /// Reads the files where it delays nobody, then goes on with what they say.
+    async fn reload(&self, wait: bool) -> Reply {
+        let about = self.about.clone();
+        match tokio::task::spawn_blocking(move || (about.read)()).await {
+            Ok(Ok(planner)) => self.ask(What::Reload { planner: Box::new(planner), wait }).await,
+            Ok(Err(refusal)) => Reply::Error(refusal),
+            Err(error) => Reply::Error(Refusal::failed(format!("reading the files: {error}"))),
         }
     }
 
-    async fn ask(&self, what: What) -> Result<command::Answer, Refusal> {
+    async fn ask(&self, what: What) -> Reply {
         let (answer, mut answers) = unbounded_channel();
-        let gone = || Refusal::failed("the instance has just ended");
-        self.driver.send(Message::Command(Command { what, answer })).map_err(|_| gone())?;
-        answers.recv().await.ok_or_else(gone)
+        let command = Message::Command(Command { what, answer });
+        let answer = if self.driver.send(command).is_ok() { answers.recv().await } else { None };
+        match answer {
+            Some(answer) => self.reply(&answer),
+            None => Reply::Error(Refusal::failed("the instance has just ended")),
+        }
     }
+
+    fn reply(&self, answer: &command::Answer) -> Reply {
+        match answer {
+            command::Answer::Status(all, formation) => Reply::result(&Instance {
+                pid: self.about.pid,
+                root: self.about.root.clone(),
+                formation: counts(formation),
+                processes: all.iter().map(process).collect(),
+            }),
+            command::Answer::Done(all, formation) => Reply::result(&Changes {
+                processes: all.iter().map(change).collect(),
+                formation: counts(formation),
+            }),
+            command::Answer::Ending => Reply::Result(serde_json::Value::Null),
+            command::Answer::Environment(environment) => {
+                Reply::result(&Variables { variables: environment.iter().map(variable).collect() })
+            }
+            command::Answer::Refused(refused) => Reply::Error(Refusal {
+                message: refused.message.clone(),
+                hint: refused.hint.clone(),
+                status: if refused.is_usage { USAGE } else { FAILURE },
+            }),
+        }
+    }
+}
+
+fn counts(formation: &Formation) -> Vec<Count> {
+    formation.iter().map(|(name, count)| Count { kind: name.to_string(), count: *count }).collect()
+}
+
+fn change(done: &Done) -> Change {
+    let (did, pid, exit, error) = match &done.what {
+        command::Did::Started(pid) => (Did::Started, Some(*pid), None, None),
+        command::Did::Restarted(pid) => (Did::Restarted, Some(*pid), None, None),
+        command::Did::WasUp(pid) => (Did::WasUp, Some(*pid), None, None),
+        command::Did::Stopped(end) => (Did::Stopped, None, end.as_ref().map(exit), None),
+        command::Did::WasDown => (Did::WasDown, None, None, None),
+        command::Did::Failed(error) => (Did::Failed, None, None, Some(error.clone())),
+        command::Did::Ordered => (Did::Ordered, None, None, None),
+    };
+    Change { name: done.id.to_string(), did, pid, port: done.port.map(Port::get), exit, error }
+}
+
+fn variable((name, variable): (&OsString, &environment::Variable)) -> Variable {
+    let text = |text: &OsStr| text.to_string_lossy().into_owned();
+    Variable { name: text(name), value: text(&variable.value), from: variable.origin.to_string() }
 }
 
 fn process(status: &Status) -> Process {
@@ -68,7 +143,7 @@ fn process(status: &Status) -> Process {
         kind: status.id.name.to_string(),
         command: status.command.to_string_lossy().into_owned(),
         pid: status.pid,
-        port: status.port.map(crate::model::Port::get),
+        port: status.port.map(Port::get),
         state: status.state.as_str().to_owned(),
         since: Timestamp::try_from(status.since).unwrap_or_default().to_string(),
         restarts: status.runs.saturating_sub(1),

@@ -145,9 +145,11 @@ impl Place {
         listener.set_nonblocking(true)?;
         Ok(listener)
     }
+}
 
+impl Drop for Place {
     /// Removes the socket, and the lock file while it is held.
-    pub fn leave(&self) {
+    fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.socket);
         let _ = std::fs::remove_file(lock_path(&self.socket));
     }

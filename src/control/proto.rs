@@ -37,6 +37,49 @@ pub const MAX_REQUEST: usize = 64 * 1024;
 pub enum Request {
     /// What runs: [`Instance`].
     Ps,
+    /// Bring processes up: [`Changes`].
+    Up(Which),
+    /// Stop processes: [`Changes`].
+    Stop(Which),
+    /// Start processes anew: [`Changes`].
+    Restart(Which),
+    /// Have as many of each type as the counts say: [`Changes`].
+    Scale {
+        /// As in `web=2`.
+        counts: Vec<String>,
+        /// Answer when it is done, and not at once.
+        #[serde(default = "yes")]
+        wait: bool,
+    },
+    /// End the instance, as TERM does. Answered at once, with null; the lock file is free when
+    /// nothing of it is left.
+    End,
+    /// Read the files again and run what they say: [`Changes`].
+    Reload {
+        /// Answer when it is done, and not at once.
+        #[serde(default = "yes")]
+        wait: bool,
+    },
+    /// The environment of a process: [`Variables`].
+    Config {
+        /// The instance, as `web.1`.
+        name: String,
+    },
+}
+
+/// Which processes are meant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Which {
+    /// Types and instances; none: all, but what was stopped by a command.
+    #[serde(default)]
+    pub names: Vec<String>,
+    /// Answer when it is done, and not at once.
+    #[serde(default = "yes")]
+    pub wait: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A line of the instance.
@@ -104,8 +147,84 @@ pub struct Instance {
     pub pid: u32,
     /// The folder of the app.
     pub root: String,
-    /// Its processes, in the order of the Procfile.
+    /// How many there are of each type, in the order of the Procfile.
+    pub formation: Vec<Count>,
+    /// Its processes, in the order in which they were first started.
     pub processes: Vec<Process>,
+}
+
+/// How many there are of a type.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Count {
+    /// The type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// How many.
+    pub count: usize,
+}
+
+/// What a command has done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changes {
+    /// With each process that was meant.
+    pub processes: Vec<Change>,
+    /// How many there are of each type now.
+    pub formation: Vec<Count>,
+}
+
+/// What was done with a process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Its name, `web.1`.
+    pub name: String,
+    /// What.
+    pub did: Did,
+    /// The pid of its leader, where it is up.
+    pub pid: Option<i32>,
+    /// Its port.
+    pub port: Option<u16>,
+    /// How it ended, where it was stopped.
+    pub exit: Option<Exit>,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+/// See [`Change`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Did {
+    /// It was not up and is now.
+    Started,
+    /// A new run of it is up.
+    Restarted,
+    /// It was up already.
+    WasUp,
+    /// It was up and is not now.
+    Stopped,
+    /// It was down already.
+    WasDown,
+    /// It is not as it should be.
+    Failed,
+    /// It was ordered, and nobody waits for it.
+    Ordered,
+}
+
+/// An environment, sorted by name. What is not UTF-8 has U+FFFD in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Variables {
+    /// Its variables.
+    pub variables: Vec<Variable>,
+}
+
+/// See [`Variables`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+    /// Where it comes from, for people: `shell`, `.env:3`, `ganger (…)`.
+    pub from: String,
 }
 
 /// One process.

@@ -52,6 +52,23 @@ pub fn sees_all() -> bool {
     false
 }
 
+/// Living descendants that have left all of `groups`, and so have their parents up to us, with
+/// `variable` (`NAME=value`) in the environment they were started with.
+///
+/// The second condition leaves out what belongs to somebody in those groups, such as the processes
+/// of a ganger that one of ours runs. What has cleared its environment is not found, and without a
+/// `/proc` nothing is.
+#[cfg(target_os = "linux")]
+pub fn strays(groups: &[i32], variable: &str) -> Vec<Process> {
+    linux::strays(groups, variable.as_bytes())
+}
+
+/// See the Linux version.
+#[cfg(not(target_os = "linux"))]
+pub fn strays(_: &[i32], _: &str) -> Vec<Process> {
+    Vec::new()
+}
+
 /// Our own children, dead or alive, by what the kernel lists for each of our threads
 /// (`proc_tid_children(5)`). Much faster than [`find`], and not always complete: one that ends
 /// meanwhile may hide another. Empty where the kernel was built without the list.
@@ -134,6 +151,23 @@ mod linux {
             let process = |pid| Process { pid, pgid: group(pid), parent, is_stopped: false, start: None };
             return children_by_asking().into_iter().map(process).collect();
         }
+        walk(|_| true)
+    }
+
+    pub(super) fn strays(groups: &[i32], variable: &[u8]) -> Vec<Process> {
+        if !is_shown() {
+            return Vec::new();
+        }
+        let mut strays = walk(|process| !groups.contains(&process.pgid));
+        strays.retain(|process| {
+            let environment = std::fs::read(format!("/proc/{}/environ", process.pid)).unwrap_or_default();
+            environment.split(|byte| *byte == 0).any(|item| item == variable)
+        });
+        strays
+    }
+
+    /// From parent to child, as long as `enter` lets us.
+    fn walk(enter: impl Fn(&Process) -> bool) -> Vec<Process> {
         let mut children: HashMap<i32, Vec<Stat>> = HashMap::new();
         let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
         let all = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -144,6 +178,9 @@ mod linux {
         let mut parents = vec![i32::try_from(std::process::id()).unwrap_or(0)];
         while let Some(parent) = parents.pop() {
             for child in children.remove(&parent).unwrap_or_default() {
+                if !enter(&child.process) {
+                    continue;
+                }
                 parents.push(child.process.pid);
                 if !child.is_zombie {
                     found.push(child.process);

@@ -159,10 +159,10 @@ pub fn describe(event: &Event) -> String {
                 Consequence::StartsAgain(Duration::ZERO) => "; it is started again".to_owned(),
                 Consequence::StartsAgain(delay) => format!("; it is started again in {} s", delay.as_secs()),
             };
-            match (end, then.is_empty()) {
+            match (end, was_asked(event)) {
                 // It did what it was asked to.
                 (Ended::Signaled(sig), true) if *sig != Sig::KILL => {
-                    format!("{id} was stopped by {sig} after {}", duration(*after))
+                    format!("{id} was stopped by {sig} after {}{then}", duration(*after))
                 }
                 _ => format!("{}{then}", ended(id, end, *after)),
             }
@@ -177,6 +177,14 @@ pub fn describe(event: &Event) -> String {
         }
         Event::Hint(text) => format!("hint: {text}"),
     }
+}
+
+/// Whether a process ended because it was asked to: to stop, or to be started anew at once.
+fn was_asked(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Ended { then: Consequence::Nothing | Consequence::StartsAgain(Duration::ZERO), .. }
+    )
 }
 
 fn address(id: &InstanceId, port: Port) -> String {
@@ -345,6 +353,7 @@ mod tests {
             ended(Ended::Signaled(Sig::TERM), Consequence::Nothing),
             ended(Ended::Signaled(Sig::KILL), Consequence::Nothing),
             ended(Ended::Signaled(Sig::KILL), Consequence::StartsAgain(secs(4.0))),
+            ended(Ended::Signaled(Sig::TERM), Consequence::StartsAgain(Duration::ZERO)),
             ended(not_started, Consequence::StartsAgain(Duration::ZERO)),
             Event::StopRequested(Sig::INT),
             Event::Killed { id: id("web.1"), after: secs(10.0) },
@@ -364,6 +373,7 @@ mod tests {
         web.1 was stopped by SIGTERM after 0.8 s
         web.1 was killed by SIGKILL after 0.8 s
         web.1 was killed by SIGKILL after 0.8 s; it is started again in 4 s
+        web.1 was stopped by SIGTERM after 0.8 s; it is started again
         web.1 could not be started: too many open files; it is started again
         SIGINT received, stopping all; once more kills them
         web.1 did not stop within 10.0 s, killing it

@@ -32,6 +32,26 @@ pub struct ProcessSpec {
     pub policy: Policy,
 }
 
+impl ProcessSpec {
+    /// Whether a process that runs as this says would have to be started again to run as `new`
+    /// says. That a type came or went is no reason: only its variable with its port did. One that
+    /// has another port is.
+    pub fn differs(&self, new: &Self) -> bool {
+        let is_address = |key: &OsString| {
+            let key = key.to_string_lossy();
+            key.starts_with("GANGER_PROCESS_") && key.ends_with("_PORT")
+        };
+        let value = |spec: &Self, key: &OsString| Some(spec.environment.get(key.to_str()?)?.value.clone());
+        let keys = self.environment.iter().chain(new.environment.iter()).map(|(key, _)| key);
+        let mut changed = keys.filter(|key| match (value(self, key), value(new, key)) {
+            (Some(old), Some(new)) => old != new,
+            (None, None) => false,
+            (Some(_), None) | (None, Some(_)) => !is_address(key),
+        });
+        self.command != new.command || self.port != new.port || changed.next().is_some()
+    }
+}
+
 /// What the user wants beside the files.
 #[derive(Debug, Clone, Default)]
 pub struct Wishes {
@@ -54,6 +74,47 @@ pub struct App<'a> {
     pub environment: &'a Environment,
     /// The ports, or `None` with `--no-port`.
     pub ports: Option<Ports>,
+}
+
+/// An app with what the user wants of it: plans processes for as long as ganger runs.
+#[derive(Debug, Clone, Default)]
+pub struct Planner {
+    /// The types and their commands.
+    pub procfile: Procfile,
+    /// The environment without anything of ganger's.
+    pub environment: Environment,
+    /// The ports, or `None` with `--no-port`.
+    pub ports: Option<Ports>,
+    /// How processes are stopped, and what starts.
+    pub wishes: Wishes,
+}
+
+impl Planner {
+    /// The app.
+    pub fn app(&self) -> App<'_> {
+        App { procfile: &self.procfile, environment: &self.environment, ports: self.ports }
+    }
+
+    /// All types, in file order.
+    pub fn types(&self) -> Vec<ProcessName> {
+        self.procfile.names().cloned().collect()
+    }
+
+    /// One process, started or not, as [`App::plan`] plans it; `None` if there is no such type.
+    pub fn instance(&self, id: &InstanceId) -> Result<Option<ProcessSpec>, Error> {
+        let Some(entry) = self.procfile.entries.iter().find(|entry| entry.name == id.name) else {
+            return Ok(None);
+        };
+        let app = self.app();
+        let port = app.port(&app.types(), id)?;
+        Ok(Some(ProcessSpec {
+            port,
+            environment: with_own(app.environment_of_command(), port, id),
+            command: entry.command.clone(),
+            policy: self.wishes.policy(&entry.name),
+            id: id.clone(),
+        }))
+    }
 }
 
 impl App<'_> {

@@ -6,7 +6,12 @@ use std::time::SystemTime;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::event::Ended;
-use crate::model::{InstanceId, Port};
+use super::fleet::Order;
+use crate::config::environment::Environment;
+use crate::config::formation::FormationError;
+use crate::error::Error;
+use crate::model::{InstanceId, Port, ProcessName};
+use crate::plan::Planner;
 
 /// Something to do, and where the answer goes. It is answered once; a receiver that has gone is
 /// no fault.
@@ -23,13 +28,105 @@ pub struct Command {
 pub enum What {
     /// Say what runs.
     Status,
+    /// Bring these up, or down, or start them anew.
+    Order {
+        /// Types and instances; none: all.
+        names: Vec<String>,
+        /// What is wanted of them.
+        order: Order,
+        /// Answer when it is done, and not at once.
+        wait: bool,
+    },
+    /// Have as many of each type as the list says, `web=2`.
+    Scale {
+        /// The list.
+        counts: Vec<String>,
+        /// As above.
+        wait: bool,
+    },
+    /// End everything, as TERM does. Answered at once.
+    End,
+    /// Go on with these files.
+    Reload {
+        /// What they say.
+        planner: Box<Planner>,
+        /// As above.
+        wait: bool,
+    },
+    /// Say what environment a process has, or would have.
+    Environment(InstanceId),
 }
 
 /// What was done.
 #[derive(Debug, Clone)]
 pub enum Answer {
-    /// All processes, in the order of their slots.
-    Status(Vec<Status>),
+    /// All processes, in the order of their slots, and how many of each type there are.
+    Status(Vec<Status>, Formation),
+    /// What was done with each process, and how many of each type there are now.
+    Done(Vec<Done>, Formation),
+    /// Everything ends.
+    Ending,
+    /// An environment.
+    Environment(Environment),
+    /// Nothing was done, and why.
+    Refused(Refused),
+}
+
+/// How many of each type there are, in the order of the Procfile.
+pub type Formation = Vec<(ProcessName, usize)>;
+
+/// Why nothing was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+    /// The words of the command are wrong; otherwise the world is.
+    pub is_usage: bool,
+}
+
+impl From<FormationError> for Refused {
+    fn from(error: FormationError) -> Self {
+        Self { message: error.to_string(), hint: error.hint(), is_usage: true }
+    }
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        let is_usage = error.exit_status() == crate::error::USAGE;
+        Self { message: error.to_string(), hint: error.hint(), is_usage }
+    }
+}
+
+/// What was done with one process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// Which one.
+    pub id: InstanceId,
+    /// Its port.
+    pub port: Option<Port>,
+    /// What.
+    pub what: Did,
+}
+
+/// See [`Done`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Did {
+    /// It was not up and is now; its pid.
+    Started(i32),
+    /// A new run of it is up; its pid.
+    Restarted(i32),
+    /// It was up already; its pid.
+    WasUp(i32),
+    /// It is down; how it ended.
+    Stopped(Option<Ended>),
+    /// It was down already.
+    WasDown,
+    /// It is not as it should be, and why.
+    Failed(String),
+    /// It was ordered, and nobody waits for it.
+    Ordered,
 }
 
 /// What one process is doing.

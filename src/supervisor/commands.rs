@@ -1,23 +1,275 @@
 //! What the driver does for those who command it from outside.
 //!
-//! A part of the [`Driver`](super::driver::Driver): it runs on its task, between two messages, and
-//! never waits. The decisions are the fleet's.
+//! A part of the [`Driver`]: it runs on its task, between two messages, and never waits. What takes
+//! its time is a [`Job`] that is looked at after each message and answered when it is done. What
+//! happens to a process is the fleet's decision; which processes are meant is decided here, and
+//! everything that can be wrong is found before the first of them is touched.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use super::command::{Answer, Command, Stage, Status, What};
-use super::driver::{Children, Driver};
-use super::event::Slot;
-use super::fleet::Cause;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::command::{Answer, Command, Formation, Refused, Stage, Status, What};
+use super::driver::{Children, Driver, Member};
+use super::event::{Ended, Slot};
+use super::fleet::{self, Cause, Order, Phase};
+use super::jobs::{Goal, Job};
 use super::state::State;
+use crate::config::formation::{self, Target};
+use crate::config::names::Names;
+use crate::error::Error;
+use crate::model::{InstanceId, ProcessName};
+use crate::plan::{Planner, ProcessSpec};
+
+/// What is to be ordered, slot by slot.
+type Orders = Vec<(Slot, Order)>;
 
 impl<C: Children> Driver<C> {
-    pub(super) fn command(&mut self, command: &Command) {
-        let answer = match command.what {
-            What::Status => Answer::Status(self.slots().map(|slot| self.status(slot)).collect()),
+    pub(super) fn command(&mut self, command: Command) {
+        let Command { what, answer } = command;
+        let done = match what {
+            What::Status => {
+                let all = self.slots().filter(|slot| self.is_shown(*slot));
+                Ok(Answer::Status(all.map(|slot| self.status(slot)).collect(), self.formation()))
+            }
+            What::Environment(id) => self.environment(&id),
+            What::End => {
+                self.step(fleet::Input::End);
+                Ok(Answer::Ending)
+            }
+            What::Order { names, order, wait } => match self.named(&names, order) {
+                Ok(orders) => return self.carry_out(orders, wait, answer),
+                Err(refused) => Err(refused),
+            },
+            What::Scale { counts, wait } => match self.scaled(&counts) {
+                Ok(orders) => return self.carry_out(orders, wait, answer),
+                Err(refused) => Err(refused),
+            },
+            What::Reload { planner, wait } => match self.reloaded(*planner) {
+                Ok((down, up)) => return self.carry_out_in_turn(down, up, wait, answer),
+                Err(refused) => Err(refused),
+            },
         };
         // Whoever asked may have gone.
-        let _ = command.answer.send(answer);
+        let _ = answer.send(done.unwrap_or_else(Answer::Refused));
+    }
+
+    fn carry_out(&mut self, orders: Orders, wait: bool, answer: UnboundedSender<Answer>) {
+        self.carry_out_in_turn(orders, Vec::new(), wait, answer);
+    }
+
+    /// Gives the orders, and `later` when those are done.
+    fn carry_out_in_turn(
+        &mut self,
+        orders: Orders,
+        later: Orders,
+        wait: bool,
+        answer: UnboundedSender<Answer>,
+    ) {
+        if self.fleet.phase() != Phase::Running {
+            let refused = failed("everything is being stopped".to_owned(), None);
+            return drop(answer.send(Answer::Refused(refused)));
+        }
+        let goals = self.order(orders);
+        self.jobs.push(Job::new(goals, later, wait, answer));
+    }
+
+    /// Gives orders and says what is to come of them.
+    fn order(&mut self, orders: Orders) -> Vec<Goal> {
+        let goal = |(slot, order): (Slot, Order)| {
+            let goal = Goal::new(slot, order, self.fleet.machine(slot));
+            self.step(fleet::Input::Order(slot, order));
+            goal
+        };
+        orders.into_iter().map(goal).collect()
+    }
+
+    /// Looks which jobs are done, and answers them.
+    pub(super) fn settle(&mut self) {
+        for mut job in std::mem::take(&mut self.jobs) {
+            job.look(&self.fleet);
+            if job.is_done() && job.has_more() {
+                let goals = self.order(job.next());
+                job.goals(goals);
+                job.look(&self.fleet);
+            }
+            if job.is_done() {
+                let done = job.done(|slot| (self.members[slot.0].id.clone(), self.members[slot.0].port));
+                let _ = job.answer.send(Answer::Done(done, self.formation()));
+            } else {
+                self.jobs.push(job);
+            }
+        }
+    }
+
+    /// The processes that are meant, and what to do with each.
+    fn named(&mut self, names: &[String], order: Order) -> Result<Orders, Refused> {
+        let wanted = Names::parse(names, &self.planner.types())?;
+        let mut slots: Vec<Slot> = self.ours().collect();
+        if names.is_empty() {
+            // All, but what somebody stopped stays so.
+            slots.retain(|slot| !self.fleet.is_stopped(*slot));
+        } else {
+            slots.retain(|slot| wanted.contains(&self.members[slot.0].id));
+            let found = |id: &InstanceId| slots.iter().any(|slot| self.members[slot.0].id == *id);
+            if let Some(id) = wanted.instances().iter().find(|id| !found(id)) {
+                return Err(no_instance(id));
+            }
+            let absent =
+                |name: &&ProcessName| !slots.iter().any(|slot| self.members[slot.0].id.name == **name);
+            let absent: Vec<InstanceId> =
+                wanted.types().iter().filter(absent).map(|name| InstanceId::new(name.clone(), 1)).collect();
+            match (order, absent.first()) {
+                (Order::Up, _) => slots.extend(self.hire(&absent)?),
+                (_, Some(id)) => return Err(no_instance(id)),
+                (_, None) => {}
+            }
+        }
+        if order == Order::Up {
+            self.check_ports(&slots)?;
+        }
+        Ok(slots.into_iter().map(|slot| (slot, order)).collect())
+    }
+
+    /// What has to come and to go for these counts.
+    fn scaled(&mut self, counts: &[String]) -> Result<Orders, Refused> {
+        let wanted = self.counts(counts)?;
+        let (mut ups, mut downs) = (Vec::new(), Vec::new());
+        for (name, count) in &wanted {
+            ups.extend((1..=*count).map(|number| InstanceId::new(name.clone(), number)));
+            let of_type = self.ours().filter(|slot| self.members[slot.0].id.name == *name);
+            downs.extend(of_type.filter(|slot| self.members[slot.0].id.number > *count));
+        }
+        let ups = self.hire(&ups)?;
+        self.check_ports(&ups)?;
+        // The highest first.
+        downs.sort_by_key(|slot| std::cmp::Reverse(self.members[slot.0].id.number));
+        let downs = downs.into_iter().map(|slot| (slot, Order::Retire));
+        Ok(downs.chain(ups.into_iter().map(|slot| (slot, Order::Up))).collect())
+    }
+
+    /// `web=2`, `all=0` as a count for each type that is meant.
+    fn counts(&self, texts: &[String]) -> Result<BTreeMap<ProcessName, u16>, Refused> {
+        let (types, mut counts) = (self.planner.types(), BTreeMap::new());
+        let list = formation::Formation::parse(texts)?;
+        for item in list.counts() {
+            let Some(count) = item.count else {
+                let hint = "write NAME=COUNT, as in `web=2`".to_owned();
+                return Err(Refused {
+                    is_usage: true,
+                    ..failed("a count is missing".to_owned(), Some(hint))
+                });
+            };
+            match &item.target {
+                Target::Name(name) if !types.contains(name) => {
+                    return Err(formation::unknown(name, &types).into());
+                }
+                Target::Name(name) => drop(counts.insert(name.clone(), count)),
+                Target::All => {
+                    for name in types.iter().filter(|name| name.as_str() != ProcessName::RELEASE) {
+                        counts.entry(name.clone()).or_insert(count);
+                    }
+                }
+            }
+        }
+        Ok(counts)
+    }
+
+    /// The slots of these instances; those that never ran get one.
+    fn hire(&mut self, ids: &[InstanceId]) -> Result<Vec<Slot>, Refused> {
+        let known = |all: &[Member], id: &InstanceId| all.iter().position(|member| member.id == *id);
+        let mut specs: Vec<ProcessSpec> = Vec::new();
+        for id in ids.iter().filter(|id| known(&self.members, id).is_none()) {
+            specs.extend(self.planner.instance(id)?);
+        }
+        for spec in &specs {
+            if let Some(port) = spec.port
+                && let Some(holder) = self.children.port_holder(port)
+            {
+                return Err(Error::PortInUse { port, id: spec.id.clone(), holder: holder.0 }.into());
+            }
+        }
+        for spec in specs {
+            self.members.push(Member::of(&spec));
+            self.fleet.add(spec.policy.clone());
+            self.children.hire(spec);
+        }
+        Ok(ids.iter().filter_map(|id| known(&self.members, id).map(Slot)).collect())
+    }
+
+    /// Whether what is not up could have its port.
+    fn check_ports(&mut self, slots: &[Slot]) -> Result<(), Refused> {
+        for slot in slots.iter().filter(|slot| self.fleet.machine(**slot).is_at_rest()) {
+            let Member { id, port, .. } = &self.members[slot.0];
+            if let Some(port) = *port
+                && let Some(holder) = self.children.port_holder(port)
+            {
+                return Err(Error::PortInUse { port, id: id.clone(), holder: holder.0 }.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// What has to go and what has to come with these files. From here on they are the app's.
+    fn reloaded(&mut self, planner: Planner) -> Result<(Orders, Orders), Refused> {
+        let (mut downs, mut ups, mut changed) = (Vec::new(), Vec::new(), Vec::new());
+        for slot in self.ours() {
+            let id = &self.members[slot.0].id;
+            let Some(new) = planner.instance(id)? else {
+                downs.push((slot, Order::Retire));
+                continue;
+            };
+            let differs = self.planner.instance(id)?.is_none_or(|old| old.differs(&new));
+            // What somebody stopped stays so, and runs as the files say when it is wanted again.
+            if differs && !self.fleet.is_stopped(slot) {
+                downs.push((slot, Order::Stop));
+                ups.push((slot, Order::Up));
+            }
+            changed.push((slot, new));
+        }
+        let known = self.planner.types();
+        let news = planner.types().into_iter().filter(|name| !known.contains(name));
+        let news = news.flat_map(|name| {
+            let count = formation::count_of(&name, &planner.wishes.selection);
+            (1..=count).map(move |number| InstanceId::new(name.clone(), number))
+        });
+        let news: Vec<InstanceId> = news.collect();
+        // All that can go wrong is behind us but the ports of the new ones.
+        for id in &news {
+            planner.instance(id)?;
+        }
+        self.planner = planner;
+        for (slot, spec) in changed {
+            self.members[slot.0] = Member::of(&spec);
+            self.children.change(slot, spec);
+        }
+        let slots: Vec<Slot> = self.hire_all(&news);
+        ups.extend(slots.into_iter().map(|slot| (slot, Order::Up)));
+        Ok((downs, ups))
+    }
+
+    /// As [`Driver::hire`]; a port that is in use is told when the process is to start, since it
+    /// may be one that another is about to give up.
+    fn hire_all(&mut self, ids: &[InstanceId]) -> Vec<Slot> {
+        let mut slots = Vec::new();
+        for id in ids {
+            if let Some(known) = self.members.iter().position(|member| member.id == *id) {
+                slots.push(Slot(known));
+            } else if let Ok(Some(spec)) = self.planner.instance(id) {
+                self.members.push(Member::of(&spec));
+                slots.push(self.fleet.add(spec.policy.clone()));
+                self.children.hire(spec);
+            }
+        }
+        slots
+    }
+
+    fn environment(&self, id: &InstanceId) -> Result<Answer, Refused> {
+        match self.planner.instance(id)? {
+            Some(spec) => Ok(Answer::Environment(spec.environment)),
+            None => Err(formation::unknown(&id.name, &self.planner.types()).into()),
+        }
     }
 
     /// Notes since when each process is where it is.
@@ -36,15 +288,30 @@ impl<C: Children> Driver<C> {
         (0..self.members.len()).map(Slot)
     }
 
+    /// Those that are part of the formation.
+    fn ours(&self) -> impl Iterator<Item = Slot> + '_ {
+        self.slots().filter(|slot| self.fleet.has(*slot))
+    }
+
+    /// What goes away is shown until it is gone.
+    fn is_shown(&self, slot: Slot) -> bool {
+        self.fleet.has(slot) || !self.fleet.machine(slot).is_at_rest()
+    }
+
+    fn formation(&self) -> Formation {
+        let count =
+            |name: &ProcessName| self.ours().filter(|slot| self.members[slot.0].id.name == *name).count();
+        self.planner.types().into_iter().map(|name| (name.clone(), count(&name))).collect()
+    }
+
     fn status(&self, slot: Slot) -> Status {
         let (member, machine) = (&self.members[slot.0], self.fleet.machine(slot));
-        let stage = self.stage(slot);
         Status {
             id: member.id.clone(),
             command: member.command.clone(),
             pid: machine.live_group().map(|pgid| pgid.0),
             port: member.port,
-            state: stage,
+            state: self.stage(slot),
             since: self.since.get(&slot).map_or_else(SystemTime::now, |(_, since)| *since),
             runs: machine.runs(),
             last: self.ends.get(&slot).cloned(),
@@ -58,11 +325,21 @@ impl<C: Children> Driver<C> {
             State::Up { .. } => Stage::Up,
             State::Stopping(_) | State::Draining(_) => Stage::Stopping,
             State::Backoff { end } if end.is_success() => Stage::Starting,
-            State::Backoff { .. } => Stage::Crashed,
+            State::Backoff { .. } | State::Over { end: Ended::NotStarted(_) } => Stage::Crashed,
             State::Over { .. } => match self.fleet.cause() {
                 Some(Cause::Process { run, end }) if run.slot == slot && !end.is_success() => Stage::Crashed,
                 Some(_) | None => Stage::Stopped,
             },
         }
     }
+}
+
+fn failed(message: String, hint: Option<String>) -> Refused {
+    Refused { message, hint, is_usage: false }
+}
+
+fn no_instance(id: &InstanceId) -> Refused {
+    let InstanceId { name, number } = id;
+    let hint = format!("`ganger scale {name}={number}` starts it, `ganger ps` shows what there is");
+    Refused { is_usage: true, ..failed(format!("there is no {id}"), Some(hint)) }
 }

@@ -4,7 +4,7 @@
 //! It never waits for output: what it tells people goes into an unbounded channel, so that a
 //! stuck terminal cannot delay a signal.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::time::{Duration, SystemTime};
 
@@ -14,9 +14,12 @@ use tokio::time::Instant;
 use super::command::{Command, Stage};
 use super::event::{Ended, Event, Pgid, Run, Slot, StartError};
 use super::fleet::{self, Cause, Effect, Fleet, Outcome, Via};
+use super::jobs::Job;
 use super::machine;
 use super::timers::{Timer, Timers};
+use crate::error::Error;
 use crate::model::{InstanceId, Port, Sig};
+use crate::plan::{Planner, ProcessSpec};
 
 /// Two terminating signals this close are one, unless the first has been told by then: nobody
 /// is impatient before. A held key repeats after a quarter of a second.
@@ -33,6 +36,15 @@ pub trait Children {
     fn signal(&mut self, pgid: Pgid, sig: Sig);
     /// Signals what is left of a group whose leader was reaped.
     fn signal_rest(&mut self, pgid: Pgid, sig: Sig);
+    /// Makes room for one more process, at the next slot.
+    fn hire(&mut self, spec: ProcessSpec);
+    /// The next run of the process is to be as `spec` says.
+    fn change(&mut self, slot: Slot, spec: ProcessSpec);
+    /// Who has a port that a process is to get, if anybody has.
+    fn port_holder(&mut self, port: Port) -> Option<Holder>;
+    /// Signals what `id` has started and what is in none of the `groups`; without a signal only
+    /// looks. Answers whether there is any.
+    fn strays(&mut self, id: &InstanceId, groups: &[Pgid], sig: Option<Sig>) -> bool;
     /// Whether nobody is left in the group.
     fn group_is_empty(&mut self, pgid: Pgid) -> bool;
     /// The next dead child of any kind, not yet reaped: its pid and its end.
@@ -54,6 +66,10 @@ pub trait Children {
     /// Our terminal has another size.
     fn resized(&mut self);
 }
+
+/// Who has a port: pid and command, where the system tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder(pub Option<(u32, String)>);
 
 /// What reaches the driver.
 #[derive(Debug, Clone)]
@@ -93,12 +109,25 @@ pub struct Member {
     pub command: OsString,
 }
 
+impl Member {
+    /// Who runs as `spec` says.
+    pub fn of(spec: &ProcessSpec) -> Self {
+        Self { id: spec.id.clone(), port: spec.port, command: spec.command.clone() }
+    }
+}
+
 /// The driver. [`Driver::run`] is its life.
 #[derive(Debug)]
 pub struct Driver<C> {
     pub(super) fleet: Fleet,
     pub(super) members: Vec<Member>,
     pub(super) children: C,
+    /// Plans what commands want.
+    pub(super) planner: Planner,
+    /// Commands that are not done.
+    pub(super) jobs: Vec<Job>,
+    /// The dead whose strays were asked to end.
+    asked: HashSet<Run>,
     inbox: UnboundedReceiver<Message>,
     timers: Timers,
     leaders: HashMap<i32, Run>,
@@ -115,11 +144,20 @@ pub struct Driver<C> {
 
 impl<C: Children> Driver<C> {
     /// A driver for these members, in the order of the fleet's slots.
-    pub fn new(fleet: Fleet, members: Vec<Member>, children: C, inbox: UnboundedReceiver<Message>) -> Self {
+    pub fn new(
+        fleet: Fleet,
+        members: Vec<Member>,
+        planner: Planner,
+        children: C,
+        inbox: UnboundedReceiver<Message>,
+    ) -> Self {
         Self {
             fleet,
             members,
             children,
+            planner,
+            jobs: Vec::new(),
+            asked: HashSet::new(),
             inbox,
             timers: Timers::default(),
             leaders: HashMap::new(),
@@ -136,6 +174,7 @@ impl<C: Children> Driver<C> {
     pub async fn run(mut self) -> (Outcome, C, UnboundedReceiver<Message>) {
         self.step(fleet::Input::Start);
         loop {
+            self.settle();
             self.note_stages();
             if let Some(outcome) = self.outcome {
                 self.report();
@@ -164,15 +203,12 @@ impl<C: Children> Driver<C> {
                 // Where orphans do not come to us, closed output is the hint that they are gone.
                 self.check_groups();
             }
-            Message::Command(command) => self.command(&command),
+            Message::Command(command) => self.command(command),
             Message::OutputGone(outcome) => self.step(fleet::Input::OutputGone(outcome)),
             Message::Resized => self.children.resized(),
             Message::GuardGone => {
                 self.step(fleet::Input::GuardGone);
-                let live = self.fleet.live_groups().map(|(_, pgid)| pgid);
-                let groups: Vec<Pgid> =
-                    live.chain(self.fleet.draining_groups().map(|(_, pgid)| pgid)).collect();
-                self.children.alone(&groups);
+                self.children.alone(&self.groups());
             }
             Message::Suspend => {
                 self.signal_everyone(Sig::STOP);
@@ -214,10 +250,30 @@ impl<C: Children> Driver<C> {
     fn check_groups(&mut self) {
         let draining: Vec<(Run, Pgid)> = self.fleet.draining_groups().collect();
         for (run, pgid) in draining {
-            if self.children.group_is_empty(pgid) {
+            if self.children.group_is_empty(pgid) && self.is_cleared(run) {
                 self.one(run.slot, machine::Input::GroupEmpty(run));
             }
         }
+    }
+
+    /// Whether nothing that a process has left outside its group hinders its next run. What there
+    /// is gets asked once, has the time that the group has, and is killed with it.
+    fn is_cleared(&mut self, run: Run) -> bool {
+        if !self.fleet.clears(run.slot) {
+            return true;
+        }
+        let sig = self.asked.insert(run).then_some(Sig::TERM);
+        let (id, groups) = (self.id(run.slot), self.groups());
+        let any = self.children.strays(&id, &groups, sig);
+        if !any {
+            self.asked.remove(&run);
+        }
+        !any
+    }
+
+    fn groups(&self) -> Vec<Pgid> {
+        let live = self.fleet.live_groups().map(|(_, pgid)| pgid);
+        live.chain(self.fleet.draining_groups().map(|(_, pgid)| pgid)).collect()
     }
 
     fn signal_everyone(&mut self, sig: Sig) {
@@ -233,7 +289,7 @@ impl<C: Children> Driver<C> {
         self.step(fleet::Input::One(slot, input));
     }
 
-    fn step(&mut self, input: fleet::Input) {
+    pub(super) fn step(&mut self, input: fleet::Input) {
         let effects = self.fleet.step(input);
         let spawns: Vec<Run> = effects.iter().filter_map(Effect::spawns).collect();
         if spawns.len() > 1 {
@@ -256,7 +312,13 @@ impl<C: Children> Driver<C> {
         match effect {
             machine::Effect::Spawn(run) => self.spawn(run),
             machine::Effect::Signal(pgid, sig) => self.children.signal(pgid, sig),
-            machine::Effect::SignalRest(pgid, sig) => self.children.signal_rest(pgid, sig),
+            machine::Effect::SignalRest(pgid, sig) => {
+                self.children.signal_rest(pgid, sig);
+                if self.fleet.clears(slot) {
+                    let (id, groups) = (self.id(slot), self.groups());
+                    self.children.strays(&id, &groups, Some(sig));
+                }
+            }
             machine::Effect::CloseOutput(run) => self.children.close_output(run),
             machine::Effect::Arm(epoch, after) => self.timers.arm(Timer::Process(slot), epoch, after),
             machine::Effect::Overdue => {
@@ -284,6 +346,9 @@ impl<C: Children> Driver<C> {
             return self.one(run.slot, machine::Input::SpawnFailed(run, withdrawn));
         }
         self.times.insert(run.slot, (Instant::now(), None));
+        if let Some(error) = self.port_error(run.slot) {
+            return self.one(run.slot, machine::Input::SpawnFailed(run, error));
+        }
         match self.children.spawn(run) {
             Ok(pgid) => {
                 self.leaders.insert(pgid.0, run);
@@ -291,6 +356,16 @@ impl<C: Children> Driver<C> {
             }
             Err(error) => self.one(run.slot, machine::Input::SpawnFailed(run, error)),
         }
+    }
+
+    /// Why a process that a command wants up would not get its port. At the start of everything all
+    /// ports were tried before.
+    fn port_error(&mut self, slot: Slot) -> Option<StartError> {
+        let Member { id, port, .. } = &self.members[slot.0];
+        let port = port.filter(|_| self.fleet.is_ordered(slot))?;
+        let holder = self.children.port_holder(port)?.0;
+        let error = Error::PortInUse { port, id: id.clone(), holder };
+        Some(StartError { message: error.to_string().into(), hint: None })
     }
 
     fn report(&mut self) {

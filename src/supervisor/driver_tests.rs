@@ -10,10 +10,11 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
-use super::driver::{Children, Driver, Member, Message};
-use super::event::{Ended, Event, OnExit, Pgid, Policy, Run, StartError};
+use super::driver::{Children, Driver, Holder, Member, Message};
+use super::event::{Ended, Event, OnExit, Pgid, Policy, Run, Slot, StartError};
 use super::fleet::{Fleet, Outcome, Via};
-use crate::model::{InstanceId, Sig};
+use crate::model::{InstanceId, Port, Sig};
+use crate::plan::{Planner, ProcessSpec};
 
 /// How a fake process answers a signal.
 #[derive(Debug, Clone, Copy)]
@@ -91,6 +92,20 @@ impl Children for Fake {
         self.did(Did::Signaled(pgid.0, sig));
     }
 
+    fn hire(&mut self, _: ProcessSpec) {
+        self.tempers.push(Temper::Tame);
+    }
+
+    fn change(&mut self, _: Slot, _: ProcessSpec) {}
+
+    fn port_holder(&mut self, _: Port) -> Option<Holder> {
+        None
+    }
+
+    fn strays(&mut self, _: &InstanceId, _: &[Pgid], _: Option<Sig>) -> bool {
+        false
+    }
+
     fn group_is_empty(&mut self, pgid: Pgid) -> bool {
         self.record.borrow().running.iter().all(|run| pid(*run) != pgid.0)
     }
@@ -144,7 +159,7 @@ fn stage(tempers: &[Temper], policy: &Policy) -> Stage {
     let members = (1..=u16::try_from(tempers.len()).expect("few"))
         .map(|n| Member { id: InstanceId::new(name.clone(), n), port: None, command: "x".into() })
         .collect();
-    Stage { record, outbox, driver: Driver::new(fleet, members, fake, inbox) }
+    Stage { record, outbox, driver: Driver::new(fleet, members, Planner::default(), fake, inbox) }
 }
 
 /// Runs on a clock that jumps to the next timer whenever nothing else is to do.

@@ -66,6 +66,34 @@ pub enum Via {
     Direct,
 }
 
+/// What a command wants of one process. The last one counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// It is to run.
+    Up,
+    /// It is to run anew.
+    Restart,
+    /// It is not to run, until somebody wants it to.
+    Stop,
+    /// The same, and it is none of ours any more.
+    Retire,
+}
+
+/// Who had the last word about a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word {
+    /// It was started with all others, and its end means what its policy says.
+    Policy,
+    /// A command started it, and has not been answered yet: if it cannot be started, that is the
+    /// command's failure and ends nothing.
+    Start,
+    /// A command stopped it. As long as there is such a process somebody may want it up again, so
+    /// that nothing ends because all others have.
+    Stop,
+    /// It is none of ours any more, or not yet.
+    Retire,
+}
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
@@ -73,6 +101,10 @@ pub enum Input {
     Start,
     /// Something about one process.
     One(Slot, machine::Input),
+    /// A command about one process.
+    Order(Slot, Order),
+    /// A command ends everything, as TERM does.
+    End,
     /// INT, TERM or HUP.
     Terminate(Sig, Via),
     /// A signal that is handed on to every group and stops nothing.
@@ -133,6 +165,8 @@ impl Asked {
 #[derive(Debug)]
 pub struct Fleet {
     machines: Vec<Machine>,
+    /// For each of them.
+    words: Vec<Word>,
     phase: Phase,
     cause: Option<Cause>,
     /// How many terminating signals came, for each [`Via`].
@@ -142,9 +176,49 @@ pub struct Fleet {
 impl Fleet {
     /// One process for each policy; its place is its slot.
     pub fn new(policies: impl IntoIterator<Item = Policy>) -> Self {
-        let machines =
+        let machines: Vec<Machine> =
             policies.into_iter().enumerate().map(|(i, policy)| Machine::new(Slot(i), policy)).collect();
-        Self { machines, phase: Phase::Running, cause: None, asked: Asked::default() }
+        let words = vec![Word::Policy; machines.len()];
+        Self { machines, words, phase: Phase::Running, cause: None, asked: Asked::default() }
+    }
+
+    /// One more process, which stays down until it is ordered up. Slots are never given up: a
+    /// message about an old one can mean nobody else.
+    pub fn add(&mut self, policy: Policy) -> Slot {
+        let slot = Slot(self.machines.len());
+        self.machines.push(Machine::new(slot, policy));
+        self.words.push(Word::Retire);
+        slot
+    }
+
+    /// Whether the process is one of ours: not retired.
+    pub fn has(&self, slot: Slot) -> bool {
+        self.words[slot.0] != Word::Retire
+    }
+
+    /// Whether the next start is a command's, and its failure ends nothing.
+    pub fn is_ordered(&self, slot: Slot) -> bool {
+        self.words[slot.0] == Word::Start
+    }
+
+    /// Whether a command stopped it.
+    pub fn is_stopped(&self, slot: Slot) -> bool {
+        self.words[slot.0] == Word::Stop
+    }
+
+    /// Whether what the dead leader at `slot` has left outside its group is to end too, before the
+    /// next run or the answer to a command. When everything ends the guard sees to that.
+    pub fn clears(&self, slot: Slot) -> bool {
+        let of_command = match self.machine(slot).state() {
+            State::Draining(now) => now.then != Then::Policy,
+            State::Down
+            | State::Starting { .. }
+            | State::Up { .. }
+            | State::Stopping(_)
+            | State::Backoff { .. }
+            | State::Over { .. } => false,
+        };
+        of_command && self.phase == Phase::Running
     }
 
     /// What the whole is doing.
@@ -194,6 +268,13 @@ impl Fleet {
         match input {
             Input::Start => self.all(&machine::Input::Start, &mut effects),
             Input::One(slot, input) => self.one(slot, input, &mut effects),
+            Input::Order(slot, order) => self.order(slot, order, &mut effects),
+            Input::End => {
+                if self.phase == Phase::Running {
+                    effects.push(Effect::StopRequested(Sig::TERM));
+                }
+                self.stop(Cause::Signal(Sig::TERM), &mut effects);
+            }
             Input::Terminate(sig, via) => self.terminate(sig, via, &mut effects),
             Input::Forward(sig) => {
                 for (slot, pgid) in self.live_groups() {
@@ -211,12 +292,42 @@ impl Fleet {
         effects
     }
 
+    /// Once everything ends, commands change nothing any more.
+    fn order(&mut self, slot: Slot, order: Order, effects: &mut Vec<Effect>) {
+        if self.phase != Phase::Running {
+            return;
+        }
+        let (word, input) = match (order, self.machine(slot).state()) {
+            (Order::Up, State::Up { .. }) => return,
+            // What is on its way down comes up again when it is there: the last order counts.
+            (Order::Up, _) | (Order::Restart, State::Stopping(_) | State::Draining(_)) => {
+                (Word::Start, machine::Input::Start)
+            }
+            (Order::Restart, _) => (Word::Start, machine::Input::Restart),
+            (Order::Stop, _) => (Word::Stop, machine::Input::Stop),
+            (Order::Retire, _) => (Word::Retire, machine::Input::Stop),
+        };
+        self.words[slot.0] = word;
+        self.feed(slot, input, effects);
+    }
+
     fn one(&mut self, slot: Slot, input: machine::Input, effects: &mut Vec<Effect>) {
         let cause = self.cause_in(slot, &input);
+        if self.is_ordered(slot) {
+            match input {
+                machine::Input::Spawned(..) => self.words[slot.0] = Word::Policy,
+                machine::Input::SpawnFailed(..) if !self.tries_again(slot) => self.words[slot.0] = Word::Stop,
+                _ => {}
+            }
+        }
         self.feed(slot, input, effects);
         if let Some(cause) = cause {
             self.stop(cause, effects);
         }
+    }
+
+    fn tries_again(&self, slot: Slot) -> bool {
+        self.machine(slot).policy().on_exit == OnExit::Restart
     }
 
     /// Whether this input ends everything: a process ended that nobody asked to, and its policy
@@ -230,7 +341,7 @@ impl Fleet {
             (
                 machine::Input::SpawnFailed(run, error),
                 State::Starting { run: ordered, then: Then::Policy },
-            ) if run == ordered => (*run, Ended::NotStarted(error.clone())),
+            ) if run == ordered && !self.is_ordered(slot) => (*run, Ended::NotStarted(error.clone())),
             _ => return None,
         };
         match machine.policy().on_exit {
@@ -297,10 +408,20 @@ impl Fleet {
         effects.extend(new.into_iter().map(|effect| Effect::One(slot, effect)));
     }
 
+    /// Whether every process has come to its end by itself.
+    fn all_ended(&self) -> bool {
+        let mut ours =
+            self.machines.iter().zip(&self.words).filter(|(_, word)| **word != Word::Retire).peekable();
+        // A machine that is down is still to be started; one that is over has run.
+        let ended = |(machine, word): (&Machine, &Word)| {
+            matches!(machine.state(), State::Over { .. }) && *word != Word::Stop
+        };
+        ours.peek().is_some() && ours.all(ended) && self.machines.iter().all(Machine::is_at_rest)
+    }
+
     fn check_done(&mut self, effects: &mut Vec<Effect>) {
         let done = match self.phase {
-            // A machine that is down is still to be started; one that is over has run.
-            Phase::Running => self.machines.iter().all(|m| matches!(m.state(), State::Over { .. })),
+            Phase::Running => self.all_ended(),
             Phase::Stopping | Phase::Killing => self.machines.iter().all(Machine::is_at_rest),
             Phase::Done => false,
         };

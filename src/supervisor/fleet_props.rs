@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 
 use super::event::{Ended, OnExit, Pgid, Policy, Run, Slot, StartError};
-use super::fleet::{Effect, Fleet, Input, Outcome, Phase, Via};
+use super::fleet::{Effect, Fleet, Input, Order, Outcome, Phase, Via};
 use super::machine;
+use super::state::State;
 use crate::model::Sig;
 
 #[derive(Debug, Clone, Copy)]
@@ -20,10 +21,13 @@ enum Move {
     Hurry,
     Forward,
     Rings(usize),
+    Ordered(usize, Order),
+    End,
+    Hired,
 }
 
 fn moves() -> impl Strategy<Value = Vec<Move>> {
-    let slot = 0..3_usize;
+    let slot = 0..5_usize;
     let one = prop_oneof![
         3 => (slot.clone(), 0..4_u8).prop_map(|(slot, code)| Move::Dies(slot, code)),
         3 => slot.clone().prop_map(Move::Empties),
@@ -33,9 +37,16 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         1 => Just(Move::GuardGone),
         1 => Just(Move::Hurry),
         1 => Just(Move::Forward),
-        2 => slot.prop_map(Move::Rings),
+        2 => slot.clone().prop_map(Move::Rings),
+        4 => (0..5_usize, orders()).prop_map(|(slot, order)| Move::Ordered(slot, order)),
+        1 => Just(Move::End),
+        1 => Just(Move::Hired),
     ];
     proptest::collection::vec(one, 0..50)
+}
+
+fn orders() -> impl Strategy<Value = Order> {
+    prop_oneof![Just(Order::Up), Just(Order::Restart), Just(Order::Stop), Just(Order::Retire)]
 }
 
 fn policies() -> impl Strategy<Value = Vec<Policy>> {
@@ -46,6 +57,7 @@ fn policies() -> impl Strategy<Value = Vec<Policy>> {
 /// The processes as they really are.
 struct World {
     fleet: Fleet,
+    slots: usize,
     alive: HashMap<Slot, Run>,
     draining: HashMap<Slot, (Run, bool, bool)>,
     timers: HashMap<Slot, super::event::Epoch>,
@@ -60,6 +72,7 @@ struct World {
 impl World {
     fn new(policies: Vec<Policy>) -> Self {
         Self {
+            slots: policies.len(),
             fleet: Fleet::new(policies),
             alive: HashMap::new(),
             draining: HashMap::new(),
@@ -77,10 +90,12 @@ impl World {
                 Effect::One(slot, machine::Effect::Spawn(run)) => {
                     let input = if self.fleet.wants(run) && self.unstartable != Some(slot) {
                         assert_eq!(self.fleet.phase(), Phase::Running, "a spawn after the end began");
+                        assert!(!self.alive.contains_key(&slot), "two runs of {slot:?} at once");
                         self.alive.insert(slot, run);
                         machine::Input::Spawned(run, Pgid(i32::try_from(slot.0).expect("few") + 10))
                     } else {
-                        if self.fleet.machine(slot).policy().on_exit != OnExit::Restart {
+                        let ordered = self.fleet.is_ordered(slot);
+                        if !ordered && self.fleet.machine(slot).policy().on_exit != OnExit::Restart {
                             self.expect(Outcome::Exit(1));
                         }
                         machine::Input::SpawnFailed(run, refused())
@@ -119,7 +134,8 @@ impl World {
                 let Some(run) = self.alive.remove(&slot) else { return };
                 self.draining.insert(slot, (run, true, true));
                 let policy = self.fleet.machine(slot).policy().on_exit;
-                if policy == OnExit::Stop || (policy == OnExit::Ignore && code != 0) {
+                let by_itself = matches!(self.fleet.machine(slot).state(), State::Up { .. });
+                if by_itself && (policy == OnExit::Stop || (policy == OnExit::Ignore && code != 0)) {
                     self.expect(Outcome::Exit(code));
                 }
                 self.feed(Input::One(slot, machine::Input::Exited(run, Ended::Exited(code))));
@@ -156,6 +172,21 @@ impl World {
                     self.feed(Input::Hurry);
                 }
             }
+            Move::Ordered(slot, order) => {
+                if slot < self.slots {
+                    self.feed(Input::Order(Slot(slot), order));
+                }
+            }
+            Move::End => {
+                self.expect(Outcome::Signal(Sig::TERM));
+                self.feed(Input::End);
+            }
+            Move::Hired => {
+                if self.slots < 5 {
+                    assert_eq!(self.fleet.add(Policy::default()), Slot(self.slots));
+                    self.slots += 1;
+                }
+            }
             Move::Forward => self.feed(Input::Forward(Sig::USR1)),
             Move::Rings(slot) => {
                 if let Some(epoch) = self.timers.remove(&Slot(slot)) {
@@ -187,7 +218,7 @@ proptest! {
         }
         // Whatever happened: a signal, deaths and closing pipes end it.
         world.play(Move::Terminate(Via::Guard));
-        for slot in 0..3 {
+        for slot in 0..world.slots {
             world.play(Move::Dies(slot, 0));
             world.play(Move::Empties(slot));
             world.play(Move::Closes(slot));
@@ -253,4 +284,98 @@ fn a_clean_end_under_ignore_lets_the_others_run() {
         world.play(Move::Closes(slot));
     }
     assert_eq!(world.done, [Outcome::Exit(0)]);
+}
+
+fn world(count: usize) -> World {
+    let mut world = World::new(vec![Policy::default(); count]);
+    world.feed(Input::Start);
+    world
+}
+
+fn ends(world: &mut World, slot: usize) {
+    world.play(Move::Dies(slot, 1));
+    world.play(Move::Empties(slot));
+    world.play(Move::Closes(slot));
+}
+
+#[test]
+fn what_a_command_stops_ends_nothing_even_if_it_is_the_last() {
+    for order in [Order::Stop, Order::Retire] {
+        let mut world = world(2);
+        for slot in 0..2 {
+            world.play(Move::Ordered(slot, order));
+            ends(&mut world, slot);
+        }
+        assert_eq!(world.fleet.phase(), Phase::Running, "{order:?}");
+        world.play(Move::Ordered(1, Order::Up));
+        assert!(world.alive.contains_key(&Slot(1)));
+        world.play(Move::Dies(1, 3));
+        world.play(Move::Empties(1));
+        world.play(Move::Closes(1));
+        assert_eq!(world.done, [Outcome::Exit(3)], "its own end counts again");
+    }
+}
+
+#[test]
+fn all_have_ended_when_those_have_that_are_ours() {
+    let ignore = Policy { on_exit: OnExit::Ignore, ..Policy::default() };
+    for (order, ended) in [(Order::Stop, false), (Order::Retire, true)] {
+        let mut world = World::new(vec![ignore.clone(), ignore.clone()]);
+        world.feed(Input::Start);
+        world.play(Move::Ordered(0, order));
+        ends(&mut world, 0);
+        world.play(Move::Dies(1, 0));
+        world.play(Move::Empties(1));
+        world.play(Move::Closes(1));
+        assert_eq!(world.fleet.phase() == Phase::Done, ended, "{order:?}");
+    }
+}
+
+#[test]
+fn a_start_that_a_command_wants_and_that_fails_ends_nothing() {
+    let mut world = world(2);
+    world.play(Move::Ordered(0, Order::Stop));
+    ends(&mut world, 0);
+    world.unstartable = Some(Slot(0));
+    world.play(Move::Ordered(0, Order::Up));
+    assert_eq!(world.fleet.phase(), Phase::Running);
+    assert!(world.fleet.is_stopped(Slot(0)));
+    world.unstartable = None;
+    world.play(Move::Ordered(0, Order::Restart));
+    assert!(world.alive.contains_key(&Slot(0)));
+}
+
+#[test]
+fn the_last_order_counts() {
+    // An order while the one before is carried out, and whether a new run follows.
+    let table = [
+        (Order::Restart, Order::Stop, false),
+        (Order::Stop, Order::Restart, true),
+        (Order::Stop, Order::Up, true),
+        (Order::Restart, Order::Restart, true),
+        (Order::Retire, Order::Up, true),
+        (Order::Restart, Order::Retire, false),
+    ];
+    for (first, second, runs) in table {
+        let mut world = world(2);
+        world.play(Move::Ordered(0, first));
+        world.play(Move::Ordered(0, second));
+        assert_eq!(world.killed, [], "nobody is impatient");
+        ends(&mut world, 0);
+        assert_eq!(world.alive.contains_key(&Slot(0)), runs, "{first:?} {second:?}");
+    }
+}
+
+#[test]
+fn a_command_ends_everything_as_term_does() {
+    let mut world = world(2);
+    world.play(Move::Ordered(0, Order::Stop));
+    world.play(Move::End);
+    world.play(Move::Ordered(0, Order::Up));
+    world.play(Move::Terminate(Via::Guard));
+    assert_eq!(world.killed, [], "the first signal is not impatience");
+    for slot in 0..2 {
+        ends(&mut world, slot);
+    }
+    assert_eq!(world.done, [Outcome::Signal(Sig::TERM)]);
 }

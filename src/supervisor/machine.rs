@@ -29,7 +29,7 @@ pub const MAX_BACKOFF: Duration = Duration::from_mins(1);
 pub enum Input {
     /// Somebody wants it up.
     Start,
-    /// Somebody wants it down. A second time: at once.
+    /// Somebody wants it down. It has its time, however often that is said.
     Stop,
     /// Somebody wants it down at once.
     Kill,
@@ -256,7 +256,7 @@ impl Machine {
 
     fn stopping(&mut self, input: Input, mut now: Stopping, effects: &mut Vec<Effect>) -> State {
         match input {
-            Input::Stop | Input::Kill => {
+            Input::Kill => {
                 effects.push(Effect::Signal(now.pgid, Sig::KILL));
                 now.then = Then::Rest;
                 now.force = Force::Killed;
@@ -265,6 +265,7 @@ impl Machine {
                 effects.extend([Effect::Overdue, Effect::Signal(now.pgid, Sig::KILL)]);
                 now.force = Force::Killed;
             }
+            Input::Stop => now.then = Then::Rest,
             Input::Start => now.then = Then::Restart,
             Input::Exited(exited, end) if exited == now.run => {
                 let Stopping { run, pgid, output, then, force } = now;

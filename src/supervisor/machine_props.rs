@@ -263,10 +263,11 @@ fn stop_asks_the_group_once_and_gives_it_the_grace_time() {
 }
 
 #[test]
-fn a_second_stop_kills() {
+fn a_second_stop_changes_nothing_and_a_kill_kills() {
     let (mut machine, _, pgid) = up(OnExit::Stop);
     machine.step(Input::Stop);
-    assert_eq!(machine.step(Input::Stop), [Effect::Signal(pgid, Sig::KILL)]);
+    assert_eq!(machine.step(Input::Stop), []);
+    assert_eq!(machine.step(Input::Kill), [Effect::Signal(pgid, Sig::KILL)]);
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod commands;
 pub mod driver;
 pub mod event;
 pub mod fleet;
+mod jobs;
 pub mod machine;
 pub mod state;
 mod timers;

@@ -24,11 +24,11 @@ fn ps_shows_what_runs() {
     let pid = running.wait_ready("web.1");
     running.wait_ready("worker.1");
     let finished = test.beside(["ps"]).code(0).stderr("");
-    let text = String::from_utf8_lossy(&finished.stdout).into_owned();
-    let lines: Vec<&str> = text.lines().collect();
+    let shown = String::from_utf8_lossy(&finished.stdout).into_owned();
+    let lines: Vec<&str> = shown.lines().collect();
     assert_eq!(lines[0], format!("=== web: {WAIT} (1)"));
-    assert!(lines[1].starts_with("web.1: up 20"), "{text}");
-    assert!(lines[1].ends_with(&format!("s ago), pid {pid}, port {}", test.port())), "{text}");
+    assert!(lines[1].starts_with("web.1: up 20"), "{shown}");
+    assert!(lines[1].ends_with(&format!("s ago), pid {pid}, port {}", test.port())), "{shown}");
     assert_eq!(lines[2..4], ["", &format!("=== worker: {WAIT} (1)")]);
     let web = &ps(&test)[0];
     assert_eq!((&web["name"], &web["type"], &web["state"]), (&"web.1".into(), &"web".into(), &"up".into()));
@@ -43,7 +43,7 @@ fn an_instance_is_found_from_below_and_by_name() {
     let test = app().file("sub/deep/x", "");
     let running = test.start();
     running.wait_ready("web.1");
-    let dir = test.dir().to_str().expect("text").to_owned();
+    let dir = test.dir().to_str().expect("shown").to_owned();
     test.clone().cwd("sub/deep").beside(["ps"]).code(0).stdout_has("web.1: up");
     test.clone().cwd("sub").beside(["-d", &dir, "ps"]).code(0).stdout_has("web.1: up");
     test.clone().cwd("sub").beside(["ps", "-f", "../Procfile"]).code(0).stdout_has("web.1: up");

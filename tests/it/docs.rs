@@ -21,7 +21,9 @@ fn help_of_start() {
 
 #[test]
 fn every_command_has_help() {
-    for command in ["run", "check", "config", "ps", "completions", "man"] {
+    for command in
+        ["run", "check", "config", "ps", "scale", "restart", "stop", "up", "reload", "completions", "man"]
+    {
         for flag in ["-h", "--help"] {
             assert!(help(&[command, flag]).contains("Usage: ganger"), "{command} {flag}");
         }

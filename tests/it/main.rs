@@ -11,6 +11,7 @@ mod color;
 mod config;
 mod container;
 mod control;
+mod control_commands;
 mod docs;
 mod ending;
 mod inherit;

@@ -117,10 +117,12 @@ impl Test {
         self.start().wait()
     }
 
-    /// Runs another ganger to its end while this app runs: what is alive then is the app's.
+    /// Runs another ganger with these arguments alone to its end, while this app runs: what is alive
+    /// then is the app's.
     #[track_caller]
     pub(crate) fn beside<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Finished {
-        let output = self.clone().args(args).command().output().expect("ganger starts");
+        let output =
+            Self { args: Vec::new(), ..self.clone() }.args(args).command().output().expect("ganger starts");
         Finished::new(output.status, output.stdout, output.stderr, self.world.clone())
     }
 
