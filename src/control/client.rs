@@ -51,7 +51,11 @@ impl Client {
         request: &Request,
         mut item: impl FnMut(Value) -> io::Result<()>,
     ) -> Result<Value, Failure> {
-        self.stream.get_mut().write_all(&request.line())?;
+        match self.stream.get_mut().write_all(&request.line()) {
+            // Whoever is turned away is told why before anybody hears him.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),
+            Ok(()) | Err(_) => {}
+        }
         loop {
             let mut line = Vec::new();
             if self.stream.read_until(b'\n', &mut line)? == 0 {

@@ -12,6 +12,7 @@ mod config;
 mod container;
 mod control;
 mod control_commands;
+mod control_socket;
 mod docs;
 mod ending;
 mod inherit;

@@ -241,6 +241,23 @@ impl Running {
         let status = self.wait_for_exit();
         // Whoever still had the other end would be alive, so the pipes are closed by now.
         self.world.assert_nothing_left();
+        self.finished(status)
+    }
+
+    /// The same while another app of this test runs: what is alive may be that one's.
+    #[track_caller]
+    pub(crate) fn wait_beside(mut self) -> Finished {
+        let status = self.wait_for_exit();
+        self.finished(status)
+    }
+
+    /// Whether ganger has ended.
+    pub(crate) fn is_over(&mut self) -> bool {
+        self.child.try_wait().expect("waited").is_some()
+    }
+
+    #[track_caller]
+    fn finished(&self, status: ExitStatus) -> Finished {
         let bytes = |capture: &Option<Capture>| {
             capture.as_ref().map_or(Vec::new(), |capture| {
                 assert!(capture.wait_closed(), "a pipe is still open");

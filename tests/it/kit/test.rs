@@ -126,6 +126,12 @@ impl Test {
         Finished::new(output.status, output.stdout, output.stderr, self.world.clone())
     }
 
+    /// As [`Test::run`], while another app of the same test runs.
+    #[track_caller]
+    pub(crate) fn run_beside(&self) -> Finished {
+        self.start().wait_beside()
+    }
+
     /// Starts ganger.
     #[track_caller]
     pub(crate) fn start(&self) -> Running {

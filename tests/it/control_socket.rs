@@ -1,0 +1,314 @@
+//! The socket itself: whose it is, what is left of it, and clients that mean no good.
+
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _, symlink};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use crate::kit::{LIMIT, Running, Test, eventually, proc};
+
+const PS: &[u8] = b"{\"v\":1,\"cmd\":\"ps\"}\n";
+
+/// An app whose socket is in a folder of the test.
+fn app() -> Test {
+    let test = Test::new().procfile("web: exec gangling --log-signals USR1 --wait\n").file("run/x", "");
+    let run = test.path("run");
+    test.var("XDG_RUNTIME_DIR", run)
+}
+
+#[track_caller]
+fn started(test: &Test) -> Running {
+    let running = test.start();
+    running.wait_ready("web.1");
+    running
+}
+
+/// The socket in `folder`, if there is one.
+fn socket_in(folder: &Path) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(folder).ok()?.flatten();
+    let mut sockets = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_socket()));
+    sockets.next().map(|entry| entry.path())
+}
+
+fn socket(test: &Test) -> PathBuf {
+    socket_in(&test.path("run/ganger")).expect("a socket")
+}
+
+fn connect(path: &Path) -> UnixStream {
+    let stream = UnixStream::connect(path).expect("connected");
+    stream.set_read_timeout(Some(LIMIT)).expect("set");
+    stream.set_write_timeout(Some(LIMIT)).expect("set");
+    stream
+}
+
+/// What comes until the connection is closed, in lines.
+fn lines(stream: UnixStream) -> Vec<String> {
+    BufReader::new(stream).lines().map_while(Result::ok).collect()
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::symlink_metadata(path).expect("there").permissions().mode() & 0o777
+}
+
+#[test]
+fn only_its_user_may_use_it_and_nothing_is_left_of_it() {
+    let test = app();
+    let running = started(&test);
+    let path = socket(&test);
+    assert_eq!((mode(&test.path("run/ganger")), mode(&path)), (0o700, 0o600));
+    assert!(
+        path.file_name().expect("a name").to_string_lossy().contains("-ganger-it-"),
+        "{}",
+        path.display()
+    );
+    assert_eq!(tcp_listeners(&running), 0);
+    running.finish();
+    let left = std::fs::read_dir(test.path("run/ganger")).expect("a folder").count();
+    assert_eq!(left, 0);
+}
+
+/// How many of ganger's own descriptors are TCP sockets.
+fn tcp_listeners(running: &Running) -> usize {
+    let own = running.own_pids();
+    let tables =
+        ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| std::fs::read_to_string(table).unwrap_or_default());
+    let inodes: Vec<String> = tables
+        .iter()
+        .flat_map(|table| table.lines().filter_map(|line| line.split_ascii_whitespace().nth(9)))
+        .map(|inode| format!("socket:[{inode}]"))
+        .collect();
+    let of = |pid: i32| std::fs::read_dir(format!("/proc/{pid}/fd")).expect("its descriptors");
+    let all = [own.guard, own.reserve, own.supervisor].into_iter().flat_map(of);
+    all.flatten()
+        .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+        .filter(|link| inodes.iter().any(|inode| link.to_str() == Some(inode)))
+        .count()
+}
+
+#[test]
+fn processes_do_not_get_it() {
+    let test = app();
+    let running = test.start();
+    let web = running.wait_ready("web.1");
+    let entries = std::fs::read_dir(format!("/proc/{web}/fd")).expect("its descriptors").flatten();
+    let links: Vec<PathBuf> = entries.filter_map(|entry| std::fs::read_link(entry.path()).ok()).collect();
+    assert!(links.iter().all(|link| !link.to_string_lossy().contains("socket:")), "{links:?}");
+    assert!(links.iter().all(|link| !link.to_string_lossy().contains(".lock")), "{links:?}");
+    running.finish();
+}
+
+#[test]
+fn a_stale_socket_is_replaced() {
+    let test = app();
+    let running = started(&test);
+    proc::send(running.own_pids().supervisor, Signal::SIGKILL);
+    running.wait().killed_by(Signal::SIGKILL);
+    assert!(socket(&test).exists(), "nobody was there to remove it");
+    test.beside(["ps"]).code(1).stderr_has("ganger does not run in DIR\n");
+    let running = started(&test);
+    test.beside(["ps"]).code(0).stdout_has("web.1: up");
+    running.finish();
+}
+
+#[test]
+fn of_two_that_start_at_once_one_runs() {
+    let test = app();
+    let mut both = vec![test.start(), test.start()];
+    // The one that is refused ends by itself; which one is the race.
+    let mut loser = None;
+    eventually("one is refused", || {
+        loser = (0..2).find(|i| both[*i].is_over());
+        loser.is_some()
+    });
+    let refused = both.remove(loser.expect("one")).wait_beside().code(1).stdout("");
+    refused.stderr_has("ganger runs in DIR already, pid N\n");
+    let running = both.remove(0);
+    running.wait_ready("web.1");
+    running.finish();
+}
+
+#[test]
+fn a_folder_of_somebody_else_is_not_used() {
+    let test = app().file("elsewhere/x", "").file("tmp/x", "");
+    symlink(test.path("elsewhere"), test.path("run/ganger")).expect("linked");
+    let temporary = test.path("tmp");
+    let test = test.var("TMPDIR", temporary);
+    let running = started(&test);
+    assert_eq!(socket_in(&test.path("elsewhere")), None);
+    let folder = std::fs::read_dir(test.path("tmp")).expect("a folder").flatten();
+    let folder = folder.map(|entry| entry.path()).find(|path| path.is_dir()).expect("one of ours");
+    assert!(socket_in(&folder).is_some());
+    test.beside(["ps"]).code(0).stdout_has("web.1: up");
+    running.finish();
+}
+
+#[test]
+fn the_user_may_name_another_place() {
+    let test = app();
+    let running = started(&test);
+    let second = test.clone().var("GANGER_SOCKET", "second").args(["-p", &(test.port() + 100).to_string()]);
+    let other = second.start();
+    other.wait_ready("web.1");
+    assert!(test.path("second").exists());
+    let shown = |test: &Test| String::from_utf8_lossy(&test.beside(["ps"]).code(0).stdout).into_owned();
+    assert!(shown(&second).ends_with(&format!("port {}\n", test.port() + 100)));
+    assert!(shown(&test).ends_with(&format!("port {}\n", test.port())));
+    let refused = second.run_beside().code(1);
+    refused.stderr_has("already, pid N\n");
+    second.beside(["stop"]).code(0);
+    other.wait_beside().killed_by(Signal::SIGTERM);
+    test.beside(["ps"]).code(0).stdout_has("web.1: up");
+    running.finish();
+    let long = test.path(&"x".repeat(100));
+    app().var("GANGER_SOCKET", long).run().code(2).stdout("").stderr_has("it has more than 103 bytes\n");
+    app().var("GANGER_SOCKET", "no/such/folder").run().code(2).stdout("").stderr_has("cannot be made");
+}
+
+#[test]
+fn another_user_is_turned_away() {
+    if !nix::unistd::geteuid().is_root() {
+        // Only root can become somebody else.
+        return;
+    }
+    let test = app().var("GANGER_SOCKET", "open");
+    let running = started(&test);
+    // All that modes can do against it is undone.
+    let path = test.path("open");
+    let open = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("changed");
+    };
+    open(test.dir(), 0o755);
+    open(&path, 0o666);
+    let program = test.path("copy");
+    std::fs::copy(env!("CARGO_BIN_EXE_ganger"), &program).expect("copied");
+    open(&program, 0o755);
+    let nobody = 65_534;
+    let output = Command::new(&program)
+        .arg("ps")
+        .env("GANGER_SOCKET", &path)
+        .current_dir("/")
+        .uid(nobody)
+        .gid(nobody)
+        .output()
+        .expect("started");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "ganger: error: this instance belongs to another user\n"
+    );
+    test.beside(["ps"]).code(0).stdout_has("web.1: up");
+    running.finish();
+}
+
+#[test]
+fn garbage_is_answered_and_half_a_message_waited_for() {
+    let test = app();
+    let running = started(&test);
+    let path = socket(&test);
+    let mut stream = connect(&path);
+    stream
+        .write_all(b"garbage\n\n\xff\xfe\n{\"v\":9,\"cmd\":\"ps\"}\n{\"v\":1,\"cmd\":\"dance\"}\n")
+        .expect("sent");
+    stream.write_all(&PS[..5]).expect("half of one");
+    stream.write_all(&PS[5..]).expect("the rest");
+    stream.write_all(&PS[..5]).expect("half of one");
+    stream.shutdown(std::net::Shutdown::Write).expect("no more");
+    let answers = lines(stream);
+    assert_eq!(answers.len(), 6, "{answers:?}");
+    assert!(answers[..5].iter().all(|line| line.starts_with("{\"v\":1,\"error\":")), "{answers:?}");
+    assert!(answers[5].starts_with("{\"v\":1,\"result\":"), "{answers:?}");
+
+    // A message without an end.
+    let mut stream = connect(&path);
+    let _ = stream.write_all(&vec![b'x'; 64 * 1024 + 1]);
+    let mut answer = String::new();
+    let _ = BufReader::new(stream).read_line(&mut answer);
+    assert!(answer.contains("a request has at most 65536 bytes"), "{answer}");
+    running.finish();
+}
+
+#[test]
+fn fifty_clients_ask_ten_thousand_times() {
+    let test = app();
+    let running = started(&test);
+    let path = socket(&test);
+    let clients: Vec<_> = (0..50)
+        .map(|_| {
+            let path = path.clone();
+            std::thread::spawn(move || {
+                let mut stream = BufReader::new(connect(&path));
+                let answers = (0..200).filter(|_| {
+                    stream.get_mut().write_all(PS).expect("sent");
+                    let mut line = String::new();
+                    stream.read_line(&mut line).expect("answered");
+                    line.starts_with("{\"v\":1,\"result\":")
+                });
+                answers.count()
+            })
+        })
+        .collect();
+    // Meanwhile a signal reaches the process and its line reaches us.
+    for count in 1..=20 {
+        let sent = Instant::now();
+        running.signal(Signal::SIGUSR1);
+        running.wait_for(|line| line.text.ends_with(&format!("got SIGUSR1 {count}")));
+        assert!(sent.elapsed() < Duration::from_secs(5), "{:?}", sent.elapsed());
+    }
+    let answered: usize = clients.into_iter().map(|client| client.join().expect("no panic")).sum();
+    assert_eq!(answered, 10_000);
+    running.finish();
+}
+
+#[test]
+fn clients_that_never_read_delay_nobody_and_cost_little() {
+    let test = app();
+    let running = started(&test);
+    let (path, supervisor) = (socket(&test), running.own_pids().supervisor);
+    let before = resident_kib(supervisor);
+    let silent: Vec<UnixStream> = (0..100)
+        .map(|_| {
+            let mut stream = connect(&path);
+            stream.set_nonblocking(true).expect("set");
+            // Until the kernel takes no more.
+            loop {
+                match stream.write(&PS.repeat(50)) {
+                    Ok(_) => {}
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => break stream,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        })
+        .collect();
+    running.signal(Signal::SIGUSR1);
+    running.wait_for_line("web.1", &format!("{} got SIGUSR1", running.wait_ready("web.1")));
+    test.beside(["ps"]).code(0).stdout_has("web.1: up");
+    let more = resident_kib(supervisor).saturating_sub(before);
+    assert!(more < 32 * 1024, "{more} KiB more");
+
+    // One too many.
+    let others: Vec<UnixStream> = (0..28).map(|_| connect(&path)).collect();
+    let mut turned_away = String::new();
+    eventually("one is turned away", || {
+        turned_away.clear();
+        let mut stream = connect(&path);
+        // Whoever is turned away may find the connection closed before it has asked.
+        let _ = stream.write_all(PS);
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        let _ = stream.read_to_string(&mut turned_away);
+        turned_away.contains("too many clients are connected")
+    });
+    drop(others);
+    running.finish();
+    drop(silent);
+}
+
+fn resident_kib(pid: i32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("its status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
