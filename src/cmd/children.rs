@@ -13,6 +13,7 @@ use crate::os::limits::OpenFiles;
 use crate::os::reap::{self, Death, How};
 use crate::os::spawn::{Outlet, Spawned, Spawner, shell_argv};
 use crate::os::{descendants, group, ports, sweep};
+use crate::output::log::LogFile;
 use crate::output::pump::{Kind, Pump};
 use crate::plan::ProcessSpec;
 use crate::supervisor::driver::{Children, Holder};
@@ -29,6 +30,8 @@ pub(super) struct OsChildren {
     pub(super) pump: Pump,
     /// Stdout and stderr are to be told apart.
     pub(super) apart: bool,
+    /// Where those that join later have their log files too.
+    pub(super) log_folder: Option<PathBuf>,
     pub(super) link: Link,
     /// The guard is dead: nobody else ends what left its group.
     pub(super) alone: bool,
@@ -88,6 +91,19 @@ impl Children for OsChildren {
     }
 
     fn hire(&mut self, spec: ProcessSpec) {
+        let id = &spec.id;
+        let log = self.log_folder.as_ref().and_then(|folder| {
+            LogFile::open(folder, id)
+                .map_err(|error| {
+                    let path = folder.join(LogFile::name(id));
+                    self.pump.tell(Event::LogLost { id: id.clone(), path, error: error.to_string() });
+                })
+                .ok()
+        });
+        self.pump.join(id.clone(), log);
+        if self.terminals.join(id) {
+            self.resized();
+        }
         self.specs.push(spec);
     }
 

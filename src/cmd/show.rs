@@ -2,7 +2,7 @@
 //! processes get.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::terminals::Terminals;
 use super::zone;
@@ -39,6 +39,8 @@ pub(super) struct Show {
     pub(super) terminals: Terminals,
     /// Stdout and stderr are to be told apart.
     pub(super) apart: bool,
+    /// The folder of `--log-dir`.
+    pub(super) log_folder: Option<PathBuf>,
 }
 
 impl<'a> Look<'a> {
@@ -58,20 +60,21 @@ impl<'a> Look<'a> {
         let ids = specs.iter().map(|spec| &spec.id);
         let layout = self.show.layout(zone::local(self.env.var("TZ")));
         let on_terminal = self.env.stdout_is_terminal;
-        let (format, prefix) = match self.show.format.unwrap_or_default() {
+        let (format, margin) = match self.show.format.unwrap_or_default() {
             FormatChoice::Json => (Format::Json(Json::new(layout.zone)), None),
             FormatChoice::Text => {
                 let style = Style::new(self.color.decide(|name| self.env.var(name), on_terminal));
                 let renderer = Renderer::new(style, layout, ids);
-                let prefix = renderer.prefix_width();
-                (Format::Text(renderer), Some(prefix))
+                let margin = renderer.margin();
+                (Format::Text(renderer), Some(margin))
             }
         };
-        let terminals = Terminals::new(self.pty, on_terminal, prefix.unwrap_or_default());
-        let screen = (on_terminal && prefix.is_some()).then(|| self.abilities(terminals.ours().columns));
+        let terminals = Terminals::new(self.pty, on_terminal, margin.unwrap_or_default());
+        let screen = (on_terminal && margin.is_some()).then(|| self.abilities(terminals.ours().columns));
         let logs = logs(self.show, specs, self.env)?;
+        let log_folder = self.show.log_dir.as_ref().map(|named| self.env.cwd.join(named));
         let setup = Setup { format, muted: self.muted, logs, screen };
-        Ok(Show { setup, terminals, apart: prefix.is_none() })
+        Ok(Show { setup, terminals, apart: margin.is_none(), log_folder })
     }
 
     /// What the terminal can do and what the user allows.

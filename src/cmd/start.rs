@@ -152,7 +152,7 @@ async fn supervise(it: It, show: Show, open_files: OpenFiles, link: Link) -> io:
     let (outbox, inbox) = unbounded_channel();
     let (ended, pump_ended) = unbounded_channel();
     let notify = notify(outbox.clone(), ended);
-    let Show { setup, terminals, apart } = show;
+    let Show { setup, terminals, apart, log_folder } = show;
     let stdout = io::stdout().as_fd().try_clone_to_owned()?;
     pipe::widen(&stdout);
     let pump = Pump::start(setup, stdout, notify)?;
@@ -168,6 +168,7 @@ async fn supervise(it: It, show: Show, open_files: OpenFiles, link: Link) -> io:
         ahead: Ahead::default(),
         terminals,
         apart,
+        log_folder,
         pump,
         link,
         alone: false,

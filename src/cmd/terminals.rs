@@ -8,6 +8,7 @@ use std::io;
 
 use crate::model::InstanceId;
 use crate::os::pty::{Pty, PtyChoice, Size, Terminal};
+use crate::output::render::Margin;
 
 /// The least number of columns a process gets, however long the names are.
 const LEAST_COLUMNS: u16 = 20;
@@ -17,16 +18,20 @@ const LEAST_COLUMNS: u16 = 20;
 pub(super) struct Terminals {
     choice: PtyChoice,
     on_terminal: bool,
-    prefix: u16,
+    margin: Margin,
     open: HashMap<InstanceId, Terminal>,
 }
 
 impl Terminals {
-    /// `on_terminal` says whether our stdout is a terminal, `prefix` how much of a line there is
+    /// `on_terminal` says whether our stdout is a terminal, `margin` how much of a line there is
     /// ours.
-    pub(super) fn new(choice: PtyChoice, on_terminal: bool, prefix: usize) -> Self {
-        let prefix = u16::try_from(prefix).unwrap_or(u16::MAX);
-        Self { choice, on_terminal, prefix, open: HashMap::new() }
+    pub(super) fn new(choice: PtyChoice, on_terminal: bool, margin: Margin) -> Self {
+        Self { choice, on_terminal, margin, open: HashMap::new() }
+    }
+
+    /// One more process. Answers whether that leaves less of a line to the others.
+    pub(super) fn join(&mut self, id: &InstanceId) -> bool {
+        self.margin.widen(id)
     }
 
     /// A pty for a process that starts, or `None` if it is to have a pipe. Where the system has
@@ -66,6 +71,7 @@ impl Terminals {
     /// What is left of it beside the prefix.
     fn size(&self) -> Size {
         let Size { rows, columns } = self.ours();
-        Size { rows, columns: columns.saturating_sub(self.prefix).max(LEAST_COLUMNS) }
+        let margin = u16::try_from(self.margin.width()).unwrap_or(u16::MAX);
+        Size { rows, columns: columns.saturating_sub(margin).max(LEAST_COLUMNS) }
     }
 }

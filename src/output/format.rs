@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 
 use super::json::Json;
+use super::prefix::Prefix;
 use super::render::Renderer;
-use super::source::{Stream, Voice};
+use super::source::Stream;
 use crate::model::InstanceId;
 use crate::supervisor::event::Event;
 
@@ -35,11 +36,21 @@ impl Format {
         }
     }
 
-    pub(super) fn voice(&self, id: &InstanceId, stream: Stream) -> Voice {
-        Voice::Shown(match self {
+    /// What stands before each line of this stream.
+    pub(super) fn prefix(&self, id: &InstanceId, stream: Stream) -> Prefix {
+        match self {
             Self::Text(renderer) => renderer.prefix(id),
             Self::Json(_) => Json::prefix(id, stream),
-        })
+        }
+    }
+
+    /// One more process, if it is a new one. Answers whether the voices of all are to be asked for
+    /// again.
+    pub(super) fn join(&mut self, id: &InstanceId) -> bool {
+        match self {
+            Self::Text(renderer) => renderer.join(id),
+            Self::Json(_) => false,
+        }
     }
 
     /// Appends an event to `out`; `tail` are the last lines of the process a report is about.

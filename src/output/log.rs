@@ -128,6 +128,8 @@ struct State {
     /// What the writer has in its hands.
     writing: Vec<usize>,
     targets: Vec<Target>,
+    /// Files of processes that have joined, for the writer to take.
+    joined: Vec<LogFile>,
     /// The writer got nothing done for too long, and nothing since.
     stuck: bool,
     ended: bool,
@@ -138,6 +140,12 @@ struct Target {
     id: InstanceId,
     path: PathBuf,
     given_up: bool,
+}
+
+impl Target {
+    fn of(file: &LogFile) -> Self {
+        Self { id: file.id.clone(), path: file.path.clone(), given_up: false }
+    }
 }
 
 /// Bytes for files, in order.
@@ -192,9 +200,7 @@ impl Logs {
         tell: impl Fn(Event) + Send + Sync + 'static,
         patience: Patience,
     ) -> Self {
-        let target =
-            |file: &LogFile| Target { id: file.id.clone(), path: file.path.clone(), given_up: false };
-        let state = State { targets: files.iter().map(target).collect(), ..State::default() };
+        let state = State { targets: files.iter().map(Target::of).collect(), ..State::default() };
         let places = files.iter().enumerate().map(|(place, file)| (file.id.clone(), place)).collect();
         let shared = Shared {
             state: Mutex::new(state),
@@ -205,6 +211,15 @@ impl Logs {
             patience,
         };
         Self { shared: Arc::new(shared), places }
+    }
+
+    /// One more file.
+    pub(super) fn add(&mut self, file: LogFile) {
+        let mut state = self.shared.lock();
+        self.places.insert(file.id.clone(), state.targets.len());
+        state.targets.push(Target::of(&file));
+        // Nothing is written to it before the writer has taken it: it does so with each batch.
+        state.joined.push(file);
     }
 
     /// The log of a process, if it has one.
@@ -292,7 +307,7 @@ impl Shared {
         // (setrlimit(2)).
         let _ = SigSet::from(Signal::SIGXFSZ).thread_block();
         let mut batch = Batch::default();
-        while self.next(&mut batch) {
+        while self.next(&mut batch, &mut files) {
             let mut rest = &batch.bytes[..];
             for (place, length) in &batch.spans {
                 let (bytes, behind) = rest.split_at(*length);
@@ -308,7 +323,7 @@ impl Shared {
     }
 
     /// Waits for something to write. False at the end.
-    fn next(&self, batch: &mut Batch) -> bool {
+    fn next(&self, batch: &mut Batch, files: &mut Vec<LogFile>) -> bool {
         batch.clear();
         let mut state = self.lock();
         state.writing.clear();
@@ -321,6 +336,7 @@ impl Shared {
             state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         std::mem::swap(&mut state.pending, batch);
+        files.append(&mut state.joined);
         state.writing = batch.places();
         self.room.notify_all();
         true

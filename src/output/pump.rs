@@ -60,6 +60,7 @@ pub enum Notice {
 }
 
 enum Order {
+    Join(InstanceId, Option<LogFile>),
     Open { run: Run, id: InstanceId, started: Event, kind: Kind, outputs: Vec<File> },
     Close(Run),
     Tell(Event),
@@ -135,6 +136,11 @@ impl Pump {
         };
         let thread = std::thread::Builder::new().name("output".into()).spawn(move || worker.work())?;
         Ok(Self { handle, written, _thread: thread })
+    }
+
+    /// One more process, and the file that takes its bytes if one is to.
+    pub fn join(&self, id: InstanceId, log: Option<LogFile>) {
+        self.handle.order(Order::Join(id, log));
     }
 
     /// Prints the event that it has `started`, and what comes from `outputs` (which must not block)
@@ -276,6 +282,7 @@ impl Worker {
     fn obey(&mut self) -> bool {
         while let Ok(order) = self.inbox.try_recv() {
             match order {
+                Order::Join(id, log) => self.join(&id, log),
                 Order::Open { run, id, started, kind, outputs } => {
                     self.tell(&started);
                     self.open(run, &id, kind, outputs);
@@ -299,6 +306,17 @@ impl Worker {
         false
     }
 
+    fn join(&mut self, id: &InstanceId, log: Option<LogFile>) {
+        if let (Some(logs), Some(file)) = (&mut self.logs, log) {
+            logs.add(file);
+        }
+        if self.printer.format.join(id) {
+            for source in self.sources.values_mut() {
+                source.speak(&self.printer.format);
+            }
+        }
+    }
+
     fn open(&mut self, run: Run, id: &InstanceId, kind: Kind, outputs: Vec<File>) {
         for (stream, output) in Stream::ALL.into_iter().zip(outputs) {
             let token = Token(usize::try_from(output.as_raw_fd()).unwrap_or(0));
@@ -309,7 +327,8 @@ impl Worker {
             }
             let muted = self.muted.contains(id);
             let log = self.logs.as_ref().and_then(|logs| logs.of(id));
-            let voice = if muted { Voice::Muted } else { self.printer.format.voice(id, stream) };
+            let voice =
+                if muted { Voice::Muted } else { Voice::Shown(self.printer.format.prefix(id, stream)) };
             let (of, from) = ((run, id.clone()), (stream, kind, output));
             self.sources.insert(token, Source::new(of, from, voice, log, self.printer.screen.as_ref()));
             self.ready.push(token);

@@ -43,12 +43,35 @@ impl Default for Layout {
     }
 }
 
+/// How many columns are before a line: as many as the longest name needs, and what is beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Margin {
+    name: usize,
+    beside: usize,
+    is_shown: bool,
+}
+
+impl Margin {
+    /// Makes room for a name. Answers whether it was too narrow.
+    pub fn widen(&mut self, id: &InstanceId) -> bool {
+        let length = id.to_string().len();
+        let is_wider = self.is_shown && length > self.name;
+        self.name = self.name.max(length);
+        is_wider
+    }
+
+    /// All of it, in columns.
+    pub fn width(&self) -> usize {
+        if self.is_shown { self.name + self.beside } else { 0 }
+    }
+}
+
 /// Makes prefixes of one width and writes lines behind them.
 #[derive(Debug)]
 pub struct Renderer {
     style: Style,
     layout: Layout,
-    width: usize,
+    margin: Margin,
     clock: Clock,
     system: Prefix,
     /// Types in the order of the Procfile: their place is their colour.
@@ -58,28 +81,45 @@ pub struct Renderer {
 impl Renderer {
     /// For the instances `ids`, whose names (and `system`) are padded to the longest.
     pub fn new<'a>(style: Style, layout: Layout, ids: impl Iterator<Item = &'a InstanceId>) -> Self {
-        let mut types: Vec<ProcessName> = Vec::new();
-        let mut width = SYSTEM.len();
-        for id in ids {
-            width = width.max(id.to_string().len());
-            if !types.contains(&id.name) {
-                types.push(id.name.clone());
-            }
-        }
         let clock = Clock::new(layout.time.clone().filter(|_| layout.prefix), layout.zone.clone());
-        let head = if layout.prefix { layout.head(SYSTEM, width) } else { format!("{SYSTEM} |") };
-        let system = Prefix::new(&format!("{} ", style.system(&head)));
-        Self { style, layout, width, clock, system, types }
+        let time = layout.time.as_ref();
+        let time = time.map_or(0, |format| width(format.widest(&layout.zone).as_bytes()) + " ".len());
+        let margin = Margin { name: SYSTEM.len(), beside: time + " | ".len(), is_shown: layout.prefix };
+        let system = Prefix::new("");
+        let mut renderer = Self { style, layout, margin, clock, system, types: Vec::new() };
+        for id in ids {
+            renderer.admit(id);
+        }
+        renderer.system = renderer.system_prefix();
+        renderer
     }
 
-    /// How many columns stand before a line of a process, at most.
-    pub fn prefix_width(&self) -> usize {
-        if !self.layout.prefix {
-            return 0;
+    /// Counts with this instance too, if it is a new one. Answers whether the prefixes of all are
+    /// to be made anew.
+    pub fn join(&mut self, id: &InstanceId) -> bool {
+        let is_wider = self.admit(id);
+        if is_wider {
+            self.system = self.system_prefix();
         }
-        let time = self.layout.time.as_ref();
-        let time = time.map_or(0, |format| width(format.widest(&self.layout.zone).as_bytes()) + " ".len());
-        time + self.width + " | ".len()
+        is_wider
+    }
+
+    fn admit(&mut self, id: &InstanceId) -> bool {
+        if !self.types.contains(&id.name) {
+            self.types.push(id.name.clone());
+        }
+        self.margin.widen(id)
+    }
+
+    fn system_prefix(&self) -> Prefix {
+        let layout = &self.layout;
+        let head = if layout.prefix { layout.head(SYSTEM, self.margin.name) } else { format!("{SYSTEM} |") };
+        Prefix::new(&format!("{} ", self.style.system(&head)))
+    }
+
+    /// What stands before a line of a process, at most.
+    pub fn margin(&self) -> Margin {
+        self.margin
     }
 
     /// Sets the time of all lines until the next call.
@@ -93,7 +133,7 @@ impl Renderer {
             return Prefix::new("");
         }
         let index = self.types.iter().position(|name| *name == id.name).unwrap_or(0);
-        let head = self.layout.head(&id.to_string(), self.width);
+        let head = self.layout.head(&id.to_string(), self.margin.name);
         Prefix::new(&format!("{} ", self.style.process(index, &head)))
     }
 
@@ -272,7 +312,7 @@ mod tests {
     fn the_width_of_a_prefix_is_that_of_the_widest() {
         let width = |time: Option<&str>, prefix| {
             let time = time.map(|text| text.parse().expect("a format"));
-            laid_out(true, Layout { time, zone: TimeZone::UTC, prefix }).prefix_width()
+            laid_out(true, Layout { time, zone: TimeZone::UTC, prefix }).margin().width()
         };
         assert_eq!(width(Some("%H:%M:%S"), true), "12:34:56 worker.10 | ".len());
         assert_eq!(width(Some("%A %B %-d %-I"), true), "Wednesday September 30 10 worker.10 | ".len());

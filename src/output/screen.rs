@@ -69,7 +69,7 @@ impl Screen {
 
     /// Whether what is new in the row can be put where its shown part is.
     pub(super) fn is_in_place(&self, run: Run, row: &Row, renderer: &Renderer) -> bool {
-        let fits = || renderer.prefix_width() + row.shown_width() <= usize::from(self.abilities.columns);
+        let fits = || renderer.margin().width() + row.shown_width() <= usize::from(self.abilities.columns);
         self.owner == Some(run) && row.is_shown() && (row.is_longer() || (self.abilities.rewrites && fits()))
     }
 

@@ -215,6 +215,13 @@ impl Source {
         }
     }
 
+    /// Its lines stand behind what `format` has for them from now on.
+    pub(super) fn speak(&mut self, format: &Format) {
+        if let Voice::Shown(prefix) = &mut self.voice {
+            *prefix = format.prefix(&self.id, self.stream);
+        }
+    }
+
     /// When there is a half line to show.
     pub(super) fn due(&self) -> Option<Instant> {
         match &self.lines {

@@ -16,6 +16,7 @@ mod control_socket;
 mod docs;
 mod ending;
 mod inherit;
+mod joined;
 mod json;
 #[allow(dead_code, reason = "a kit has more than is used today")]
 mod kit;
