@@ -133,6 +133,8 @@ pub enum Command {
     Up(UpArgs),
     /// Read the Procfile and the env files again, and restart what they change
     Reload(ReloadArgs),
+    /// Show what the processes of the running instance wrote last
+    Logs(LogsArgs),
     /// Print the completions for a shell
     Completions {
         /// The shell
@@ -430,6 +432,27 @@ pub struct ReloadArgs {
     /// Do not wait until it is done
     #[arg(long)]
     pub no_wait: bool,
+}
+
+/// `ganger logs`.
+#[derive(Debug, Args)]
+pub struct LogsArgs {
+    /// Types or instances, repeated or as a comma list [default: all]
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// How many lines, of all these together
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
+    pub lines: usize,
+    /// Go on with what comes, until the instance ends
+    #[arg(short, long)]
+    pub follow: bool,
+    /// The Procfile of the instance; here `-f` is something else
+    // The id of the option that all commands have, in whose place it stands.
+    #[arg(id = "procfile", long = "procfile", value_name = "FILE", help_heading = "The app")]
+    pub of_procfile: Option<PathBuf>,
+    /// One JSON object a line
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `ganger config`.

@@ -60,7 +60,8 @@ impl Listening {
         });
         match listener {
             Ok(listener) => {
-                let about = About { read, pid: self.pid, root: self.root.clone() };
+                let (root, history) = (self.root.clone(), pump.history());
+                let about = About { read, pid: self.pid, root, history };
                 tokio::spawn(server::serve(listener, Desk::new(driver.clone(), about)));
             }
             Err(why) => pump.tell(Event::Hint(format!(

@@ -9,6 +9,7 @@ mod children;
 mod config;
 mod inbox;
 mod listen;
+mod logs;
 mod man;
 mod orders;
 mod project;
@@ -46,6 +47,7 @@ pub fn run(cli: Cli, env: &Env) -> Result<u8, Error> {
         Command::Stop(args) => orders::stop(&app, args, env),
         Command::Up(args) => orders::up(&app, args, env),
         Command::Reload(args) => orders::reload(&app, &args, env),
+        Command::Logs(args) => logs::logs(&app, &args, env),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "ganger", &mut text);

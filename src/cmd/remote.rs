@@ -16,11 +16,11 @@ use crate::error::Error;
 /// A running instance.
 #[derive(Debug)]
 pub(super) struct Remote {
-    client: Client,
+    pub(super) client: Client,
     /// Where it listens.
     pub(super) socket: PathBuf,
     /// The folder it was found for.
-    root: PathBuf,
+    pub(super) root: PathBuf,
 }
 
 impl Remote {
@@ -62,7 +62,7 @@ impl Remote {
     }
 
     /// Why a request was not carried out.
-    fn failed(failure: Failure, root: &Path) -> Error {
+    pub(super) fn failed(failure: Failure, root: &Path) -> Error {
         match failure {
             Failure::Refused(refusal) => Error::Refused(refusal),
             Failure::Broken(error) => match error.kind() {

@@ -79,14 +79,23 @@ impl<'a> Look<'a> {
 
     /// What the terminal can do and what the user allows.
     fn abilities(&self, columns: u16) -> Abilities {
-        let dumb = self.env.var("TERM").is_some_and(|term| term == "dumb");
-        let sgr = match self.color {
-            ColorChoice::Always => true,
-            ColorChoice::Never => false,
-            ColorChoice::Auto => !dumb,
-        };
-        Abilities { allowed: Allowed { sgr, links: !dumb }, rewrites: !dumb, columns }
+        Abilities { allowed: allowed(self.color, self.env), rewrites: !is_dumb(self.env), columns }
     }
+}
+
+/// What of a process's sequences passes to our terminal.
+pub(super) fn allowed(color: ColorChoice, env: &Env) -> Allowed {
+    let dumb = is_dumb(env);
+    let sgr = match color {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => !dumb,
+    };
+    Allowed { sgr, links: !dumb }
+}
+
+fn is_dumb(env: &Env) -> bool {
+    env.var("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// Which processes have a terminal. For JSON stdout and stderr are apart, and a terminal is one.

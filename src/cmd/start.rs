@@ -35,6 +35,10 @@ use crate::supervisor::fleet::{Fleet, Outcome, Via};
 /// How long stdout's reader may take nothing before the end does not wait for it any more.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long whoever follows the output from elsewhere may read nothing before the end does not
+/// wait for it any more.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
 pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, Error> {
     signals::block_as_pid_1().map_err(|error| Error::system("holding signals back", error))?;
     let project = Project::load(args, env, Need::Procfile)?;
@@ -248,6 +252,8 @@ async fn finish(
             }
         }
     }
+    // Those who follow get the end, if they read.
+    children.pump.history().unread(LAST_WORDS).await;
     sweep_alone(children);
 }
 

@@ -40,16 +40,17 @@ impl Client {
 
     /// Asks for one result.
     pub fn call<T: DeserializeOwned>(&mut self, request: &Request) -> Result<T, Failure> {
-        let result = self.stream(request, |_| Ok(()))?;
+        let result = self.stream(request, |_, _| Ok(()))?;
         let odd = |error| io::Error::new(io::ErrorKind::InvalidData, error);
         Ok(serde_json::from_value(result).map_err(odd)?)
     }
 
-    /// Asks, hands each item on as it comes, and answers the result.
+    /// Asks, hands each item on as it comes, and answers the result. With an item goes whether
+    /// more was read with it: no reason to write each for itself.
     pub fn stream(
         &mut self,
         request: &Request,
-        mut item: impl FnMut(Value) -> io::Result<()>,
+        mut item: impl FnMut(Value, bool) -> io::Result<()>,
     ) -> Result<Value, Failure> {
         match self.stream.get_mut().write_all(&request.line()) {
             // Whoever is turned away is told why before anybody hears him.
@@ -62,7 +63,7 @@ impl Client {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
             }
             match Reply::read(&line).map_err(Failure::Refused)? {
-                Reply::Item(value) => item(value)?,
+                Reply::Item(value) => item(value, memchr::memchr(b'\n', self.stream.buffer()).is_some())?,
                 Reply::Result(value) => return Ok(value),
                 Reply::Error(refusal) => return Err(Failure::Refused(refusal)),
             }
@@ -72,7 +73,7 @@ impl Client {
     /// Asks for the connection itself: after the result come frames, the first of which may have
     /// been read already.
     pub fn take_over(mut self, request: &Request) -> Result<(Value, UnixStream, Vec<u8>), Failure> {
-        let result = self.stream(request, |_| Ok(()))?;
+        let result = self.stream(request, |_, _| Ok(()))?;
         let unread = self.stream.buffer().to_vec();
         Ok((result, self.stream.into_inner(), unread))
     }

@@ -8,15 +8,17 @@ use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, UnboundedSender, unbounded_channel};
 
+use super::logs::{self, Wish};
 use super::proto::{
     Change, Changes, Count, Did, Exit, Instance, Process, Refusal, Reply, Request, Variable, Variables, Which,
 };
 use super::server::Answer;
 use crate::config::environment;
 use crate::error::{FAILURE, USAGE};
-use crate::model::Port;
+use crate::model::{InstanceId, Port};
+use crate::output::history::History;
 use crate::plan::Planner;
 use crate::supervisor::command::{self, Command, Done, Formation, Status, What};
 use crate::supervisor::driver::Message;
@@ -38,6 +40,8 @@ pub struct About {
     pub pid: u32,
     /// The folder of the app.
     pub root: String,
+    /// What its processes wrote last.
+    pub history: History,
 }
 
 impl fmt::Debug for About {
@@ -67,7 +71,23 @@ impl Desk {
                 Ok(id) => self.ask(What::Environment(id)).await,
                 Err(_) => Reply::Error(Refusal::usage(format!("`{name}` is no instance, such as web.1"))),
             },
+            Request::Logs { lines, follow, names } => match self.logs(Wish { lines, follow }, &names).await {
+                Ok(lines) => return Answer::Written(lines),
+                Err(refusal) => Reply::Error(refusal),
+            },
         })
+    }
+
+    async fn logs(&self, wish: Wish, names: &[String]) -> Result<Receiver<Vec<u8>>, Refusal> {
+        let names = logs::names(names, &self.ids().await?)?;
+        Ok(logs::read(&self.about.history, wish, names))
+    }
+
+    async fn ids(&self) -> Result<Vec<InstanceId>, Refusal> {
+        match self.tell(What::Status).await {
+            Some(command::Answer::Status(all, _)) => Ok(all.into_iter().map(|status| status.id).collect()),
+            _ => Err(ended()),
+        }
     }
 
     /// Reads the files where it delays nobody, then goes on with what they say.
@@ -81,13 +101,17 @@ impl Desk {
     }
 
     async fn ask(&self, what: What) -> Reply {
-        let (answer, mut answers) = unbounded_channel();
-        let command = Message::Command(Command { what, answer });
-        let answer = if self.driver.send(command).is_ok() { answers.recv().await } else { None };
-        match answer {
+        match self.tell(what).await {
             Some(answer) => self.reply(&answer),
-            None => Reply::Error(Refusal::failed("the instance has just ended")),
+            None => Reply::Error(ended()),
         }
+    }
+
+    /// Asks the driver. No answer if it has ended.
+    async fn tell(&self, what: What) -> Option<command::Answer> {
+        let (answer, mut answers) = unbounded_channel();
+        self.driver.send(Message::Command(Command { what, answer })).ok()?;
+        answers.recv().await
     }
 
     fn reply(&self, answer: &command::Answer) -> Reply {
@@ -113,6 +137,10 @@ impl Desk {
             }),
         }
     }
+}
+
+fn ended() -> Refusal {
+    Refusal::failed("the instance has just ended")
 }
 
 fn counts(formation: &Formation) -> Vec<Count> {

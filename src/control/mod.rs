@@ -15,6 +15,7 @@
 
 pub mod client;
 pub mod desk;
+mod logs;
 pub mod place;
 pub mod proto;
 pub mod server;

@@ -65,6 +65,17 @@ pub enum Request {
         /// The instance, as `web.1`.
         name: String,
     },
+    /// The last lines, each a [`LogItem`], and with `follow` those that come later.
+    Logs {
+        /// How many.
+        lines: usize,
+        /// Whether to go on until the instance ends.
+        #[serde(default)]
+        follow: bool,
+        /// Types and instances; none are all.
+        #[serde(default)]
+        names: Vec<String>,
+    },
 }
 
 /// Which processes are meant.
@@ -95,6 +106,14 @@ pub enum Reply {
 }
 
 impl Reply {
+    /// An item.
+    pub fn item(value: &impl Serialize) -> Self {
+        match Self::result(value) {
+            Self::Result(value) => Self::Item(value),
+            other => other,
+        }
+    }
+
     /// A result.
     pub fn result(value: &impl Serialize) -> Self {
         match serde_json::to_value(value) {
@@ -261,6 +280,43 @@ pub enum Exit {
     Signal(String),
     /// It could not be started: why.
     Error(String),
+}
+
+/// A line that a process wrote, or how many are missing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum LogItem {
+    /// Lines that were given up before this reader came to them.
+    Skipped {
+        /// Whose.
+        process: String,
+        /// Its type.
+        #[serde(rename = "type")]
+        kind: String,
+        /// How many.
+        skipped: u64,
+    },
+    /// A line.
+    Line {
+        /// When its end was read (RFC 3339, UTC).
+        time: String,
+        /// Whose.
+        process: String,
+        /// Its type.
+        #[serde(rename = "type")]
+        kind: String,
+        /// `stdout` or `stderr`.
+        stream: String,
+        /// The text, if it is UTF-8.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        line: Option<String>,
+        /// The bytes in base64, if it is not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        line_b64: Option<String>,
+        /// It goes on in the next.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        cut: bool,
+    },
 }
 
 #[derive(Serialize, Deserialize)]

@@ -37,6 +37,8 @@ pub enum Answer {
     One(Reply),
     /// Lines, the last of which is a result or an error.
     Stream(mpsc::Receiver<Reply>),
+    /// The same, written already, and as many at a time as there are: for thousands of them.
+    Written(mpsc::Receiver<Vec<u8>>),
     /// A line, and then the connection is somebody else's.
     TakeOver(Reply, TakeOver),
 }
@@ -85,6 +87,7 @@ impl Client {
             match answer {
                 Answer::One(reply) => self.write(&reply).await?,
                 Answer::Stream(replies) => self.write_all(replies).await?,
+                Answer::Written(lines) => self.write_lines(lines).await?,
                 Answer::TakeOver(reply, go_on) => {
                     self.write(&reply).await?;
                     go_on(self.stream, self.unread).await;
@@ -138,6 +141,25 @@ impl Client {
                 },
                 // Somebody who goes away while nothing is said. What it sends meanwhile is its next
                 // request, within the limit of one.
+                count = self.stream.readable() => {
+                    count?;
+                    if self.unread.len() >= MAX_REQUEST || self.read().await? == 0 {
+                        return Err(io::ErrorKind::ConnectionReset.into());
+                    }
+                }
+            }
+        }
+    }
+
+    /// As [`Client::write_all`], for lines that are written already, and without a limit of time:
+    /// whoever follows a log in a pager reads nothing for hours. It holds what is on its way.
+    async fn write_lines(&mut self, mut lines: mpsc::Receiver<Vec<u8>>) -> io::Result<()> {
+        loop {
+            tokio::select! {
+                written = lines.recv() => match written {
+                    Some(written) => self.stream.write_all(&written).await?,
+                    None => return Ok(()),
+                },
                 count = self.stream.readable() => {
                     count?;
                     if self.unread.len() >= MAX_REQUEST || self.read().await? == 0 {

@@ -12,6 +12,7 @@
 
 pub mod clock;
 pub mod format;
+pub mod history;
 pub mod json;
 pub mod lines;
 pub mod log;
@@ -21,9 +22,10 @@ mod prefix;
 mod printer;
 pub mod pump;
 pub mod render;
+pub mod replay;
 pub mod sanitize;
 pub mod screen;
 mod sink;
 mod source;
+pub use source::Stream;
 pub mod style;
-mod tail;

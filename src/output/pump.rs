@@ -18,6 +18,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::format::Format;
+use super::history::History;
 use super::log::{LogFile, Logs};
 use super::pace::Pace;
 use super::printer::Printer;
@@ -25,7 +26,6 @@ use super::screen::{Abilities, Screen};
 use super::sink::{FULL, Sink};
 pub use super::source::Kind;
 use super::source::{Source, State, Stream, Voice};
-use super::tail::Tail;
 use crate::config::names::Names;
 use crate::model::InstanceId;
 use crate::supervisor::event::{Event, Run};
@@ -42,6 +42,10 @@ const ROUNDS: usize = 4;
 
 /// The most a pipe can hold (`/proc/sys/fs/pipe-max-size` for users, pipe(7)).
 const MAX_PIPE: usize = 1024 * 1024;
+
+/// What of a failed process's last lines the report shows.
+const TAIL_LINES: usize = 10;
+const TAIL_BYTES: usize = 4096;
 
 const WAKER: Token = Token(usize::MAX);
 const STDOUT: Token = Token(usize::MAX - 1);
@@ -86,6 +90,7 @@ pub struct Setup {
 pub struct Pump {
     handle: Handle,
     written: Arc<AtomicU64>,
+    history: History,
     _thread: JoinHandle<()>,
 }
 
@@ -110,6 +115,7 @@ impl Pump {
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let (orders, inbox) = channel();
         let written = Arc::new(AtomicU64::new(0));
+        let history = History::default();
         let handle = Handle { orders, waker };
         let logs = if logs.is_empty() {
             None
@@ -129,13 +135,13 @@ impl Pump {
             logs,
             sources: HashMap::new(),
             ready: Vec::new(),
-            tails: HashMap::new(),
+            history: history.clone(),
             chunk: vec![0; CHUNK],
             tells_stop: false,
             notify: Box::new(notify),
         };
         let thread = std::thread::Builder::new().name("output".into()).spawn(move || worker.work())?;
-        Ok(Self { handle, written, _thread: thread })
+        Ok(Self { handle, written, history, _thread: thread })
     }
 
     /// One more process, and the file that takes its bytes if one is to.
@@ -171,6 +177,11 @@ impl Pump {
         self.handle.order(Order::End);
     }
 
+    /// What all processes wrote last.
+    pub fn history(&self) -> History {
+        self.history.clone()
+    }
+
     /// Bytes written so far: whoever waits for the end sees whether the reader still reads.
     pub fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
@@ -194,8 +205,7 @@ struct Worker {
     sources: HashMap<Token, Source>,
     /// The sources that may have something to read.
     ready: Vec<Token>,
-    /// The end of the last closed output of each process.
-    tails: HashMap<(InstanceId, Stream), Tail>,
+    history: History,
     chunk: Vec<u8>,
     /// [`Event::StopRequested`] is in the sink's buffer.
     tells_stop: bool,
@@ -212,16 +222,21 @@ impl Worker {
                 return (self.notify)(Notice::Gone(error));
             }
             pace.woken(Instant::now());
-            self.printer.format.set_time(jiff::Timestamp::now());
+            let now = jiff::Timestamp::now();
+            self.printer.format.set_time(now);
+            self.history.set_time(now);
             for event in &events {
                 self.mark(event);
             }
             let end = self.obey();
             self.read_all();
             self.show_half_lines();
+            // Before the write, which may take as long as our reader likes.
+            self.history.tell();
             let bytes = self.printer.sink.buffer.len();
             self.flush();
             if end {
+                self.history.close();
                 self.finish_logs();
                 return (self.notify)(Notice::Ended);
             }
@@ -330,7 +345,8 @@ impl Worker {
             let voice =
                 if muted { Voice::Muted } else { Voice::Shown(self.printer.format.prefix(id, stream)) };
             let (of, from) = ((run, id.clone()), (stream, kind, output));
-            self.sources.insert(token, Source::new(of, from, voice, log, self.printer.screen.as_ref()));
+            let screen = self.printer.screen.as_ref();
+            self.sources.insert(token, Source::new(of, from, voice, log, &self.history, screen));
             self.ready.push(token);
         }
         self.tell_if_closed(run);
@@ -348,9 +364,10 @@ impl Worker {
             Event::Report { id, end, .. } if !end.is_success() => Some(id),
             _ => None,
         };
-        let tails = failed.into_iter().flat_map(|id| Stream::ALL.map(|stream| (id.clone(), stream)));
-        let tails = tails.filter_map(|key| Some((key.1, self.tails.get(&key)?)));
-        let lines = tails.flat_map(|(stream, tail)| tail.lines().map(move |line| (stream, line)));
+        let tail = |id: &InstanceId, stream| self.history.tail(id, stream, TAIL_LINES, TAIL_BYTES);
+        let tails: Vec<(Stream, Vec<Vec<u8>>)> =
+            failed.into_iter().flat_map(|id| Stream::ALL.map(|stream| (stream, tail(id, stream)))).collect();
+        let lines = tails.iter().flat_map(|(stream, lines)| lines.iter().map(|line| (*stream, &line[..])));
         self.printer.event(event, lines);
     }
 
@@ -404,8 +421,7 @@ impl Worker {
         let Some(source) = self.sources.remove(&token) else { return };
         let _ = self.poll.registry().deregister(&mut SourceFd(&source.fd()));
         let run = source.run();
-        let (id, stream, tail) = source.finish(&mut self.printer.paper());
-        self.tails.insert((id, stream), tail);
+        source.finish(&mut self.printer.paper());
         self.tell_if_closed(run);
     }
 

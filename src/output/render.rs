@@ -169,6 +169,11 @@ impl Renderer {
         }
     }
 
+    /// Appends a line of ganger's own to `out`.
+    pub(super) fn notice(&mut self, out: &mut Vec<u8>, text: &str) {
+        self.system_line(out, text.as_bytes());
+    }
+
     fn system_line(&mut self, out: &mut Vec<u8>, line: &[u8]) {
         let mut system = self.system.clone();
         self.line(out, &mut system, line);

@@ -9,12 +9,12 @@ use std::os::fd::{AsRawFd as _, RawFd};
 use std::time::Instant;
 
 use super::format::Format;
+use super::history::{History, TrackId};
 use super::lines::{LineBuffer, Piece};
 use super::log::Log;
 use super::prefix::Prefix;
 use super::sanitize::Sanitizer;
 use super::screen::{PATIENCE, Place, Screen};
-use super::tail::Tail;
 use crate::model::InstanceId;
 use crate::supervisor::event::Run;
 
@@ -44,7 +44,7 @@ pub(super) struct Source {
     kind: Kind,
     output: File,
     lines: Lines,
-    tail: Tail,
+    kept: (History, TrackId),
     voice: Voice,
     log: Option<Log>,
     readiness: Readiness,
@@ -52,16 +52,19 @@ pub(super) struct Source {
 
 /// Which output of a process it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Stream {
+pub enum Stream {
     /// Stdout, or both where they are one.
     Stdout,
+    /// Stderr, where it is apart.
     Stderr,
 }
 
 impl Stream {
-    pub(super) const ALL: [Self; 2] = [Self::Stdout, Self::Stderr];
+    /// All of them, in the order of their descriptors.
+    pub const ALL: [Self; 2] = [Self::Stdout, Self::Stderr];
 
-    pub(super) fn name(self) -> &'static str {
+    /// As it is called in JSON.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Stdout => "stdout",
             Self::Stderr => "stderr",
@@ -114,14 +117,15 @@ impl Source {
         (stream, kind, output): (Stream, Kind, File),
         voice: Voice,
         log: Option<Log>,
+        history: &History,
         screen: Option<&Screen>,
     ) -> Self {
         let lines = match screen {
             None => Lines::Whole(LineBuffer::default()),
             Some(screen) => Lines::Screen(Box::new(Sanitizer::new(screen.abilities.allowed)), None),
         };
-        let (tail, readiness) = (Tail::default(), Readiness::Readable);
-        Self { run, id, stream, kind, output, lines, tail, voice, log, readiness }
+        let (kept, readiness) = ((history.clone(), history.begin(&id, stream)), Readiness::Readable);
+        Self { run, id, stream, kind, output, lines, kept, voice, log, readiness }
     }
 
     pub(super) fn run(&self) -> Run {
@@ -177,7 +181,7 @@ impl Source {
     }
 
     fn take(&mut self, chunk: &[u8], paper: &mut Paper<'_>) {
-        self.tail.push(chunk);
+        self.kept.0.push(self.kept.1, chunk);
         if let Some(log) = &self.log {
             log.push(chunk);
         }
@@ -246,11 +250,10 @@ impl Source {
         }
     }
 
-    /// Ends it: a last line without a newline is put on `paper`. Answers whose last lines they
-    /// are.
-    pub(super) fn finish(mut self, paper: &mut Paper<'_>) -> (InstanceId, Stream, Tail) {
+    /// Ends it: a last line without a newline is put on `paper`.
+    pub(super) fn finish(mut self, paper: &mut Paper<'_>) {
         self.finish_line(paper);
-        (self.id, self.stream, self.tail)
+        self.kept.0.end(self.kept.1);
     }
 
     fn finish_line(&mut self, paper: &mut Paper<'_>) {

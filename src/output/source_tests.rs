@@ -26,7 +26,14 @@ fn written(chunks: &[(usize, Vec<u8>, bool)], mut screen: Option<Screen>) -> Vec
         let null = File::open("/dev/null").expect("it is there");
         let run = Run { slot: Slot(slot), number: 1 };
         let voice = Voice::Shown(format.prefix(id, Stream::Stdout));
-        Source::new((run, id.clone()), (Stream::Stdout, Kind::Pipe, null), voice, None, screen.as_ref())
+        Source::new(
+            (run, id.clone()),
+            (Stream::Stdout, Kind::Pipe, null),
+            voice,
+            None,
+            &History::default(),
+            screen.as_ref(),
+        )
     };
     let mut sources: Vec<Source> = ids.iter().enumerate().map(source).collect();
     let mut out = Vec::new();

@@ -21,9 +21,20 @@ fn help_of_start() {
 
 #[test]
 fn every_command_has_help() {
-    for command in
-        ["run", "check", "config", "ps", "scale", "restart", "stop", "up", "reload", "completions", "man"]
-    {
+    for command in [
+        "run",
+        "check",
+        "config",
+        "ps",
+        "scale",
+        "restart",
+        "stop",
+        "up",
+        "reload",
+        "logs",
+        "completions",
+        "man",
+    ] {
         for flag in ["-h", "--help"] {
             assert!(help(&[command, flag]).contains("Usage: ganger"), "{command} {flag}");
         }

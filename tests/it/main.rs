@@ -5,6 +5,7 @@
 //! Linux only: that look goes through `/proc`.
 #![cfg(target_os = "linux")]
 
+mod backlog;
 mod bad_input;
 mod busy_port;
 mod color;

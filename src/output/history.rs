@@ -1,0 +1,202 @@
+//! The last lines of every process: for `ganger logs`, for whoever attaches, and for the report
+//! at the end.
+//!
+//! The pump writes, one copy for each chunk; readers come from other threads, each with its own
+//! place. Nothing is queued for a reader: one that is slow finds that what it had not read was
+//! given up, and is told how much. So no reader slows anybody, and memory has one bound.
+//!
+//! It must never be held while somebody waits: the pump is behind the same lock.
+
+mod store;
+mod track;
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::source::Stream;
+use crate::model::InstanceId;
+use store::{Cursor, Store};
+
+pub use store::{Line, Said, TrackId};
+
+/// How many bytes of lines are copied at once: so long may the pump have to wait.
+const BATCH: usize = 64 * 1024;
+
+/// How much is shown again to whoever attaches, at most.
+const SCREEN: u64 = 64 * 1024;
+
+/// The history of one run of ganger.
+#[derive(Debug, Clone)]
+pub struct History {
+    store: Arc<Mutex<Store>>,
+    /// Microseconds since 1970: the time of what the pump has just read.
+    now: Arc<AtomicI64>,
+    /// Counts what was read, for whoever waits for readers.
+    reads: Arc<AtomicU64>,
+    /// Changes when something was written.
+    news: watch::Sender<State>,
+}
+
+/// Whether more may come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    Closed,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self {
+            store: Arc::default(),
+            now: Arc::default(),
+            reads: Arc::default(),
+            news: watch::Sender::new(State::Open),
+        }
+    }
+}
+
+impl History {
+    /// Sets the time of all that is written until the next call.
+    pub(super) fn set_time(&self, time: Timestamp) {
+        self.now.store(time.as_microsecond(), Ordering::Relaxed);
+    }
+
+    /// A new run of the process begins to write. Answers where.
+    pub(super) fn begin(&self, id: &InstanceId, stream: Stream) -> TrackId {
+        let (mut store, time) = (self.lock(), self.now());
+        let track = store.track(id, stream);
+        store.begin(track, time);
+        track
+    }
+
+    pub(super) fn push(&self, track: TrackId, chunk: &[u8]) {
+        self.lock().push(track, chunk, self.now());
+    }
+
+    /// The run has ended: a line without an end is one.
+    pub(super) fn end(&self, track: TrackId) {
+        self.lock().end(track, self.now());
+    }
+
+    /// Wakes those who wait for more.
+    pub(super) fn tell(&self) {
+        if self.news.receiver_count() > 0 {
+            self.news.send_replace(State::Open);
+        }
+    }
+
+    /// Nothing will come any more.
+    pub(super) fn close(&self) {
+        self.news.send_replace(State::Closed);
+    }
+
+    /// Waits until nobody reads any more, or nobody has read anything for so long.
+    pub async fn unread(&self, patience: Duration) {
+        let mut before = self.reads.load(Ordering::Relaxed);
+        while tokio::time::timeout(patience, self.news.closed()).await.is_err() {
+            let now = self.reads.load(Ordering::Relaxed);
+            if now == before {
+                return;
+            }
+            before = now;
+        }
+    }
+
+    /// The last lines of the present or last run of this process, for its report.
+    pub(super) fn tail(&self, id: &InstanceId, stream: Stream, lines: usize, bytes: usize) -> Vec<Vec<u8>> {
+        let store = self.lock();
+        store.find(id, stream).map(|track| store.tail(track, lines, bytes)).unwrap_or_default()
+    }
+
+    /// Reads the last `count` lines of the processes that are wanted, all together.
+    pub fn last(&self, count: usize, wanted: Box<dyn Fn(&InstanceId) -> bool + Send>) -> Lines {
+        let news = self.news.subscribe();
+        Lines { history: self.clone(), wanted, start: Some(count), cursors: Vec::new(), news, closed: false }
+    }
+
+    /// Reads what a process writes as it is, from about its last screen on.
+    pub fn screen(&self, id: &InstanceId, rows: u16) -> Bytes {
+        let news = self.news.subscribe();
+        let mut store = self.lock();
+        let track = store.track(id, Stream::Stdout);
+        let offset = store.screen(track, usize::from(rows), SCREEN);
+        Bytes { history: self.clone(), track, offset, news }
+    }
+
+    fn now(&self) -> i64 {
+        self.now.load(Ordering::Relaxed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Store> {
+        // What a panic elsewhere left is bytes, whatever they are.
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads lines of several processes in the order in which they came.
+pub struct Lines {
+    history: History,
+    wanted: Box<dyn Fn(&InstanceId) -> bool + Send>,
+    start: Option<usize>,
+    cursors: Vec<Cursor>,
+    news: watch::Receiver<State>,
+    closed: bool,
+}
+
+impl Lines {
+    /// The next lines that are there, some at a time; none, if there are no more now. `open`
+    /// says whether a last line without an end is one.
+    pub fn next(&mut self, open: bool) -> Vec<Said> {
+        // Before the lines: what comes later is a change again.
+        self.closed = *self.news.borrow_and_update() == State::Closed;
+        self.history.reads.fetch_add(1, Ordering::Relaxed);
+        let store = self.history.lock();
+        if let Some(count) = self.start.take() {
+            let tracks: Vec<TrackId> = store.all(&self.wanted).collect();
+            self.cursors = store.last(&tracks, count, open);
+        }
+        // Processes that began to write later are read from their begin.
+        let known = |track: &TrackId| self.cursors.iter().any(|cursor| cursor.track == *track);
+        let new: Vec<TrackId> = store.all(&self.wanted).filter(|track| !known(track)).collect();
+        self.cursors.extend(new.into_iter().map(Cursor::at_start));
+        store.read(&mut self.cursors, BATCH, open)
+    }
+
+    /// Waits until there may be more, after there was none. False when nothing will come any more.
+    pub async fn wait(&mut self) -> bool {
+        !self.closed && self.news.changed().await.is_ok()
+    }
+}
+
+/// Reads what one process writes, byte for byte.
+#[derive(Debug)]
+pub struct Bytes {
+    history: History,
+    track: TrackId,
+    offset: u64,
+    news: watch::Receiver<State>,
+}
+
+impl Bytes {
+    /// Puts what came since the last call into `out`, some at a time. Answers whether bytes
+    /// before it were given up.
+    pub fn next(&mut self, out: &mut Vec<u8>) -> bool {
+        self.news.borrow_and_update();
+        self.history.lock().copy(self.track, &mut self.offset, BATCH, out)
+    }
+
+    /// Waits until there may be more, after there was none. For ever, when nothing will come any
+    /// more: whoever waits here waits for the end of the process too.
+    pub async fn wait(&mut self) {
+        if self.news.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

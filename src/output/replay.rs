@@ -1,0 +1,97 @@
+//! Lines that were read elsewhere, written as the main view writes them: for `ganger logs`.
+//!
+//! It belongs to whoever asked, and knows that terminal. It reads and writes nothing itself.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use super::format::Format;
+use super::lines::Piece;
+use super::prefix::Prefix;
+use super::render::Renderer;
+use super::sanitize::{Allowed, Row, Sanitizer};
+use super::source::Stream;
+use crate::model::InstanceId;
+
+/// Writes lines of many processes.
+#[derive(Debug)]
+pub struct Replay {
+    format: Format,
+    /// What may pass to a terminal; `None` where there is none.
+    allowed: Option<Allowed>,
+    voices: HashMap<(InstanceId, Stream), Voice>,
+}
+
+#[derive(Debug)]
+struct Voice {
+    prefix: Prefix,
+    /// Its colours go on in its next line.
+    sanitizer: Option<Box<Sanitizer>>,
+}
+
+/// A line that somebody else has read.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// When.
+    pub time: Timestamp,
+    /// Whose.
+    pub id: InstanceId,
+    /// Which output.
+    pub stream: Stream,
+    /// Without the newline.
+    pub bytes: Vec<u8>,
+    /// It goes on in the next.
+    pub cut: bool,
+}
+
+impl Replay {
+    /// Writes in this format, with what is `allowed` on a terminal.
+    pub fn new(format: Format, allowed: Option<Allowed>) -> Self {
+        Self { format, allowed, voices: HashMap::new() }
+    }
+
+    /// Appends a line to `out`.
+    pub fn line(&mut self, line: &Told, out: &mut Vec<u8>) {
+        self.format.set_time(line.time);
+        let key = (line.id.clone(), line.stream);
+        let format = &self.format;
+        let new = || Voice {
+            prefix: format.prefix(&line.id, line.stream),
+            sanitizer: self.allowed.map(|allowed| Box::new(Sanitizer::new(allowed))),
+        };
+        let Voice { prefix, sanitizer } = self.voices.entry(key).or_insert_with(new);
+        match (format, sanitizer) {
+            (Format::Text(renderer), None) => renderer.line(out, prefix, &line.bytes),
+            (Format::Text(renderer), Some(sanitizer)) => {
+                for part in [&line.bytes, &b"\n"[..]] {
+                    sanitizer.push(part, |row| show(renderer, prefix, row, out));
+                }
+            }
+            (Format::Json(json), _) => json.line(out, prefix, Piece { bytes: &line.bytes, cut: line.cut }),
+        }
+    }
+
+    /// Appends what was held back: blank lines, which wait for what comes behind them.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        let Format::Text(renderer) = &self.format else { return };
+        for Voice { prefix, sanitizer } in self.voices.values_mut() {
+            if let Some(sanitizer) = sanitizer {
+                sanitizer.flush(|row| show(renderer, prefix, row, out));
+            }
+        }
+    }
+
+    /// Appends a notice of ganger's own to `out`; in JSON there is none.
+    pub fn notice(&mut self, text: &str, out: &mut Vec<u8>) {
+        if let Format::Text(renderer) = &mut self.format {
+            renderer.notice(out, text);
+        }
+    }
+}
+
+fn show(renderer: &Renderer, prefix: &mut Prefix, row: &Row, out: &mut Vec<u8>) {
+    renderer.begin_line(out, prefix);
+    row.write(out);
+    out.push(b'\n');
+}
