@@ -199,7 +199,6 @@ impl Guard {
 
     /// Guards until the supervisor and everything it left are gone.
     fn watch(mut self) -> io::Result<How> {
-        #[cfg(target_os = "linux")]
         super::memory::forget_code();
         let mut link_open = true;
         loop {

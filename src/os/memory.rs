@@ -5,8 +5,8 @@ use std::ffi::c_void;
 /// Lets go of the pages of code that were needed to get here: a process that only waits from now
 /// on needs few of them, and the kernel brings those back from the file, most without reading.
 ///
-/// Only a saving, so failures are not told.
-pub(super) fn forget_code() {
+/// Only a saving, so failures are not told. Where there is no `/proc` nothing is let go of.
+pub fn forget_code() {
     let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else { return };
     for (first, last) in maps.lines().filter_map(code_of_file) {
         forget(first, last);

@@ -9,8 +9,7 @@ mod exec;
 pub mod group;
 pub mod guard;
 pub mod limits;
-#[cfg(target_os = "linux")]
-mod memory;
+pub mod memory;
 pub mod pipe;
 pub mod ports;
 pub mod pty;

@@ -15,8 +15,8 @@ use std::time::Duration;
 use super::guard::{CRASH_GRACE, is_orderly};
 use super::reap::{self, How};
 #[cfg(target_os = "linux")]
-use super::{memory, title};
-use super::{signals, sweep};
+use super::title;
+use super::{memory, signals, sweep};
 
 /// What `ps` shows: not `ganger`, so that `killall -9 ganger` and `pkill -9 -f ganger` leave
 /// somebody to clean up.
@@ -35,7 +35,6 @@ pub(super) fn stand_by(supervisor: i32, guard_is_gone: impl Fn() -> bool) -> ! {
     // Whoever signals the whole group or every process of ganger means the other two. Ignored
     // and not only blocked, so that none is pending at the end.
     signals::ignore_all();
-    #[cfg(target_os = "linux")]
     memory::forget_code();
     let Some(how) = reap::wait_for(supervisor) else { exit(1) };
     if !is_orderly(how) {

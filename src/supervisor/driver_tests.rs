@@ -132,6 +132,8 @@ impl Children for Fake {
 
     fn resumed(&mut self) {}
 
+    fn started(&mut self) {}
+
     fn resized(&mut self) {}
 
     fn killing(&mut self) {}
