@@ -45,8 +45,10 @@ fn every_limit_on_open_files_ends_with_a_reason() {
         if finished.status.code() == Some(0) {
             continue;
         }
-        let said = all_of(&finished);
-        assert!(said.to_lowercase().contains("too many open files"), "{limit}: {finished}");
+        let said = all_of(&finished).to_lowercase();
+        // The dynamic loader has no room for the words: where we inherit a descriptor, it fails first.
+        let says_why = said.contains("too many open files") || said.contains(": error 24");
+        assert!(says_why, "{limit}: {finished}");
         assert!(finished.status.code().is_some(), "{limit}: {finished}");
         reasons += 1;
     }
