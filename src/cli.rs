@@ -1,14 +1,15 @@
 //! The command line: clap structures and their help, and nothing that acts on them. Help, man page and
 //! completions all come from here.
 
+mod read;
+
 use std::cmp::Ordering;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::{FalseyValueParser, Resettable};
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::builder::FalseyValueParser;
 use clap::parser::ValueSource;
-use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use jiff::tz::TimeZone;
 
@@ -228,77 +229,11 @@ pub struct ShowOptions {
     pub log_dir: Option<PathBuf>,
 }
 
-impl Cli {
-    /// Reads the command line. Ends the program with a message for wrong words, help and version.
-    ///
-    /// An empty `GANGER_…` variable is one that is not set. Options of `start` before another
-    /// command are an error: they would do nothing.
-    pub fn read() -> Self {
-        let mut command = without_empty_variables(Self::command()).mut_subcommand("start", without_variables);
-        let matches = command
-            .try_get_matches_from_mut(std::env::args_os())
-            .unwrap_or_else(|error| with_its_variable(&command, error).exit());
-        let other = matches.subcommand_name().filter(|name| *name != "start");
-        let of_start = StartOptions::augment_args(clap::Command::new("start"));
-        let stray = of_start
-            .get_arguments()
-            .find(|option| matches.value_source(option.get_id().as_str()) == Some(ValueSource::CommandLine));
-        if let (Some(other), Some(option)) = (other, stray) {
-            let option = option.get_long().unwrap_or_default();
-            let message = format!("--{option} is an option of `start`, not of `{other}`");
-            command.error(ErrorKind::ArgumentConflict, message).exit();
-        }
-        let mut cli =
-            Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit());
-        cli.start.show.settle(&matches);
-        if let (Some(Command::Start(start)), Some((_, matches))) = (&mut cli.command, matches.subcommand()) {
-            start.options.show.settle(matches);
-        }
-        cli
-    }
-}
-
-/// Names the variable that a bad value is from: the option in the message was never written.
-fn with_its_variable(command: &clap::Command, mut error: clap::Error) -> clap::Error {
-    let (Some(ContextValue::String(option)), Some(ContextValue::String(value))) =
-        (error.get(ContextKind::InvalidArg), error.get(ContextKind::InvalidValue))
-    else {
-        return error;
-    };
-    // Most options are the program's, whatever the command.
-    let variable = command
-        .get_arguments()
-        .filter(|arg| arg.to_string() == *option)
-        .find_map(|arg| arg.get_env())
-        .filter(|name| std::env::var_os(name).is_some_and(|of_variable| of_variable == value.as_str()));
-    if let Some(variable) = variable {
-        let tip = format!("the value is that of the variable {}", variable.display());
-        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
-    }
-    error
-}
-
 fn parse_port_step(text: &str) -> Result<u16, String> {
     match text.parse() {
         Ok(step @ 1..) => Ok(step),
         _ => Err("it is a whole number from 1 to 65535".to_owned()),
     }
-}
-
-fn without_empty_variables(command: clap::Command) -> clap::Command {
-    let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
-    command
-        .mut_args(|arg| match arg.get_env() {
-            Some(name) if is_empty(name) => arg.env(Resettable::<clap::builder::OsStr>::Reset),
-            _ => arg,
-        })
-        .mut_subcommands(without_empty_variables)
-}
-
-/// An option in front of `start` wins over its variable, which is read there; read once more
-/// behind `start` it would win over the option.
-fn without_variables(start: clap::Command) -> clap::Command {
-    start.mut_args(|arg| arg.env(Resettable::<clap::builder::OsStr>::Reset))
 }
 
 impl StartOptions {
