@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand};
 
 use jiff::tz::TimeZone;
 
-use crate::os::pty::PtyChoice;
+use crate::model::PtyChoice;
 use crate::output::clock::TimeFormat;
 use crate::output::format::FormatChoice;
 use crate::output::render::Layout;

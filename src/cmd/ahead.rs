@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
@@ -31,6 +31,7 @@ const SHORT: usize = 64 * 1024;
 pub(super) struct Job {
     pub(super) argv: Vec<OsString>,
     pub(super) env: Vec<(OsString, OsString)>,
+    pub(super) cwd: PathBuf,
     pub(super) outlet: Outlet,
 }
 
@@ -64,7 +65,6 @@ impl Ahead {
         &mut self,
         run: Run,
         spawner: &Spawner,
-        root: &Path,
         mut job: impl FnMut(Run) -> io::Result<Job>,
     ) -> io::Result<Spawned> {
         if self.started.front().is_none_or(|(first, _)| *first != run) {
@@ -80,7 +80,7 @@ impl Ahead {
                     runs.extend(self.next.pop_front());
                 }
             }
-            self.started = runs.into_iter().zip(start_all(jobs, spawner, root)).collect();
+            self.started = runs.into_iter().zip(start_all(jobs, spawner)).collect();
         }
         let (_, result) = self.started.pop_front().unwrap_or_else(|| (run, Err(io::ErrorKind::Other.into())));
         if result.is_err() {
@@ -99,15 +99,15 @@ impl Ahead {
 }
 
 /// Answers in the order of the jobs; none behind a failure but the one that had begun.
-fn start_all(jobs: Vec<Job>, spawner: &Spawner, root: &Path) -> Vec<io::Result<Spawned>> {
+fn start_all(jobs: Vec<Job>, spawner: &Spawner) -> Vec<io::Result<Spawned>> {
     let is_one = jobs.len() == 1;
     let left = Mutex::new(jobs.into_iter().enumerate());
     let results = Mutex::new(Vec::new());
     let work = || {
         loop {
             let next = left.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let Some((place, Job { argv, env, outlet })) = next else { return };
-            let result = spawner.spawn(&Order { argv: &argv, env: &env, cwd: root }, outlet);
+            let Some((place, Job { argv, env, cwd, outlet })) = next else { return };
+            let result = spawner.spawn(&Order { argv: &argv, env: &env, cwd: &cwd }, outlet);
             if result.is_err() {
                 left.lock().unwrap_or_else(PoisonError::into_inner).by_ref().for_each(drop);
             }

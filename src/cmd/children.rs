@@ -1,7 +1,7 @@
 //! The real [`Children`]: processes of the system, their output in the pump.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::ahead::{Ahead, Job};
 use super::check::missing_program;
@@ -48,7 +48,7 @@ impl OsChildren {
         let path = spec.environment.value("PATH").unwrap_or_default().display();
         match end {
             Ended::Exited(127) => {
-                let missing = missing_program(&spec.command, &spec.environment, &self.root);
+                let missing = missing_program(&spec.command, &spec.environment, &spec.folder(&self.root));
                 let what = missing.map_or_else(|| "a command".to_owned(), |program| format!("`{program}`"));
                 Some(format!("{what} of {id} was not found; the PATH searched is {path}"))
             }
@@ -69,8 +69,8 @@ impl Children for OsChildren {
 
     fn spawn(&mut self, run: Run) -> Result<Pgid, StartError> {
         let Self { specs, root, spawner, terminals, apart, ahead, .. } = self;
-        let job = |run: Run| job(&specs[run.slot.0], terminals, *apart);
-        let spawned = ahead.start(run, spawner, root, job).map_err(|error| start_error(&error))?;
+        let job = |run: Run| job(&specs[run.slot.0], root, terminals, *apart);
+        let spawned = ahead.start(run, spawner, job).map_err(|error| start_error(&error))?;
         let spec = &self.specs[run.slot.0];
         let Spawned { pid, outputs, terminal } = spawned;
         let kind = if terminal.is_some() { Kind::Pty } else { Kind::Pipe };
@@ -200,8 +200,8 @@ impl Children for OsChildren {
 }
 
 /// What the start of a process takes.
-fn job(spec: &ProcessSpec, terminals: &Terminals, apart: bool) -> io::Result<Job> {
-    let outlet = match terminals.make()? {
+fn job(spec: &ProcessSpec, root: &Path, terminals: &Terminals, apart: bool) -> io::Result<Job> {
+    let outlet = match terminals.make(spec.pty)? {
         Some(pty) => Outlet::Pty(pty),
         None if apart => Outlet::TwoPipes,
         None => Outlet::Pipe,
@@ -211,7 +211,7 @@ fn job(spec: &ProcessSpec, terminals: &Terminals, apart: bool) -> io::Result<Job
     if !matches!(outlet, Outlet::Pty(_)) && spec.environment.get("PYTHONUNBUFFERED").is_none() {
         env.push(("PYTHONUNBUFFERED".into(), "1".into()));
     }
-    Ok(Job { argv: shell_argv(&spec.command), env, outlet })
+    Ok(Job { argv: shell_argv(&spec.command), env, cwd: spec.folder(root), outlet })
 }
 
 /// Why ganger's own processes, threads and descriptors could not be had.

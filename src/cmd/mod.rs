@@ -20,6 +20,7 @@ mod secrets;
 mod show;
 mod start;
 mod terminals;
+mod wishes;
 mod zone;
 
 use std::io::{self, Write};

@@ -11,7 +11,6 @@ use crate::config::names::Names;
 use crate::env::Env;
 use crate::error::Error;
 use crate::model::ProcessName;
-use crate::os::pty::PtyChoice;
 use crate::output::format::{Format, FormatChoice};
 use crate::output::json::Json;
 use crate::output::log::LogFile;
@@ -27,7 +26,6 @@ use crate::plan::ProcessSpec;
 pub(super) struct Look<'a> {
     color: ColorChoice,
     show: &'a ShowOptions,
-    pty: PtyChoice,
     muted: Names,
     env: &'a Env,
 }
@@ -52,7 +50,7 @@ impl<'a> Look<'a> {
     ) -> Result<Self, Error> {
         let show = &options.show;
         let muted = Names::parse(&show.mute, types)?;
-        Ok(Self { color: args.color, show, pty: pty(options, env)?, muted, env })
+        Ok(Self { color: args.color, show, muted, env })
     }
 
     /// Opens the log files, for one.
@@ -69,7 +67,7 @@ impl<'a> Look<'a> {
                 (Format::Text(renderer), Some(margin))
             }
         };
-        let terminals = Terminals::new(self.pty, on_terminal, margin.unwrap_or_default());
+        let terminals = Terminals::new(on_terminal, margin.unwrap_or_default());
         let screen = (on_terminal && margin.is_some()).then(|| self.abilities(terminals.ours().columns));
         let logs = logs(self.show, specs, self.env)?;
         let log_folder = self.show.log_dir.as_ref().map(|named| self.env.cwd.join(named));
@@ -96,21 +94,6 @@ pub(super) fn allowed(color: ColorChoice, env: &Env) -> Allowed {
 
 fn is_dumb(env: &Env) -> bool {
     env.var("TERM").is_some_and(|term| term == "dumb")
-}
-
-/// Which processes have a terminal. For JSON stdout and stderr are apart, and a terminal is one.
-fn pty(options: &StartOptions, env: &Env) -> Result<PtyChoice, Error> {
-    match (options.show.format.unwrap_or_default(), options.pty.unwrap_or_default()) {
-        (FormatChoice::Text, choice) => Ok(choice),
-        // Who sets a variable for all runs does not mean this one.
-        (FormatChoice::Json, PtyChoice::Always) if env.var("GANGER_PTY").is_none_or(|it| it != "always") => {
-            Err(Error::usage(
-                "--pty always: with --format json stdout and stderr are two pipes",
-                "leave one of the two options out",
-            ))
-        }
-        (FormatChoice::Json, _) => Ok(PtyChoice::Never),
-    }
 }
 
 /// The files of `--log-dir`, one for each process.

@@ -1,11 +1,9 @@
 //! `ganger start`: everything before the first process, then guard, driver and pump, then the
 //! end.
 
-use std::fmt::Display;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -16,9 +14,8 @@ use super::inbox::{self, Heard};
 use super::listen::{Listening, ReadAgain};
 use super::project::{Need, Project};
 use super::show::{Look, Show};
+use super::wishes::wishes;
 use crate::cli::{AppArgs, StartArgs};
-use crate::config::formation::{Formation, Selection, parse_names};
-use crate::config::scoped::Scoped;
 use crate::control::proto::Refusal;
 use crate::env::Env;
 use crate::error::{Error, FAILURE};
@@ -28,7 +25,7 @@ use crate::os::limits::OpenFiles;
 use crate::os::spawn::Spawner;
 use crate::os::{pipe, ports, signals, sweep};
 use crate::output::pump::{Notice, Pump};
-use crate::plan::{App, Planner, PortWish, ProcessSpec, Wishes};
+use crate::plan::{App, Planner, PortWish, ProcessSpec};
 use crate::supervisor::driver::{Driver, Member, Message};
 use crate::supervisor::fleet::{Fleet, Outcome, Via};
 
@@ -101,38 +98,6 @@ fn read_again(args: &AppArgs, env: &Env, planner: &Planner) -> ReadAgain {
         let Project { procfile, environment, .. } = project;
         Ok(Planner { procfile, environment, ports, wishes: wishes.clone() })
     })
-}
-
-fn wishes(start: &StartArgs, types: &[ProcessName], env: &Env) -> Result<Wishes, Error> {
-    let options = &start.options;
-    let mut selection = Selection {
-        processes: Formation::parse(&start.processes)?,
-        formation: Formation::parse(&options.formation)?,
-        concurrency: Formation::parse(&options.concurrency)?,
-        exclude: parse_names(&options.exclude)?,
-    };
-    // Arguments beat a variable; beside an option they would be a contradiction.
-    let of_variable = env
-        .var("GANGER_FORMATION")
-        .is_some_and(|value| matches!(&options.formation[..], [text] if value == text.as_str()));
-    if of_variable && !selection.processes.is_empty() {
-        selection.formation = Formation::default();
-    }
-    Ok(Wishes {
-        selection,
-        timeout: scoped("--timeout", &options.timeout, types)?,
-        stop_signal: scoped("--stop-signal", &options.stop_signal, types)?,
-        on_exit: scoped("--on-exit", &options.on_exit, types)?,
-    })
-}
-
-fn scoped<T: FromStr<Err: Display>>(
-    option: &str,
-    texts: &[String],
-    types: &[ProcessName],
-) -> Result<Scoped<T>, Error> {
-    let named = |error| Error::Usage { message: format!("{option} {error}"), hint: None };
-    Scoped::parse(texts, types).map_err(named)
 }
 
 /// The port of `spec`, if another program has it.

@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 use std::io;
 
-use crate::model::InstanceId;
-use crate::os::pty::{Pty, PtyChoice, Size, Terminal};
+use crate::model::{InstanceId, PtyChoice};
+use crate::os::pty::{Pty, Size, Terminal};
 use crate::output::render::Margin;
 
 /// The least number of columns a process gets, however long the names are.
@@ -16,7 +16,6 @@ const LEAST_COLUMNS: u16 = 20;
 /// The terminals of one run of ganger.
 #[derive(Debug)]
 pub(super) struct Terminals {
-    choice: PtyChoice,
     on_terminal: bool,
     margin: Margin,
     open: HashMap<InstanceId, Terminal>,
@@ -25,8 +24,8 @@ pub(super) struct Terminals {
 impl Terminals {
     /// `on_terminal` says whether our stdout is a terminal, `margin` how much of a line there is
     /// ours.
-    pub(super) fn new(choice: PtyChoice, on_terminal: bool, margin: Margin) -> Self {
-        Self { choice, on_terminal, margin, open: HashMap::new() }
+    pub(super) fn new(on_terminal: bool, margin: Margin) -> Self {
+        Self { on_terminal, margin, open: HashMap::new() }
     }
 
     /// One more process. Answers whether that leaves less of a line to the others.
@@ -36,8 +35,8 @@ impl Terminals {
 
     /// A pty for a process that starts, or `None` if it is to have a pipe. Where the system has
     /// none to give, that is an error only for those who insist.
-    pub(super) fn make(&self) -> io::Result<Option<Pty>> {
-        match self.choice {
+    pub(super) fn make(&self, choice: PtyChoice) -> io::Result<Option<Pty>> {
+        match choice {
             PtyChoice::Always => Pty::open(self.size()).map(Some),
             PtyChoice::Auto if self.on_terminal => Ok(Pty::open(self.size()).ok()),
             PtyChoice::Auto | PtyChoice::Never => Ok(None),

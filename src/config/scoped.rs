@@ -74,6 +74,13 @@ where
     }
 }
 
+impl<T> Scoped<T> {
+    /// The same for all types.
+    pub fn general(value: Option<T>) -> Self {
+        Self { general: value, named: Vec::new() }
+    }
+}
+
 impl<T: Clone> Scoped<T> {
     /// The value for a type, if one was given.
     pub fn of(&self, name: &ProcessName) -> Option<T> {

@@ -1,12 +1,16 @@
-//! The small words the whole program shares: process type, instance, port, signal.
+//! The small words the whole program shares: process type, instance, port, signal, terminal, colour.
 //!
 //! Each is a newtype that can only hold a valid value and knows how it is written.
 //! Nothing here does I/O, and nothing here imports from the rest of the crate.
 
+mod color;
 mod name;
 mod port;
+mod pty;
 mod sig;
 
+pub use color::{ParseColorError, ProcessColor};
 pub use name::{InstanceId, ParseInstanceError, ParseNameError, ProcessName};
 pub use port::{ParsePortError, Port};
+pub use pty::{ParsePtyError, PtyChoice};
 pub use sig::{ParseSigError, Sig};

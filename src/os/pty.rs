@@ -20,18 +20,6 @@ use nix::sys::termios::{InputFlags, OutputFlags, SetArg, tcgetattr, tcsetattr};
 
 use super::signals;
 
-/// `--pty`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum PtyChoice {
-    /// If stdout is a terminal.
-    #[default]
-    Auto,
-    /// For each process, also into a pipe or a file.
-    Always,
-    /// For none: each has a pipe.
-    Never,
-}
-
 /// The size of a terminal, in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {

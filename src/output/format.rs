@@ -21,6 +21,7 @@ pub enum FormatChoice {
 
 /// How lines and events are written.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one of it")]
 pub enum Format {
     /// Lines with time and name.
     Text(Renderer),

@@ -8,8 +8,8 @@ use jiff::tz::TimeZone;
 use super::clock::{Clock, TimeFormat};
 use super::look::width;
 use super::prefix::{Prefix, TIME_MARK};
-use super::style::Style;
-use crate::model::{InstanceId, Port, ProcessName, Sig};
+use super::style::{self, Style};
+use crate::model::{InstanceId, Port, ProcessColor, ProcessName, Sig};
 use crate::supervisor::event::{Consequence, Ended, Event};
 
 /// The name ganger's own lines are under.
@@ -76,6 +76,8 @@ pub struct Renderer {
     system: Prefix,
     /// Types in the order of the Procfile: their place is their colour.
     types: Vec<ProcessName>,
+    /// Types that have another one.
+    painted: Vec<(ProcessName, ProcessColor)>,
 }
 
 impl Renderer {
@@ -86,12 +88,24 @@ impl Renderer {
         let time = time.map_or(0, |format| width(format.widest(&layout.zone).as_bytes()) + " ".len());
         let margin = Margin { name: SYSTEM.len(), beside: time + " | ".len(), is_shown: layout.prefix };
         let system = Prefix::new("");
-        let mut renderer = Self { style, layout, margin, clock, system, types: Vec::new() };
+        let mut renderer =
+            Self { style, layout, margin, clock, system, types: Vec::new(), painted: Vec::new() };
         for id in ids {
             renderer.admit(id);
         }
         renderer.system = renderer.system_prefix();
         renderer
+    }
+
+    /// Gives a type another colour than that of its place, whether it runs yet or not.
+    pub fn paint(&mut self, name: ProcessName, color: ProcessColor) {
+        self.painted.push((name, color));
+    }
+
+    fn color(&self, name: &ProcessName) -> ProcessColor {
+        let painted = self.painted.iter().find(|(known, _)| known == name);
+        let place = || self.types.iter().position(|known| known == name).unwrap_or(0);
+        painted.map_or_else(|| style::usual(place()), |(_, color)| *color)
     }
 
     /// Counts with this instance too, if it is a new one. Answers whether the prefixes of all are
@@ -132,9 +146,8 @@ impl Renderer {
         if !self.layout.prefix {
             return Prefix::new("");
         }
-        let index = self.types.iter().position(|name| *name == id.name).unwrap_or(0);
         let head = self.layout.head(&id.to_string(), self.margin.name);
-        Prefix::new(&format!("{} ", self.style.process(index, &head)))
+        Prefix::new(&format!("{} ", self.style.process(self.color(&id.name), &head)))
     }
 
     /// Appends what stands before a line.

@@ -8,6 +8,8 @@ use std::ffi::OsStr;
 
 use colored::{Color, Colorize};
 
+use crate::model::ProcessColor;
+
 /// `--color`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum ColorChoice {
@@ -38,18 +40,46 @@ impl ColorChoice {
 }
 
 /// The colours of process types, in the order of the Procfile. Red is left to errors.
-const PALETTE: [Color; 10] = [
-    Color::Cyan,
-    Color::Yellow,
-    Color::Green,
-    Color::Magenta,
-    Color::Blue,
-    Color::BrightCyan,
-    Color::BrightYellow,
-    Color::BrightGreen,
-    Color::BrightMagenta,
-    Color::BrightBlue,
+const PALETTE: [ProcessColor; 10] = [
+    ProcessColor::Cyan,
+    ProcessColor::Yellow,
+    ProcessColor::Green,
+    ProcessColor::Magenta,
+    ProcessColor::Blue,
+    ProcessColor::BrightCyan,
+    ProcessColor::BrightYellow,
+    ProcessColor::BrightGreen,
+    ProcessColor::BrightMagenta,
+    ProcessColor::BrightBlue,
 ];
+
+/// The colour of the type at `index`, if nobody wants another.
+pub fn usual(index: usize) -> ProcessColor {
+    PALETTE[index % PALETTE.len()]
+}
+
+/// The word that `colored` has for it.
+fn word(color: ProcessColor) -> Option<Color> {
+    Some(match color {
+        ProcessColor::None => return None,
+        ProcessColor::Black => Color::Black,
+        ProcessColor::Red => Color::Red,
+        ProcessColor::Green => Color::Green,
+        ProcessColor::Yellow => Color::Yellow,
+        ProcessColor::Blue => Color::Blue,
+        ProcessColor::Magenta => Color::Magenta,
+        ProcessColor::Cyan => Color::Cyan,
+        ProcessColor::White => Color::White,
+        ProcessColor::BrightBlack => Color::BrightBlack,
+        ProcessColor::BrightRed => Color::BrightRed,
+        ProcessColor::BrightGreen => Color::BrightGreen,
+        ProcessColor::BrightYellow => Color::BrightYellow,
+        ProcessColor::BrightBlue => Color::BrightBlue,
+        ProcessColor::BrightMagenta => Color::BrightMagenta,
+        ProcessColor::BrightCyan => Color::BrightCyan,
+        ProcessColor::BrightWhite => Color::BrightWhite,
+    })
+}
 
 /// How text is coloured: a value that is passed on, so that nothing below asks a global.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,9 +102,12 @@ impl Style {
         self.colors
     }
 
-    /// `text` in the colour of the type at `index`.
-    pub fn process(self, index: usize, text: &str) -> String {
-        self.paint(text, |text| text.color(PALETTE[index % PALETTE.len()]))
+    /// `text` in the colour of a process.
+    pub fn process(self, color: ProcessColor, text: &str) -> String {
+        match word(color) {
+            Some(color) => self.paint(text, |text| text.color(color)),
+            None => text.to_owned(),
+        }
     }
 
     /// `text` of ganger itself.

@@ -5,6 +5,7 @@ mod ports;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 pub use ports::{PortWish, Ports, base};
@@ -14,7 +15,7 @@ use crate::config::formation::{self, Selection};
 use crate::config::procfile::{Entry, Procfile};
 use crate::config::scoped::{Scoped, Seconds};
 use crate::error::Error;
-use crate::model::{InstanceId, Port, ProcessName, Sig};
+use crate::model::{InstanceId, Port, ProcessName, PtyChoice, Sig};
 use crate::supervisor::event::{OnExit, Policy};
 
 /// One process to run.
@@ -30,9 +31,19 @@ pub struct ProcessSpec {
     pub environment: Environment,
     /// How it is stopped and what its end means.
     pub policy: Policy,
+    /// Where it runs, from the root of the app; empty: there.
+    pub cwd: PathBuf,
+    /// Whether it has a terminal of its own.
+    pub pty: PtyChoice,
 }
 
 impl ProcessSpec {
+    /// Where it runs, for an app in `root`.
+    pub fn folder(&self, root: &Path) -> PathBuf {
+        // Joining an empty path would add a slash.
+        if self.cwd.as_os_str().is_empty() { root.to_owned() } else { root.join(&self.cwd) }
+    }
+
     /// Whether a process that runs as this says would have to be started again to run as `new`
     /// says. That a type came or went is no reason: only its variable with its port did. One that
     /// has another port is.
@@ -48,7 +59,11 @@ impl ProcessSpec {
             (None, None) => false,
             (Some(_), None) | (None, Some(_)) => !is_address(key),
         });
-        self.command != new.command || self.port != new.port || changed.next().is_some()
+        let same = self.command == new.command
+            && self.port == new.port
+            && self.cwd == new.cwd
+            && self.pty == new.pty;
+        !same || changed.next().is_some()
     }
 }
 
@@ -63,6 +78,8 @@ pub struct Wishes {
     pub stop_signal: Scoped<Sig>,
     /// `--on-exit`.
     pub on_exit: Scoped<OnExit>,
+    /// `--pty`.
+    pub pty: Scoped<PtyChoice>,
 }
 
 /// An app: what it consists of and what all its processes share.
@@ -107,13 +124,7 @@ impl Planner {
         };
         let app = self.app();
         let port = app.port(&app.types(), id)?;
-        Ok(Some(ProcessSpec {
-            port,
-            environment: with_own(app.environment_of_command(), port, id),
-            command: entry.command.clone(),
-            policy: self.wishes.policy(&entry.name),
-            id: id.clone(),
-        }))
+        Ok(Some(self.wishes.spec(entry, id.clone(), port, app.environment_of_command())))
     }
 }
 
@@ -133,13 +144,7 @@ impl App<'_> {
             }
         }
         let common = self.environment_of_command();
-        let spec = |(port, id, entry): (Option<Port>, InstanceId, &Entry)| ProcessSpec {
-            port,
-            environment: with_own(common.clone(), port, &id),
-            command: entry.command.clone(),
-            policy: wishes.policy(&entry.name),
-            id,
-        };
+        let spec = |(port, id, entry)| wishes.spec(entry, id, port, common.clone());
         Ok(instances.into_iter().map(spec).collect())
     }
 
@@ -184,6 +189,19 @@ fn with_own(mut environment: Environment, port: Option<Port>, id: &InstanceId) -
 }
 
 impl Wishes {
+    /// The process `id`; `common` is the environment of all.
+    fn spec(&self, entry: &Entry, id: InstanceId, port: Option<Port>, common: Environment) -> ProcessSpec {
+        ProcessSpec {
+            port,
+            environment: with_own(common, port, &id),
+            command: entry.command.clone(),
+            policy: self.policy(&entry.name),
+            cwd: PathBuf::new(),
+            pty: self.pty.of(&entry.name).unwrap_or_default(),
+            id,
+        }
+    }
+
     fn policy(&self, name: &ProcessName) -> Policy {
         let default = Policy::default();
         Policy {
