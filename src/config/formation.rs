@@ -154,7 +154,8 @@ impl Formation {
         self.named(name).or_else(|| all().filter(|_| !is_release(name)))
     }
 
-    fn names(&self) -> impl Iterator<Item = &ProcessName> + Clone {
+    /// The types it names.
+    pub fn names(&self) -> impl Iterator<Item = &ProcessName> + Clone {
         self.counts.iter().filter_map(|item| match &item.target {
             Target::Name(name) => Some(name),
             Target::All => None,
@@ -290,11 +291,20 @@ pub fn unknown(name: &ProcessName, types: &[ProcessName]) -> FormationError {
 /// letters wrong, missing, too many or swapped; in a short name one, since two letters away
 /// from `web` is nearly every other short name. The first of equally close ones.
 pub fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a ProcessName>) -> Option<&'a ProcessName> {
+    closest_by(name, known, |known| known.as_str())
+}
+
+/// The same for other words; `text` says how each is written.
+pub fn closest_by<'a, T: Copy>(
+    name: &str,
+    known: impl IntoIterator<Item = T>,
+    text: impl Fn(T) -> &'a str,
+) -> Option<T> {
     let name = name.to_ascii_lowercase();
     let limit = if name.chars().count() <= 3 { 1 } else { 2 };
     known
         .into_iter()
-        .map(|known| (strsim::damerau_levenshtein(&name, &known.as_str().to_ascii_lowercase()), known))
+        .map(|known| (strsim::damerau_levenshtein(&name, &text(known).to_ascii_lowercase()), known))
         .filter(|(distance, _)| *distance <= limit)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, known)| known)

@@ -79,6 +79,24 @@ impl<T> Scoped<T> {
     pub fn general(value: Option<T>) -> Self {
         Self { general: value, named: Vec::new() }
     }
+
+    /// For one type.
+    pub fn named(name: ProcessName, value: T) -> Self {
+        Self { general: None, named: vec![(name, value)] }
+    }
+
+    /// Both, as if one had been written behind the other.
+    #[must_use]
+    pub fn and(mut self, later: Self) -> Self {
+        self.named.extend(later.named);
+        Self { general: later.general.or(self.general), named: self.named }
+    }
+
+    /// This, and what `weaker` says of those types that this says nothing of.
+    #[must_use]
+    pub fn over(self, weaker: Self) -> Self {
+        if self.general.is_some() { self } else { weaker.and(self) }
+    }
 }
 
 impl<T: Clone> Scoped<T> {
@@ -128,6 +146,21 @@ mod tests {
         let scoped = parse(&["worker=30, 5", "worker=0.5"]).expect("good");
         let millis = |name: usize| scoped.of(&types()[name]).map(|seconds| seconds.0.as_millis());
         assert_eq!((millis(0), millis(1)), (Some(5000), Some(500)));
+    }
+
+    #[test]
+    fn who_is_above_wins_for_those_it_speaks_of() {
+        let table = [
+            (&["5"][..], &["worker=30"][..], (Some(5), Some(5))),
+            (&["web=5"], &["worker=30", "7"], (Some(5), Some(30))),
+            (&["web=5"], &["web=30"], (Some(5), None)),
+            (&[], &["web=30"], (Some(30), None)),
+        ];
+        for (above, below, expected) in table {
+            let scoped = parse(above).expect("good").over(parse(below).expect("good"));
+            let seconds = |name: usize| scoped.of(&types()[name]).map(|seconds| seconds.0.as_secs());
+            assert_eq!((seconds(0), seconds(1)), expected, "{above:?} over {below:?}");
+        }
     }
 
     #[test]

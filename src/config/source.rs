@@ -69,12 +69,17 @@ impl Source {
         }
     }
 
-    /// The whole line that holds `offset`, without its line end and without a byte order mark.
-    pub fn line_at(&self, offset: usize) -> &[u8] {
+    /// Where the line that holds `offset` begins and ends, without its newline.
+    pub fn line_span(&self, offset: usize) -> Span {
         let offset = offset.min(self.text.len());
         let start = memchr::memrchr(b'\n', &self.text[..offset]).map_or(0, |end| end + 1);
         let end = memchr::memchr(b'\n', &self.text[offset..]).map_or(self.text.len(), |end| offset + end);
-        let line = without_bom(&self.text[start..end]);
+        Span::new(start..end)
+    }
+
+    /// The whole line that holds `offset`, without its line end and without a byte order mark.
+    pub fn line_at(&self, offset: usize) -> &[u8] {
+        let line = without_bom(self.slice(self.line_span(offset)));
         line.strip_suffix(b"\r").unwrap_or(line)
     }
 

@@ -1,0 +1,119 @@
+//! What only the Procfile can tell: are the names right, and the lists that have names in them?
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use super::{ProcessTable, Setting, Settings, Text};
+use crate::config::diagnostic::Diagnostic;
+use crate::config::formation::{Formation, FormationError, parse_name, parse_names, unknown};
+use crate::config::keys::{Key, Shape, Value};
+use crate::config::names::Names;
+use crate::config::scoped::{Scoped, Seconds};
+use crate::model::{ProcessColor, ProcessName, PtyChoice, Sig};
+use crate::supervisor::event::OnExit;
+
+/// What is wrong with a text, and what to do.
+type Complaint = (String, Option<String>);
+
+impl Settings {
+    /// What is wrong with the file, for a Procfile with these types. The values of options that
+    /// take one alone are the command line's to read.
+    pub fn check(&self, types: &[ProcessName]) -> Vec<Diagnostic> {
+        let mut problems = Vec::new();
+        for Setting { key, texts } in &self.options {
+            for text in texts {
+                self.note(&mut problems, text, list(key, &text.text, types));
+            }
+        }
+        for table in &self.processes {
+            self.note(&mut problems, &table.name, is_type(&table.name.text, types));
+            for (key, text) in table.values() {
+                self.note(&mut problems, text, single(key.value, &text.text));
+            }
+        }
+        problems.sort_by_key(|problem| (problem.line(), problem.column()));
+        problems
+    }
+
+    /// What is set and does nothing; `ports` says whether ganger gives each process its port.
+    pub fn idle(&self, ports: bool) -> Vec<Diagnostic> {
+        let of_ganger = |name: &str| match name {
+            "PORT" if ports => Some("`port` sets the first port, and `no-port` leaves PORT alone"),
+            "PS" | "FOREMAN_WORKER_NAME" => Some("take it out"),
+            _ => None,
+        };
+        let variables = self.processes.iter().flat_map(ProcessTable::variables);
+        let warning = |name: &Text| {
+            let hint = of_ganger(&name.text)?;
+            let message = format!("`{}` has no effect here: ganger sets it for each process", name.text);
+            Some(self.error(name.span, message).hint(hint))
+        };
+        variables.filter_map(|variable| warning(&variable.name)).collect()
+    }
+
+    fn note(&self, problems: &mut Vec<Diagnostic>, text: &Text, result: Result<(), Complaint>) {
+        if let Err((message, hint)) = result {
+            let error = self.error(text.span, message);
+            problems.push(match hint {
+                Some(hint) => error.hint(hint),
+                None => error,
+            });
+        }
+    }
+}
+
+impl ProcessTable {
+    fn values(&self) -> impl Iterator<Item = (&'static Key, &Text)> {
+        self.settings.iter().flat_map(|setting| setting.texts.iter().map(|text| (setting.key, text)))
+    }
+}
+
+/// An item of an option for all processes.
+fn list(key: &Key, text: &str, types: &[ProcessName]) -> Result<(), Complaint> {
+    let known = |names: Vec<&ProcessName>| {
+        let stranger = names.into_iter().find(|name| !types.contains(name));
+        stranger.map_or(Ok(()), |name| Err(unknown(name, types)))
+    };
+    match (key.shape, key.value) {
+        (Shape::Scoped, Value::Seconds) => scoped::<Seconds>(text, types),
+        (Shape::Scoped, Value::Signal) => scoped::<Sig>(text, types),
+        (Shape::Scoped, Value::OnExit) => scoped::<OnExit>(text, types),
+        (_, Value::Counts) => Formation::parse([text])
+            .and_then(|list| known(list.names().collect()))
+            .map_err(|error| of_list(&error)),
+        (_, Value::Types) => {
+            parse_names([text]).and_then(|list| known(list.iter().collect())).map_err(|error| of_list(&error))
+        }
+        (_, Value::Names) => Names::parse([text], types).map(drop).map_err(|error| of_list(&error)),
+        _ => Ok(()),
+    }
+}
+
+fn scoped<T: FromStr<Err: Display>>(text: &str, types: &[ProcessName]) -> Result<(), Complaint> {
+    Scoped::<T>::parse([text], types).map(drop).map_err(|error| (error.to_string(), None))
+}
+
+/// A value in the table of a process.
+fn single(value: Value, text: &str) -> Result<(), Complaint> {
+    match value {
+        Value::Seconds => read::<Seconds>(text),
+        Value::Signal => read::<Sig>(text),
+        Value::OnExit => read::<OnExit>(text),
+        Value::Pty => read::<PtyChoice>(text),
+        Value::Color => read::<ProcessColor>(text),
+        _ => Ok(()),
+    }
+}
+
+fn read<T: FromStr<Err: Display>>(text: &str) -> Result<(), Complaint> {
+    text.parse::<T>().map(drop).map_err(|error| (format!("`{text}`: {error}"), None))
+}
+
+fn is_type(text: &str, types: &[ProcessName]) -> Result<(), Complaint> {
+    let name = parse_name(text, text, text).map_err(|error| of_list(&error))?;
+    if types.contains(&name) { Ok(()) } else { Err(of_list(&unknown(&name, types))) }
+}
+
+fn of_list(error: &FormationError) -> Complaint {
+    (error.to_string(), error.hint())
+}

@@ -1,0 +1,329 @@
+//! From bytes to settings: the grammar of TOML, the keys, and the types of their values.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
+
+use super::{ProcessTable, Setting, Settings, Text, Variable};
+use crate::config::diagnostic::Diagnostic;
+use crate::config::formation::closest_by;
+use crate::config::keys::{Key, OF_PROCESS, OPTIONS, Shape, Value};
+use crate::config::source::{Source, Span};
+
+/// The table that the tables of processes are in.
+const PROCESS: &str = "process";
+
+impl Settings {
+    /// Reads a file. Answers what can be read of it, and everything that is wrong with it.
+    pub fn read(source: Source) -> (Self, Vec<Diagnostic>) {
+        let mut reader = Reader { source: &source, hidden: Vec::new(), problems: Vec::new() };
+        let (options, processes) = reader.file();
+        let Reader { hidden, mut problems, .. } = reader;
+        problems.sort_by_key(|problem| (problem.line(), problem.column()));
+        (Self { source: Some(source), hidden, options, processes }, problems)
+    }
+
+    /// An error about `span`. Its line is shown, unless values of variables stand in it.
+    pub fn error(&self, span: Span, message: impl Into<String>) -> Diagnostic {
+        let none = Source::new("", "");
+        error(self.source.as_ref().unwrap_or(&none), &self.hidden, span, message.into())
+    }
+}
+
+fn error(source: &Source, hidden: &[Span], span: Span, message: String) -> Diagnostic {
+    let line = source.line_span(span.start);
+    let has_secret = |secret: &Span| secret.start < line.end && line.start < secret.end;
+    if hidden.iter().any(has_secret) {
+        source.error_without_text(span, message)
+    } else {
+        source.error(span, message)
+    }
+}
+
+struct Reader<'a> {
+    source: &'a Source,
+    /// Where values of variables stand.
+    hidden: Vec<Span>,
+    problems: Vec<Diagnostic>,
+}
+
+type Table<'a> = DeTable<'a>;
+type Name<'a> = Spanned<DeString<'a>>;
+type Item<'a> = Spanned<DeValue<'a>>;
+
+impl Reader<'_> {
+    fn file(&mut self) -> (Vec<Setting>, Vec<ProcessTable>) {
+        let source = self.source;
+        let text = match std::str::from_utf8(source.text()) {
+            Ok(text) => text,
+            Err(error) => {
+                let at = Span::new(error.valid_up_to()..error.valid_up_to() + 1);
+                let problem = source.error_without_text(at, "this is no UTF-8");
+                self.problems.push(problem.hint("save the file as UTF-8"));
+                return (Vec::new(), Vec::new());
+            }
+        };
+        let (table, errors) = DeTable::parse_recoverable(text);
+        if errors.is_empty() {
+            self.hide(table.get_ref(), false);
+            return self.top(table.get_ref());
+        }
+        // What was recovered may be cut, so more complaints would be about what nobody wrote.
+        for error in errors {
+            self.problems.push(syntax(source, text, &error));
+        }
+        let mut quiet = Self { source, hidden: Vec::new(), problems: Vec::new() };
+        quiet.top(table.get_ref())
+    }
+
+    /// Notes where values of variables are: in any table that is called `env`.
+    fn hide(&mut self, table: &Table<'_>, in_variables: bool) {
+        for (name, item) in table {
+            match item.get_ref() {
+                DeValue::Table(inner) => self.hide(inner, in_variables || name.get_ref() == "env"),
+                _ if in_variables => self.hidden.push(span(item.span())),
+                _ => {}
+            }
+        }
+    }
+
+    fn top(&mut self, table: &Table<'_>) -> (Vec<Setting>, Vec<ProcessTable>) {
+        let (mut options, mut processes) = (Vec::new(), Vec::new());
+        for (name, item) in in_order(table) {
+            if name.get_ref() == PROCESS {
+                processes = self.processes(name, item);
+            } else if let Some(key) = Key::option(name.get_ref()) {
+                options.extend(self.setting(key, key.shape, item));
+            } else {
+                self.unknown_option(name, item);
+            }
+        }
+        (options, processes)
+    }
+
+    fn processes(&mut self, name: &Name<'_>, item: &Item<'_>) -> Vec<ProcessTable> {
+        let hint = "write a table for each process, as in `[process.web]`";
+        let DeValue::Table(tables) = item.get_ref() else {
+            self.complain(name, format!("`{PROCESS}` takes tables, and this is {}", kind(item)), hint);
+            return Vec::new();
+        };
+        let mut found = Vec::new();
+        for (name, item) in in_order(tables) {
+            match item.get_ref() {
+                DeValue::Table(table) => found.push(self.process(name, table)),
+                _ => self.complain(
+                    name,
+                    format!("`{PROCESS}` takes tables, and `{}` is {}", name.get_ref(), kind(item)),
+                    hint,
+                ),
+            }
+        }
+        found
+    }
+
+    fn process(&mut self, name: &Name<'_>, table: &Table<'_>) -> ProcessTable {
+        let name = Text { text: name.get_ref().to_string(), span: span(name.span()) };
+        let mut process = ProcessTable { name, settings: Vec::new(), variables: Vec::new() };
+        for (name, item) in in_order(table) {
+            let key = Key::all_of_process().find(|key| key.name == name.get_ref());
+            match (key, item.get_ref()) {
+                (Some(Key { shape: Shape::Variables, .. }), DeValue::Table(table)) => {
+                    process.variables.extend(self.variables(table));
+                }
+                (Some(key), _) => {
+                    // One type, so one value.
+                    let shape = if key.shape == Shape::Scoped { Shape::One } else { key.shape };
+                    process.settings.extend(self.setting(key, shape, item));
+                }
+                (None, _) => self.unknown_of_process(name),
+            }
+        }
+        process
+    }
+
+    fn variables(&mut self, table: &Table<'_>) -> Vec<Variable> {
+        let mut found = Vec::new();
+        for (name, item) in in_order(table) {
+            let text = name.get_ref();
+            if text.is_empty() || text.contains(['=', '\0']) {
+                let hint = "a name has neither `=` nor a NUL in it, and is not empty";
+                self.complain(name, "no variable can have this name".to_owned(), hint);
+                continue;
+            }
+            match item.get_ref() {
+                DeValue::String(value) if value.contains('\0') => {
+                    let message = format!("there is a NUL byte in the value of `{text}`");
+                    self.complain(name, message, "take it out; no environment variable can hold it");
+                }
+                DeValue::String(value) => found.push(Variable {
+                    name: Text { text: text.to_string(), span: span(name.span()) },
+                    value: value.to_string(),
+                    line: self.source.position(name.span().start).line,
+                }),
+                _ => {
+                    let message = format!("the value of `{text}` is {}, and variables are texts", kind(item));
+                    self.complain(name, message, "write the value in quotes");
+                }
+            }
+        }
+        found
+    }
+
+    /// A key with its value, if that has the right type.
+    fn setting(&mut self, key: &'static Key, shape: Shape, item: &Item<'_>) -> Option<Setting> {
+        let texts = match (shape, item.get_ref()) {
+            (Shape::Flag, DeValue::Boolean(flag)) => Some(vec![flag.to_string()]),
+            (Shape::List | Shape::Scoped, DeValue::Array(items)) => {
+                let good: Option<Vec<Text>> =
+                    items.iter().map(|item| Some(text_at(item, scalar(key.value, item)?))).collect();
+                // An empty list says nothing.
+                return match good {
+                    Some(texts) => (!texts.is_empty()).then_some(Setting { key, texts }),
+                    None => {
+                        self.wrong_type(key, shape, items.iter().find(|it| scalar(key.value, it).is_none())?)
+                    }
+                };
+            }
+            (Shape::One | Shape::List | Shape::Scoped, _) => scalar(key.value, item).map(|text| vec![text]),
+            (Shape::Flag | Shape::Variables, _) => None,
+        };
+        match texts {
+            Some(texts) => {
+                let texts = texts.into_iter().map(|text| text_at(item, text)).collect();
+                Some(Setting { key, texts })
+            }
+            None => self.wrong_type(key, shape, item),
+        }
+    }
+
+    fn wrong_type(&mut self, key: &Key, shape: Shape, item: &Item<'_>) -> Option<Setting> {
+        let message = format!("`{}` takes {}, and this is {}", key.name, takes(key.value, shape), kind(item));
+        let hint = match (key.name, item.get_ref()) {
+            ("env", DeValue::Table(_)) => {
+                "it names env files; variables of one process stand under `[process.NAME.env]`".to_owned()
+            }
+            // The example may be an array, which a process's table does not take.
+            _ if shape == Shape::One && key.shape == Shape::Scoped => {
+                "write one value; this table is about one process".to_owned()
+            }
+            _ => format!("write it as in `{} = {}`", key.name, key.example),
+        };
+        let error = error(self.source, &self.hidden, span(item.span()), message);
+        self.problems.push(error.hint(hint));
+        None
+    }
+
+    fn unknown_option(&mut self, name: &Name<'_>, item: &Item<'_>) {
+        let text = name.get_ref();
+        let known = OPTIONS.iter().map(|key| key.name).chain([PROCESS]);
+        let hint = if OF_PROCESS.iter().any(|key| key.name == text) {
+            format!("`{text}` is for one process: write it under `[process.NAME]`")
+        } else if let Some(close) = closest_by(text, known, |name| name) {
+            format!("did you mean `{close}`?")
+        } else if let DeValue::Table(_) = item.get_ref() {
+            format!("what is for one process stands under `[process.{text}]`")
+        } else {
+            "the options are the long ones of `ganger start --help`, without the dashes".to_owned()
+        };
+        self.complain(name, format!("there is no option `{text}`"), &hint);
+    }
+
+    fn unknown_of_process(&mut self, name: &Name<'_>) {
+        let text = name.get_ref();
+        let names = Key::all_of_process().map(|key| key.name);
+        let hint = if Key::option(text).is_some() {
+            format!("`{text}` is for all processes: write it above the first `[…]`")
+        } else if let Some(close) = closest_by(text, names.clone(), |name| name) {
+            format!("did you mean `{close}`?")
+        } else {
+            let mut names: Vec<&str> = names.collect();
+            names.sort_unstable();
+            format!("it can have {}", names.join(", "))
+        };
+        self.complain(name, format!("a process has no `{text}`"), &hint);
+    }
+
+    fn complain(&mut self, name: &Name<'_>, message: String, hint: &str) {
+        let error = error(self.source, &self.hidden, span(name.span()), message);
+        self.problems.push(error.hint(hint));
+    }
+}
+
+/// A table's entries as they stand in the file; TOML's own order is that of the alphabet.
+fn in_order<'a, 'i>(table: &'a Table<'i>) -> Vec<(&'a Name<'i>, &'a Item<'i>)> {
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_by_key(|(name, _)| name.span().start);
+    entries
+}
+
+fn span(range: Range<usize>) -> Span {
+    Span::new(range)
+}
+
+fn text_at(item: &Item<'_>, text: String) -> Text {
+    Text { text, span: span(item.span()) }
+}
+
+/// A single value as the command line would have it, if it is of a type that is read.
+fn scalar(value: Value, item: &Item<'_>) -> Option<String> {
+    match item.get_ref() {
+        DeValue::String(text) if value.may_be_text() => Some(text.to_string()),
+        // TOML knows other bases; whatever is larger is no good number for any option.
+        DeValue::Integer(number) if value.may_be_number() => Some(
+            i64::from_str_radix(number.as_str(), number.radix())
+                .map_or_else(|_| number.to_string(), |number| number.to_string()),
+        ),
+        DeValue::Float(number) if value.may_be_number() => Some(number.as_str().to_owned()),
+        _ => None,
+    }
+}
+
+/// What a key takes, in words.
+fn takes(value: Value, shape: Shape) -> &'static str {
+    match (shape, value.may_be_number(), value.may_be_text()) {
+        (Shape::Flag, ..) => "`true` or `false`",
+        (Shape::Variables, ..) => "a table of variables",
+        (Shape::One, true, true) => "a number or a text",
+        (Shape::One, true, false) => "a number",
+        (Shape::One, false, _) => "a text",
+        (Shape::List | Shape::Scoped, true, _) => "a number, a text or a list of these",
+        (Shape::List | Shape::Scoped, false, _) => "a text or a list of texts",
+    }
+}
+
+/// What a value is, in words.
+fn kind(item: &Item<'_>) -> &'static str {
+    match item.get_ref() {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) | DeValue::Float(_) => "a number",
+        DeValue::Boolean(true) => "`true`",
+        DeValue::Boolean(false) => "`false`",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+/// What is no TOML. Where variables may stand is not known then; so the line is shown only if
+/// nothing before it, from the last `[…]` on, can be the variables of a process.
+fn syntax(source: &Source, text: &str, error: &toml::de::Error) -> Diagnostic {
+    let at = error.span().map_or(Span::new(0..0), span);
+    let line_end = source.line_span(at.start).end;
+    let before = &text[..line_end];
+    let section = before.rfind("\n[").map_or(before, |start| &before[start..]);
+    let variables = section.contains("env") && section.contains(PROCESS);
+    let open = ["\"\"\"", "'''"].iter().any(|quotes| before.contains(quotes));
+    let (message, hint) = match error.message() {
+        "duplicate key" => {
+            (format!("`{}` is set twice", String::from_utf8_lossy(source.slice(at)).trim()), "remove one")
+        }
+        message => (
+            message.lines().collect::<Vec<_>>().join("; "),
+            "the file is TOML; https://toml.io has its rules",
+        ),
+    };
+    let error =
+        if variables || open { source.error_without_text(at, message) } else { source.error(at, message) };
+    error.hint(hint)
+}
