@@ -1,11 +1,15 @@
 //! The command line: clap structures and their help, and nothing that acts on them. Help, man page and
 //! completions all come from here.
 
+mod layers;
 mod read;
+
+pub use layers::misread;
 
 use std::cmp::Ordering;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::builder::FalseyValueParser;
 use clap::parser::ValueSource;
@@ -13,6 +17,8 @@ use clap::{Args, Parser, Subcommand};
 
 use jiff::tz::TimeZone;
 
+use crate::config::options::Options;
+use crate::config::settings::Settings;
 use crate::model::PtyChoice;
 use crate::output::clock::TimeFormat;
 use crate::output::format::FormatChoice;
@@ -103,6 +109,12 @@ pub struct AppArgs {
         default_value = "auto"
     )]
     pub color: ColorChoice,
+    /// What `ganger.toml` says.
+    #[arg(skip)]
+    pub settings: Arc<Settings>,
+    /// Who said which option.
+    #[arg(skip)]
+    pub options: Options,
 }
 
 /// The commands.

@@ -5,8 +5,9 @@ use std::ffi::OsStr;
 use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{Args as _, CommandFactory as _, FromArgMatches as _};
+use clap::{ArgMatches, Args as _, CommandFactory as _, FromArgMatches as _};
 
+use super::layers::given;
 use super::{Cli, Command, StartOptions};
 
 impl Cli {
@@ -15,7 +16,7 @@ impl Cli {
     /// An empty `GANGER_…` variable is one that is not set. Options of `start` before another
     /// command are an error: they would do nothing.
     pub fn read() -> Self {
-        let mut command = without_empty_variables(Self::command()).mut_subcommand("start", without_variables);
+        let mut command = command();
         let matches = command
             .try_get_matches_from_mut(std::env::args_os())
             .unwrap_or_else(|error| with_its_variable(&command, error).exit());
@@ -29,14 +30,24 @@ impl Cli {
             let message = format!("--{option} is an option of `start`, not of `{other}`");
             command.error(ErrorKind::ArgumentConflict, message).exit();
         }
-        let mut cli =
-            Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit());
-        cli.start.show.settle(&matches);
+        let mut cli = Self::of(&matches).unwrap_or_else(|error| error.format(&mut command).exit());
+        cli.app.options = given(&command, &matches);
+        cli
+    }
+
+    pub(super) fn of(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut cli = Self::from_arg_matches(matches)?;
+        cli.start.show.settle(matches);
         if let (Some(Command::Start(start)), Some((_, matches))) = (&mut cli.command, matches.subcommand()) {
             start.options.show.settle(matches);
         }
-        cli
+        Ok(cli)
     }
+}
+
+/// The command line's definition, without what is not to be read.
+pub(super) fn command() -> clap::Command {
+    without_empty_variables(Cli::command()).mut_subcommand("start", without_variables)
 }
 
 /// Names the variable that a bad value is from: the option in the message was never written.

@@ -4,16 +4,18 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use super::project::{Need, Project};
+use super::wishes::wishes;
 use super::{complain, print};
-use crate::cli::{AppArgs, CheckArgs};
+use crate::cli::{AppArgs, CheckArgs, StartArgs};
 use crate::config::environment::Environment;
+use crate::config::formation::Selection;
 use crate::env::Env;
 use crate::error::Error;
-use crate::model::ProcessName;
+use crate::model::{InstanceId, ProcessName};
 use crate::os::spawn::find_program;
 use crate::plan::Wishes;
 
-pub(super) fn check(app: &AppArgs, args: &CheckArgs, env: &Env) -> Result<u8, Error> {
+pub(super) fn check(app: &AppArgs, args: &CheckArgs, start: &StartArgs, env: &Env) -> Result<u8, Error> {
     let project = Project::load(app, env, Need::Procfile)?;
     if args.strict && !project.warnings.is_empty() {
         return Err(Error::Files(project.warnings));
@@ -26,8 +28,16 @@ pub(super) fn check(app: &AppArgs, args: &CheckArgs, env: &Env) -> Result<u8, Er
     if names != [ProcessName::RELEASE] {
         plan.plan(&Wishes::default())?;
     }
+    let types: Vec<ProcessName> = project.procfile.names().cloned().collect();
+    let wishes = wishes(app, start, &types)?;
+    if wishes.selection != Selection::default() {
+        plan.plan(&wishes)?;
+    }
+    project.check_folders(&types)?;
     for entry in &project.procfile.entries {
-        if let Some(program) = missing_program(&entry.command, &project.environment, &project.root) {
+        let environment = plan.environment_of(&InstanceId::new(entry.name.clone(), 1))?;
+        let folder = project.folder_of(&entry.name);
+        if let Some(program) = missing_program(&entry.command, &environment, &folder) {
             let message = format!("{}: `{program}` is not on the PATH", entry.name);
             if args.strict {
                 return Err(Error::usage(message, "install it, or activate the environment it is in"));

@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
+use super::explain::explain_options;
 use super::project::{Need, Project};
 use super::secrets::mask;
 use super::{complain, print};
@@ -18,8 +19,9 @@ pub(super) fn config(app: &AppArgs, args: &ConfigArgs, env: &Env) -> Result<u8, 
     project.warn();
     let types: Vec<ProcessName> = project.procfile.names().cloned().collect();
     let plan = project.app(app, |_| Ok(true))?;
-    let environment = if let Some(id) = wanted(args.name.as_deref(), &types)? {
-        plan.environment_of(&id)?
+    let id = wanted(args.name.as_deref(), &types)?;
+    let environment = if let Some(id) = &id {
+        plan.environment_of(id)?
     } else {
         let mut environment = plan.environment_of_command();
         if let Some(ports) = plan.ports {
@@ -35,7 +37,10 @@ pub(super) fn config(app: &AppArgs, args: &ConfigArgs, env: &Env) -> Result<u8, 
     let text = match args.form {
         ConfigForm { json: true, .. } => shown.json(),
         ConfigForm { shell: true, .. } => shown.shell(),
-        ConfigForm { explain: true, .. } => shown.explain(),
+        ConfigForm { explain: true, .. } => {
+            let id = id.as_ref();
+            [shown.explain(), explain_options(app, id.map(|id| &id.name))].concat()
+        }
         ConfigForm { .. } => shown.plain(),
     };
     print(&text)
@@ -145,7 +150,7 @@ fn quote(value: &[u8]) -> Vec<u8> {
 
 /// As an env file has it, in one line: bare where that is enough, else in quotes that are
 /// literal, else in quotes with escapes.
-fn quote_for_env_file(value: &[u8]) -> Vec<u8> {
+pub(super) fn quote_for_env_file(value: &[u8]) -> Vec<u8> {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-./:=,@%+*".contains(byte);
     if !value.is_empty() && value.iter().all(plain) {
         return value.to_vec();

@@ -7,6 +7,7 @@ mod ahead;
 mod check;
 mod children;
 mod config;
+mod explain;
 mod inbox;
 mod listen;
 mod logs;
@@ -34,13 +35,18 @@ use crate::error::Error;
 /// Runs the command and answers the exit status. A run of processes that a signal ended does
 /// not return: it ends by that signal.
 pub fn run(cli: Cli, env: &Env) -> Result<u8, Error> {
+    let needs_app = !matches!(cli.command, Some(Command::Completions { .. } | Command::Man));
+    let cli = if needs_app { project::with_settings(cli, env)? } else { cli };
     let Cli { app, start: outer, command } = cli;
     match command.unwrap_or_else(|| Command::Start(StartArgs::default())) {
         Command::Start(StartArgs { processes, options }) => {
             start::start(&app, &StartArgs { processes, options: options.or(outer) }, env)
         }
         Command::Run(args) => run::run(&app, &args, env),
-        Command::Check(args) => check::check(&app, &args, env),
+        Command::Check(args) => {
+            let start = StartArgs { processes: Vec::new(), options: outer };
+            check::check(&app, &args, &start, env)
+        }
         Command::Config(args) => config::config(&app, &args, env),
         Command::Ps(args) => ps::ps(&app, &args, env),
         Command::Scale(args) => orders::scale(&app, args, env),

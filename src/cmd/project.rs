@@ -3,17 +3,19 @@
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::complain;
-use crate::cli::AppArgs;
+use crate::cli::{AppArgs, Cli, misread};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::dotenv::{self, EnvFile};
 use crate::config::environment::{Environment, Origin, Precedence};
 use crate::config::procfile::{self, Procfile};
+use crate::config::settings::{ProcessTable, Settings};
 use crate::config::source::Source;
 use crate::env::Env;
 use crate::error::{Error, Severity, render_diagnostics};
-use crate::model::Port;
+use crate::model::{Port, ProcessName};
 use crate::output::style::ColorChoice;
 use crate::plan::{self, App, PortWish, Ports};
 
@@ -26,7 +28,9 @@ pub(super) struct Project {
     pub(super) procfile: Procfile,
     /// The shell's variables overlaid by the env files.
     pub(super) environment: Environment,
-    /// What is odd in the env files.
+    /// What `ganger.toml` says.
+    pub(super) settings: Arc<Settings>,
+    /// What is odd in `ganger.toml` and the env files.
     pub(super) warnings: Vec<Diagnostic>,
     env_files: Vec<(Source, EnvFile)>,
     /// `PORT` of the shell.
@@ -44,11 +48,19 @@ impl Project {
     /// Reads the files that the arguments name.
     pub(super) fn load(args: &AppArgs, env: &Env, need: Need) -> Result<Self, Error> {
         if let Some(root) = &args.root {
-            check_root(root, env)?;
+            check_root(root, args, env)?;
         }
         let path = procfile_path(args, env);
         let procfile = match read(&path, env) {
-            Ok(source) => procfile::parse(&source).map_err(Error::Files)?,
+            Ok(source) => {
+                let procfile = procfile::parse(&source).map_err(Error::Files)?;
+                let types: Vec<ProcessName> = procfile.names().cloned().collect();
+                let problems = args.settings.check(&types);
+                if !problems.is_empty() {
+                    return Err(Error::Files(problems));
+                }
+                procfile
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => match need {
                 Need::Nothing if args.procfile.is_none() => Procfile { entries: Vec::new() },
                 Need::Nothing | Need::Procfile => return Err(Error::no_procfile(&path, &env.cwd)),
@@ -61,17 +73,53 @@ impl Project {
             root: absolute(&env.cwd, &folder),
             procfile,
             environment: environment(args, env, &env_files),
-            warnings: env_files.iter().flat_map(|(_, file)| file.warnings.clone()).collect(),
+            warnings: args
+                .settings
+                .idle(!args.no_port)
+                .into_iter()
+                .chain(env_files.iter().flat_map(|(_, file)| file.warnings.clone()))
+                .collect(),
+            settings: args.settings.clone(),
             env_files,
             shell_port: env.var("PORT").map(OsStr::to_owned),
         })
     }
 
-    /// Says on stderr what is odd in the env files.
+    /// Says on stderr what is odd in the files.
     pub(super) fn warn(&self) {
         if !self.warnings.is_empty() {
             complain(&render_diagnostics(Severity::Warning, &self.warnings));
         }
+    }
+
+    /// The folder that a type runs in, absolute.
+    pub(super) fn folder_of(&self, name: &ProcessName) -> PathBuf {
+        match self.settings.process(name).and_then(ProcessTable::cwd) {
+            Some((folder, _)) => self.root.join(folder),
+            None => self.root.clone(),
+        }
+    }
+
+    /// Fails if a type is to run in a folder that is not there.
+    pub(super) fn check_folders<'a>(
+        &self,
+        types: impl IntoIterator<Item = &'a ProcessName>,
+    ) -> Result<(), Error> {
+        let missing = |name| {
+            let (_, span) = self.settings.process(name)?.cwd()?;
+            let folder = self.folder_of(name);
+            let message = match folder.metadata() {
+                Ok(found) if found.is_dir() => return None,
+                Ok(_) => "this is no folder".to_owned(),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => "there is no such folder".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            let hint =
+                format!("`cwd` is a folder, from the root of the app; looked for was {}", folder.display());
+            Some(self.settings.error(span, message).hint(hint))
+        };
+        let problems: Vec<Diagnostic> = types.into_iter().filter_map(missing).collect();
+        if problems.is_empty() { Ok(()) } else { Err(Error::Files(problems)) }
     }
 
     /// The app with its ports. `fits` chooses among the bases of `-p auto`: false is the next one's
@@ -88,7 +136,13 @@ impl Project {
             Some(PortWish::Auto) => Some(at(self.automatic(|base| fits(at(base)))?)),
             None => Some(at(plan::base(self.shell_port.as_deref(), &self.env_files, precedence(args))?)),
         };
-        Ok(App { procfile: &self.procfile, environment: &self.environment, ports })
+        Ok(App { ports, ..self.app_without_ports() })
+    }
+
+    /// The app, before its ports are known.
+    pub(super) fn app_without_ports(&self) -> App<'_> {
+        let Self { procfile, environment, settings, .. } = self;
+        App { procfile, environment, settings, ports: None }
     }
 
     fn automatic(&self, fits: impl Fn(Port) -> Result<bool, Error>) -> Result<Port, Error> {
@@ -109,9 +163,30 @@ impl Project {
 /// The folder of the app, absolute, for a command that reads none of its files.
 pub(super) fn root_of(args: &AppArgs, env: &Env) -> Result<PathBuf, Error> {
     if let Some(root) = &args.root {
-        check_root(root, env)?;
+        check_root(root, args, env)?;
     }
     Ok(absolute(&env.cwd, &folder(args, &procfile_path(args, env), env)))
+}
+
+/// The command line with the `ganger.toml` under it that lies beside the Procfile, if one does.
+/// Which Procfile, only command line and variables say.
+pub(super) fn with_settings(cli: Cli, env: &Env) -> Result<Cli, Error> {
+    let path = folder(&cli.app, &procfile_path(&cli.app, env), env).join("ganger.toml");
+    let source = match read(&path, env) {
+        Ok(source) => source,
+        // A folder that is none is told with the Procfile.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(cli);
+        }
+        Err(error) => return Err(Error::unreadable(&path, &error)),
+    };
+    let (settings, mut problems) = Settings::read(source);
+    problems.extend(misread(&settings));
+    if problems.is_empty() {
+        return cli.over(settings, std::env::args_os());
+    }
+    problems.sort_by_key(|problem| (problem.line(), problem.column()));
+    Err(Error::Files(problems))
 }
 
 /// The folder of the app whose Procfile is at `path`, as it was given.
@@ -123,14 +198,15 @@ fn folder(args: &AppArgs, path: &Path, env: &Env) -> PathBuf {
     }
 }
 
-fn check_root(root: &Path, env: &Env) -> Result<(), Error> {
+fn check_root(root: &Path, args: &AppArgs, env: &Env) -> Result<(), Error> {
     let message = match env.cwd.join(root).metadata() {
         Ok(found) if found.is_dir() => return Ok(()),
         Ok(_) => "it is no folder".to_owned(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => "there is no such folder".to_owned(),
         Err(error) => error.to_string(),
     };
-    Err(Error::usage(format!("-d {}: {message}", root.display()), "name the folder the Procfile is in"))
+    let option = if args.options.is_of_file("root") { "root" } else { "-d" };
+    Err(Error::usage(format!("{option} {}: {message}", root.display()), "name the folder the Procfile is in"))
 }
 
 /// Whether a Procfile comes through a pipe or another descriptor, as with `-f /dev/stdin` and
@@ -142,15 +218,19 @@ fn is_stream(path: &Path, env: &Env) -> bool {
         || descriptors.iter().any(|folder| path.parent() == Some(Path::new(folder)))
 }
 
-/// A file named beside `-d` is looked for in that folder first, then in ours.
-fn named_file(file: &Path, args: &AppArgs, env: &Env) -> PathBuf {
+/// A file named beside `-d` is looked for in that folder first, then in ours. What `ganger.toml`
+/// names has its folder before it already.
+fn named_file(file: &Path, option: &str, args: &AppArgs, env: &Env) -> PathBuf {
+    if args.options.is_of_file(option) {
+        return file.to_owned();
+    }
     let in_root = args.root.as_deref().map(|root| root.join(file));
     in_root.filter(|path| env.cwd.join(path).exists()).unwrap_or_else(|| file.to_owned())
 }
 
 fn procfile_path(args: &AppArgs, env: &Env) -> PathBuf {
     match &args.procfile {
-        Some(file) => named_file(file, args, env),
+        Some(file) => named_file(file, "procfile", args, env),
         None => args.root.as_deref().unwrap_or(Path::new("")).join("Procfile"),
     }
 }
@@ -161,7 +241,7 @@ fn read_env_files(args: &AppArgs, env: &Env, folder: &Path) -> Result<Vec<(Sourc
     }
     let named: Vec<OsString> = args.env.iter().flat_map(|list| split_list(list)).collect();
     let default = if named.is_empty() { Some(folder.join(".env")) } else { None };
-    let named = named.iter().map(|file| named_file(Path::new(file), args, env));
+    let named = named.iter().map(|file| named_file(Path::new(file), "env", args, env));
     let mut files: Vec<(Source, EnvFile)> = Vec::new();
     for path in named.chain(default.clone()) {
         let source = match read(&path, env) {

@@ -41,15 +41,16 @@ pub(super) fn run(app_args: &AppArgs, run: &RunArgs, env: &Env) -> Result<u8, Er
     let entry = entry_name(&run.argv).and_then(|name| {
         project.procfile.entries.iter().find(|entry| OsStr::new(entry.name.as_str()) == name)
     });
-    let (argv, environment) = match entry {
+    let (argv, environment, folder) = match entry {
         Some(entry) => {
+            project.check_folders([&entry.name])?;
             let id = InstanceId::new(entry.name.clone(), 1);
-            (shell_argv(&entry.command), app.environment_of(&id)?)
+            (shell_argv(&entry.command), app.environment_of(&id)?, project.folder_of(&entry.name))
         }
-        None => (run.argv.clone(), app.environment_of_command()),
+        None => (run.argv.clone(), app.environment_of_command(), project.root.clone()),
     };
     let pairs = environment.pairs();
-    let order = Order { argv: &argv, env: &pairs, cwd: &project.root };
+    let order = Order { argv: &argv, env: &pairs, cwd: &folder };
     let link = guard::split(Policy::default().grace).map_err(|error| starting(&error))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let runtime = runtime.map_err(|error| starting(&error))?;

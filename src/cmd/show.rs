@@ -5,9 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::terminals::Terminals;
+use super::wishes::muted;
 use super::zone;
-use crate::cli::{AppArgs, ShowOptions, StartOptions};
+use crate::cli::{AppArgs, ShowOptions, StartArgs};
 use crate::config::names::Names;
+use crate::config::settings::Settings;
 use crate::env::Env;
 use crate::error::Error;
 use crate::model::ProcessName;
@@ -26,6 +28,7 @@ use crate::plan::ProcessSpec;
 pub(super) struct Look<'a> {
     color: ColorChoice,
     show: &'a ShowOptions,
+    settings: &'a Settings,
     muted: Names,
     env: &'a Env,
 }
@@ -43,14 +46,13 @@ pub(super) struct Show {
 
 impl<'a> Look<'a> {
     pub(super) fn wanted(
-        args: &AppArgs,
-        options: &'a StartOptions,
+        args: &'a AppArgs,
+        start: &'a StartArgs,
         types: &[ProcessName],
         env: &'a Env,
     ) -> Result<Self, Error> {
-        let show = &options.show;
-        let muted = Names::parse(&show.mute, types)?;
-        Ok(Self { color: args.color, show, muted, env })
+        let muted = muted(args, start, types)?;
+        Ok(Self { color: args.color, show: &start.options.show, settings: &args.settings, muted, env })
     }
 
     /// Opens the log files, for one.
@@ -62,7 +64,8 @@ impl<'a> Look<'a> {
             FormatChoice::Json => (Format::Json(Json::new(layout.zone)), None),
             FormatChoice::Text => {
                 let style = Style::new(self.color.decide(|name| self.env.var(name), on_terminal));
-                let renderer = Renderer::new(style, layout, ids);
+                let mut renderer = Renderer::new(style, layout, ids);
+                paint(&mut renderer, self.settings);
                 let margin = renderer.margin();
                 (Format::Text(renderer), Some(margin))
             }
@@ -78,6 +81,15 @@ impl<'a> Look<'a> {
     /// What the terminal can do and what the user allows.
     fn abilities(&self, columns: u16) -> Abilities {
         Abilities { allowed: allowed(self.color, self.env), rewrites: !is_dumb(self.env), columns }
+    }
+}
+
+/// Gives processes the colours that `ganger.toml` has for them.
+pub(super) fn paint(renderer: &mut Renderer, settings: &Settings) {
+    for table in settings.processes() {
+        if let (Ok(name), Some(color)) = (table.name().text.parse(), table.color()) {
+            renderer.paint(name, color);
+        }
     }
 }
 

@@ -40,12 +40,12 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
     signals::block_as_pid_1().map_err(|error| Error::system("holding signals back", error))?;
     let project = Project::load(args, env, Need::Procfile)?;
     let types: Vec<ProcessName> = project.procfile.names().cloned().collect();
-    let wishes = wishes(start, &types, env)?;
-    let look = Look::wanted(args, &start.options, &types, env)?;
+    let wishes = wishes(args, start, &types)?;
+    let look = Look::wanted(args, start, &types, env)?;
     // Before the ports: those of a second start are in use, and that is not what is to be told.
     let listening = Listening::prepare(&project.root, env)?;
     let app = project.app(args, |ports| {
-        let app = App { procfile: &project.procfile, environment: &project.environment, ports: Some(ports) };
+        let app = App { ports: Some(ports), ..project.app_without_ports() };
         for spec in app.plan(&wishes)? {
             if in_use(&spec)?.is_some() {
                 return Ok(false);
@@ -54,6 +54,8 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
         Ok(true)
     })?;
     let (specs, ports) = (app.plan(&wishes)?, app.ports);
+    let started = types.iter().filter(|name| specs.iter().any(|spec| spec.id.name == **name));
+    project.check_folders(started)?;
     project.warn();
     for spec in &specs {
         if let Some(port) = in_use(spec)? {
@@ -65,8 +67,8 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
     let open_files = OpenFiles::raise().map_err(|error| Error::system("asking for limits", error))?;
     // The last that can go wrong before anything starts: a run that is refused leaves no files.
     let show = look.show(&specs)?;
-    let Project { root, procfile, environment, .. } = project;
-    let planner = Planner { procfile, environment, ports, wishes };
+    let Project { root, procfile, environment, settings, .. } = project;
+    let planner = Planner { procfile, environment, settings, ports, wishes };
     let read = read_again(args, env, &planner);
     let it = It { specs, planner, root, listening, read };
     let grace = it.specs.iter().map(|spec| spec.policy.grace).max().unwrap_or_default();
@@ -95,8 +97,8 @@ fn read_again(args: &AppArgs, env: &Env, planner: &Planner) -> ReadAgain {
             Some(PortWish::Auto) => ports,
             Some(PortWish::At(_)) | None => project.app(&args, |_| Ok(true)).map_err(refused)?.ports,
         };
-        let Project { procfile, environment, .. } = project;
-        Ok(Planner { procfile, environment, ports, wishes: wishes.clone() })
+        let Project { procfile, environment, settings, .. } = project;
+        Ok(Planner { procfile, environment, settings, ports, wishes: wishes.clone() })
     })
 }
 

@@ -3,17 +3,19 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use crate::cli::StartArgs;
+use crate::cli::{AppArgs, StartArgs};
 use crate::config::formation::{Formation, Selection, parse_names};
+use crate::config::names::Names;
+use crate::config::options::Origin;
 use crate::config::scoped::Scoped;
-use crate::env::Env;
+use crate::config::settings::ProcessTable;
 use crate::error::Error;
 use crate::model::{ProcessName, PtyChoice};
 use crate::output::format::FormatChoice;
 use crate::plan::Wishes;
 
 /// What the options say of the processes; `types` are those of the Procfile.
-pub(super) fn wishes(start: &StartArgs, types: &[ProcessName], env: &Env) -> Result<Wishes, Error> {
+pub(super) fn wishes(args: &AppArgs, start: &StartArgs, types: &[ProcessName]) -> Result<Wishes, Error> {
     let options = &start.options;
     let mut selection = Selection {
         processes: Formation::parse(&start.processes)?,
@@ -21,39 +23,36 @@ pub(super) fn wishes(start: &StartArgs, types: &[ProcessName], env: &Env) -> Res
         concurrency: Formation::parse(&options.concurrency)?,
         exclude: parse_names(&options.exclude)?,
     };
-    // Arguments beat a variable; beside an option they would be a contradiction.
-    let of_variable = env
-        .var("GANGER_FORMATION")
-        .is_some_and(|value| matches!(&options.formation[..], [text] if value == text.as_str()));
-    if of_variable && !selection.processes.is_empty() {
+    // Arguments beat what holds for every run; beside an option they would be a contradiction.
+    if *args.options.origin("formation") != Origin::Flag && !selection.processes.is_empty() {
         selection.formation = Formation::default();
     }
     Ok(Wishes {
         selection,
-        timeout: scoped("--timeout", &options.timeout, types)?,
-        stop_signal: scoped("--stop-signal", &options.stop_signal, types)?,
-        on_exit: scoped("--on-exit", &options.on_exit, types)?,
-        pty: pty(start, env)?,
+        timeout: scoped("timeout", &options.timeout, args, types)?,
+        stop_signal: scoped("stop-signal", &options.stop_signal, args, types)?,
+        on_exit: scoped("on-exit", &options.on_exit, args, types)?,
+        pty: pty(args, start, types)?,
     })
 }
 
-fn scoped<T: FromStr<Err: Display>>(
+/// An option that can differ from type to type, over what `ganger.toml` says of it.
+fn scoped<T: FromStr<Err: Display> + Clone>(
     option: &str,
     texts: &[String],
+    args: &AppArgs,
     types: &[ProcessName],
 ) -> Result<Scoped<T>, Error> {
-    let named = |error| Error::Usage { message: format!("{option} {error}"), hint: None };
-    Scoped::parse(texts, types).map_err(named)
+    let named = |error| Error::Usage { message: format!("--{option} {error}"), hint: None };
+    Ok(Scoped::parse(texts, types).map_err(named)?.over(args.settings.scoped(option, types)))
 }
 
 /// Which processes have a terminal. For JSON stdout and stderr are apart, and a terminal is one.
-fn pty(start: &StartArgs, env: &Env) -> Result<Scoped<PtyChoice>, Error> {
+fn pty(args: &AppArgs, start: &StartArgs, types: &[ProcessName]) -> Result<Scoped<PtyChoice>, Error> {
     match (start.options.show.format.unwrap_or_default(), start.options.pty) {
-        (FormatChoice::Text, choice) => Ok(Scoped::general(choice)),
-        // Who sets a variable for all runs does not mean this one.
-        (FormatChoice::Json, Some(PtyChoice::Always))
-            if env.var("GANGER_PTY").is_none_or(|it| it != "always") =>
-        {
+        (FormatChoice::Text, choice) => Ok(Scoped::general(choice).over(args.settings.scoped("pty", types))),
+        // Who says it for all runs does not mean this one.
+        (FormatChoice::Json, Some(PtyChoice::Always)) if *args.options.origin("pty") == Origin::Flag => {
             Err(Error::usage(
                 "--pty always: with --format json stdout and stderr are two pipes",
                 "leave one of the two options out",
@@ -61,4 +60,20 @@ fn pty(start: &StartArgs, env: &Env) -> Result<Scoped<PtyChoice>, Error> {
         }
         (FormatChoice::Json, _) => Ok(Scoped::general(Some(PtyChoice::Never))),
     }
+}
+
+/// Whose lines are not shown. A list of the command line or of a variable takes the place of all
+/// that `ganger.toml` hides.
+pub(super) fn muted(args: &AppArgs, start: &StartArgs, types: &[ProcessName]) -> Result<Names, Error> {
+    let mut names = Names::parse(&start.options.show.mute, types)?;
+    if !args.options.is_above_file("mute") {
+        for name in types {
+            match args.settings.process(name).and_then(ProcessTable::is_muted) {
+                Some(true) => names.add(name),
+                Some(false) => names.remove(name),
+                None => {}
+            }
+        }
+    }
+    Ok(names)
 }

@@ -42,6 +42,7 @@ pub struct Variable {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Environment {
     variables: BTreeMap<OsString, Variable>,
+    precedence: Precedence,
 }
 
 /// Who wins where the shell and a file have the same variable.
@@ -62,20 +63,29 @@ impl Environment {
         files: impl IntoIterator<Item = (&'a Path, &'a EnvFile)>,
         precedence: Precedence,
     ) -> Self {
-        let mut all = Self::default();
+        let mut all = Self { precedence, ..Self::default() };
         for (key, value) in shell {
             all.set(key.clone(), value.clone(), Origin::Shell);
         }
         for (path, file) in files {
             for it in &file.assignments {
-                let shells = all.variables.get(&it.key).is_some_and(|found| found.origin == Origin::Shell);
-                let keeps_path = it.key == "PATH" && it.value.is_empty();
-                if !(keeps_path || (shells && precedence == Precedence::Shell)) {
-                    all.set(it.key.clone(), it.value.clone(), Origin::File(path.to_owned(), it.line));
-                }
+                all.overlay(&it.key, &it.value, path, it.line);
             }
         }
         all
+    }
+
+    /// Sets a variable as one more file does. What ganger has set stays.
+    pub fn overlay(&mut self, key: &OsStr, value: &OsStr, path: &Path, line: usize) {
+        let stays = match self.variables.get(key).map(|found| &found.origin) {
+            Some(Origin::Shell) => self.precedence == Precedence::Shell,
+            Some(Origin::Ganger(_)) => true,
+            Some(Origin::File(..)) | None => false,
+        };
+        let keeps_path = key == "PATH" && value.is_empty();
+        if !(stays || keeps_path) {
+            self.set(key, value, Origin::File(path.to_owned(), line));
+        }
     }
 
     /// Sets a variable, whatever was there.

@@ -50,6 +50,17 @@ impl Names {
         &self.instances
     }
 
+    /// Adds a type.
+    pub fn add(&mut self, name: &ProcessName) {
+        self.types.push(name.clone());
+    }
+
+    /// Takes a type out, and its instances.
+    pub fn remove(&mut self, name: &ProcessName) {
+        self.types.retain(|known| known != name);
+        self.instances.retain(|known| known.name != *name);
+    }
+
     /// Whether the list has this instance, or its type.
     pub fn contains(&self, id: &InstanceId) -> bool {
         self.types.contains(&id.name) || self.instances.contains(id)

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 pub use ports::{PortWish, Ports, base};
 
@@ -14,6 +15,7 @@ use crate::config::environment::{Environment, Origin};
 use crate::config::formation::{self, Selection};
 use crate::config::procfile::{Entry, Procfile};
 use crate::config::scoped::{Scoped, Seconds};
+use crate::config::settings::{ProcessTable, Settings, Variable};
 use crate::error::Error;
 use crate::model::{InstanceId, Port, ProcessName, PtyChoice, Sig};
 use crate::supervisor::event::{OnExit, Policy};
@@ -89,6 +91,8 @@ pub struct App<'a> {
     pub procfile: &'a Procfile,
     /// The environment without anything of ganger's.
     pub environment: &'a Environment,
+    /// What `ganger.toml` says of single types.
+    pub settings: &'a Settings,
     /// The ports, or `None` with `--no-port`.
     pub ports: Option<Ports>,
 }
@@ -100,6 +104,8 @@ pub struct Planner {
     pub procfile: Procfile,
     /// The environment without anything of ganger's.
     pub environment: Environment,
+    /// What `ganger.toml` says of single types.
+    pub settings: Arc<Settings>,
     /// The ports, or `None` with `--no-port`.
     pub ports: Option<Ports>,
     /// How processes are stopped, and what starts.
@@ -109,7 +115,8 @@ pub struct Planner {
 impl Planner {
     /// The app.
     pub fn app(&self) -> App<'_> {
-        App { procfile: &self.procfile, environment: &self.environment, ports: self.ports }
+        let Self { procfile, environment, settings, ports, .. } = self;
+        App { procfile, environment, settings, ports: *ports }
     }
 
     /// All types, in file order.
@@ -124,7 +131,7 @@ impl Planner {
         };
         let app = self.app();
         let port = app.port(&app.types(), id)?;
-        Ok(Some(self.wishes.spec(entry, id.clone(), port, app.environment_of_command())))
+        Ok(Some(app.spec(&self.wishes, entry, id.clone(), port, app.environment_of_command())))
     }
 }
 
@@ -144,8 +151,34 @@ impl App<'_> {
             }
         }
         let common = self.environment_of_command();
-        let spec = |(port, id, entry)| wishes.spec(entry, id, port, common.clone());
+        let spec = |(port, id, entry)| self.spec(wishes, entry, id, port, common.clone());
         Ok(instances.into_iter().map(spec).collect())
+    }
+
+    /// Where a type runs, from the root of the app; empty: there.
+    pub fn folder_of(&self, name: &ProcessName) -> PathBuf {
+        let cwd = self.settings.process(name).and_then(ProcessTable::cwd);
+        cwd.map(|(folder, _)| folder).unwrap_or_default()
+    }
+
+    /// The process `id`; `common` is the environment of all.
+    fn spec(
+        &self,
+        wishes: &Wishes,
+        entry: &Entry,
+        id: InstanceId,
+        port: Option<Port>,
+        common: Environment,
+    ) -> ProcessSpec {
+        ProcessSpec {
+            port,
+            environment: self.with_own(common, port, &id),
+            command: entry.command.clone(),
+            policy: wishes.policy(&entry.name),
+            cwd: self.folder_of(&entry.name),
+            pty: wishes.pty.of(&entry.name).unwrap_or_default(),
+            id,
+        }
     }
 
     /// The environment of a command that is no process of the Procfile: it has no port of its
@@ -165,7 +198,22 @@ impl App<'_> {
     /// The environment of an instance, started or not.
     pub fn environment_of(&self, id: &InstanceId) -> Result<Environment, Error> {
         let port = self.port(&self.types(), id)?;
-        Ok(with_own(self.environment_of_command(), port, id))
+        Ok(self.with_own(self.environment_of_command(), port, id))
+    }
+
+    /// `environment` with what only the process `id` has.
+    fn with_own(&self, mut environment: Environment, port: Option<Port>, id: &InstanceId) -> Environment {
+        let table = self.settings.process(&id.name);
+        for Variable { name, value, line } in table.into_iter().flat_map(ProcessTable::variables) {
+            environment.overlay(name.text.as_ref(), value.as_ref(), self.settings.path(), *line);
+        }
+        if let Some(port) = port {
+            environment.set("PORT", port.to_string(), Origin::Ganger("the port of this process"));
+        }
+        for key in ["PS", "FOREMAN_WORKER_NAME"] {
+            environment.set(key, id.to_string(), Origin::Ganger("the name of this process"));
+        }
+        environment
     }
 
     fn port(&self, types: &[ProcessName], id: &InstanceId) -> Result<Option<Port>, Error> {
@@ -177,31 +225,7 @@ impl App<'_> {
     }
 }
 
-/// `environment` with what only the process `id` has.
-fn with_own(mut environment: Environment, port: Option<Port>, id: &InstanceId) -> Environment {
-    if let Some(port) = port {
-        environment.set("PORT", port.to_string(), Origin::Ganger("the port of this process"));
-    }
-    for key in ["PS", "FOREMAN_WORKER_NAME"] {
-        environment.set(key, id.to_string(), Origin::Ganger("the name of this process"));
-    }
-    environment
-}
-
 impl Wishes {
-    /// The process `id`; `common` is the environment of all.
-    fn spec(&self, entry: &Entry, id: InstanceId, port: Option<Port>, common: Environment) -> ProcessSpec {
-        ProcessSpec {
-            port,
-            environment: with_own(common, port, &id),
-            command: entry.command.clone(),
-            policy: self.policy(&entry.name),
-            cwd: PathBuf::new(),
-            pty: self.pty.of(&entry.name).unwrap_or_default(),
-            id,
-        }
-    }
-
     fn policy(&self, name: &ProcessName) -> Policy {
         let default = Policy::default();
         Policy {
@@ -242,7 +266,8 @@ mod tests {
     fn plan(text: &str, ports: Option<Ports>, wishes: &Wishes) -> Vec<ProcessSpec> {
         let shell = [("PORT".into(), "7".into()), ("PS".into(), "mine".into())];
         let environment = Environment::layered(&shell, [], Precedence::Files);
-        let app = App { procfile: &procfile(text), environment: &environment, ports };
+        let settings = Settings::default();
+        let app = App { procfile: &procfile(text), environment: &environment, settings: &settings, ports };
         app.plan(wishes).expect("a plan")
     }
 
@@ -280,7 +305,8 @@ mod tests {
             writeln!(text, "p{number}: x").expect("written");
         }
         let (procfile, environment) = (procfile(&text), Environment::default());
-        let app = App { procfile: &procfile, environment: &environment, ports: PORTS };
+        let settings = Settings::default();
+        let app = App { procfile: &procfile, environment: &environment, settings: &settings, ports: PORTS };
         let error = app.plan(&Wishes::default()).expect_err("no ports for so many");
         assert!(error.to_string().contains("the port of p605.1 would be over 65535"), "{error}");
     }

@@ -71,6 +71,9 @@ GREETING                    \"it's\\n\\$HOME\"  <- .env:2
 HOME                        DIR  <- shell
 PORT                        PORT+1  <- ganger (the port of this process)
 PS                          web.2  <- ganger (the name of this process)
+
+options:
+  env  .env,more.env  <- flag
 ",
     );
 }

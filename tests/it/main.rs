@@ -16,6 +16,7 @@ mod control_commands;
 mod control_socket;
 mod docs;
 mod ending;
+mod ganger_toml;
 mod inherit;
 mod joined;
 mod json;

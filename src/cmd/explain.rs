@@ -1,0 +1,55 @@
+//! Who said which option, for `ganger config --explain`.
+
+use super::config::quote_for_env_file;
+use crate::cli::AppArgs;
+use crate::config::keys::Key;
+use crate::config::settings::{ProcessTable, Setting, Text};
+use crate::model::ProcessName;
+
+/// The options that somebody gave, in lines, with a head; empty if nobody gave any. Those of a
+/// process's own are of `name` alone.
+pub(super) fn explain_options(app: &AppArgs, name: Option<&ProcessName>) -> Vec<u8> {
+    let mut rows: Vec<Row> = Vec::new();
+    let mut settled: Vec<&Key> = Vec::new();
+    for given in app.options.iter().filter(|given| app.options.is_above_file(given.key.name)) {
+        if given.is_general() {
+            settled.push(given.key);
+        }
+    }
+    for given in app.options.iter() {
+        let is_weaker = settled.contains(&given.key) && app.options.origin(given.key.name) != &given.origin;
+        if !is_weaker {
+            let texts: Vec<String> =
+                given.texts.iter().map(|text| text.to_string_lossy().into_owned()).collect();
+            let (key, origin) = (given.key.name.to_owned(), given.origin.to_string());
+            rows.push(Row { key, value: texts.join(","), origin });
+        }
+    }
+    let table = name.and_then(|name| app.settings.process(name));
+    for Setting { key, texts } in table.into_iter().flat_map(ProcessTable::settings) {
+        let is_weaker = settled.contains(key) || key.name == "mute" && app.options.is_above_file("mute");
+        if let (false, Some(Text { text, span }), Some(name)) = (is_weaker, texts.first(), name) {
+            let line = app.settings.line(*span);
+            let origin = format!("{}:{line}", app.settings.path().display());
+            rows.push(Row { key: format!("process.{name}.{}", key.name), value: text.clone(), origin });
+        }
+    }
+    lines(&rows)
+}
+
+struct Row {
+    key: String,
+    value: String,
+    origin: String,
+}
+
+fn lines(rows: &[Row]) -> Vec<u8> {
+    let Some(width) = rows.iter().map(|row| row.key.len()).max() else { return Vec::new() };
+    let mut out = b"\noptions:\n".to_vec();
+    for Row { key, value, origin } in rows {
+        out.extend(format!("  {key:width$}  ").into_bytes());
+        out.extend(quote_for_env_file(value.as_bytes()));
+        out.extend(format!("  <- {origin}\n").into_bytes());
+    }
+    out
+}
