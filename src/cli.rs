@@ -3,8 +3,10 @@
 
 mod layers;
 mod read;
+mod schema;
 
 pub use layers::misread;
+pub use schema::schema;
 
 use std::cmp::Ordering;
 use std::ffi::OsString;
@@ -155,6 +157,8 @@ pub enum Command {
     },
     /// Print the man page
     Man,
+    /// Print the JSON schema of ganger.toml, for editors
+    Schema,
 }
 
 /// `ganger start`.

@@ -28,14 +28,15 @@ use std::io::{self, Write};
 
 use clap::CommandFactory as _;
 
-use crate::cli::{Cli, Command, StartArgs};
+use crate::cli::{self, Cli, Command, StartArgs};
 use crate::env::Env;
 use crate::error::Error;
 
 /// Runs the command and answers the exit status. A run of processes that a signal ended does
 /// not return: it ends by that signal.
 pub fn run(cli: Cli, env: &Env) -> Result<u8, Error> {
-    let needs_app = !matches!(cli.command, Some(Command::Completions { .. } | Command::Man));
+    let needs_app =
+        !matches!(cli.command, Some(Command::Completions { .. } | Command::Man | Command::Schema));
     let cli = if needs_app { project::with_settings(cli, env)? } else { cli };
     let Cli { app, start: outer, command } = cli;
     match command.unwrap_or_else(|| Command::Start(StartArgs::default())) {
@@ -60,6 +61,7 @@ pub fn run(cli: Cli, env: &Env) -> Result<u8, Error> {
             clap_complete::generate(shell, &mut Cli::command(), "ganger", &mut text);
             print(&text)
         }
+        Command::Schema => print(format!("{:#}\n", cli::schema()).as_bytes()),
         Command::Man => {
             let page = man::page(Cli::command());
             print(&page.map_err(|source| Error::system("writing the man page", source))?)

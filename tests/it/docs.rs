@@ -34,6 +34,7 @@ fn every_command_has_help() {
         "logs",
         "completions",
         "man",
+        "schema",
     ] {
         for flag in ["-h", "--help"] {
             assert!(help(&[command, flag]).contains("Usage: ganger"), "{command} {flag}");

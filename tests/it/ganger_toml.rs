@@ -263,7 +263,7 @@ ganger: error: `cwd` takes a text, and this is a number
     for args in [&[][..], &["check"], &["run", "true"], &["config"]] {
         test.clone().args(args).run().code(2).stdout("").stderr(message);
     }
-    for args in [&["man"][..], &["completions", "bash"], &["--version"]] {
+    for args in [&["man"][..], &["completions", "bash"], &["schema"], &["--version"]] {
         test.clone().args(args).run().code(0).stderr("");
     }
     let test = test.file("ganger.toml", "[process.wbe]\nmute = true\n");
@@ -336,6 +336,17 @@ options:
     finished
         .stdout_has("  timeout             7  <- GANGER_TIMEOUT\n")
         .stdout_has("  process.worker.pty  never  <- ganger.toml:8\n");
+}
+
+#[test]
+fn the_schema_is_up_to_date() {
+    let committed = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/ganger.schema.json");
+    let schema = Test::new().args(["schema"]).run().code(0).stderr("").stdout;
+    assert!(
+        std::fs::read(committed).is_ok_and(|text| text == schema),
+        "docs/ganger.schema.json is not that of this program; write it with\n\
+         \n    cargo run -- schema > docs/ganger.schema.json\n"
+    );
 }
 
 #[test]
