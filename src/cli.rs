@@ -4,27 +4,23 @@
 mod layers;
 mod read;
 mod schema;
+mod start;
 
-pub use layers::misread;
+pub use layers::{misread, readable};
 pub use schema::schema;
 
-use std::cmp::Ordering;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::builder::FalseyValueParser;
-use clap::parser::ValueSource;
 use clap::{Args, Parser, Subcommand};
-
-use jiff::tz::TimeZone;
 
 use crate::config::options::Options;
 use crate::config::settings::Settings;
 use crate::model::PtyChoice;
 use crate::output::clock::TimeFormat;
 use crate::output::format::FormatChoice;
-use crate::output::render::Layout;
 use crate::output::style::ColorChoice;
 use crate::plan::PortWish;
 
@@ -249,73 +245,6 @@ fn parse_port_step(text: &str) -> Result<u16, String> {
     match text.parse() {
         Ok(step @ 1..) => Ok(step),
         _ => Err("it is a whole number from 1 to 65535".to_owned()),
-    }
-}
-
-impl StartOptions {
-    /// These options, and `outer` where one is not given: `ganger -t 5 start` is
-    /// `ganger start -t 5`.
-    #[must_use]
-    pub fn or(self, outer: Self) -> Self {
-        let or = |inner: Vec<String>, outer| if inner.is_empty() { outer } else { inner };
-        Self {
-            formation: or(self.formation, outer.formation),
-            concurrency: or(self.concurrency, outer.concurrency),
-            exclude: or(self.exclude, outer.exclude),
-            timeout: or(self.timeout, outer.timeout),
-            stop_signal: or(self.stop_signal, outer.stop_signal),
-            on_exit: or(self.on_exit, outer.on_exit),
-            pty: self.pty.or(outer.pty),
-            show: self.show.or(outer.show),
-        }
-    }
-}
-
-impl ShowOptions {
-    /// `--timestamps` and `--no-timestamps` are one wish, and the last on the command line says
-    /// it. clap would do that by itself (`overrides_with`), but not if one of them is a variable:
-    /// that is a conflict for it.
-    fn settle(&mut self, matches: &clap::ArgMatches) {
-        let place = |id| {
-            let is_option = matches.value_source(id) == Some(ValueSource::CommandLine);
-            if is_option { matches.index_of(id) } else { None }
-        };
-        // `None`, of a variable, is before all others.
-        match place("timestamps").cmp(&place("no_timestamps")) {
-            Ordering::Greater => self.no_timestamps = false,
-            Ordering::Less => self.timestamps = None,
-            Ordering::Equal => {}
-        }
-    }
-
-    fn or(self, outer: Self) -> Self {
-        // The two are one wish, and what stands nearer says it.
-        let inner = self.timestamps.is_some() || self.no_timestamps;
-        let (timestamps, no_timestamps) = if inner {
-            (self.timestamps, self.no_timestamps)
-        } else {
-            (outer.timestamps, outer.no_timestamps)
-        };
-        Self {
-            format: self.format.or(outer.format),
-            timestamps,
-            no_timestamps,
-            no_prefix: self.no_prefix || outer.no_prefix,
-            mute: if self.mute.is_empty() { outer.mute } else { self.mute },
-            log_dir: self.log_dir.or(outer.log_dir),
-        }
-    }
-
-    /// What stands before a line, with the times of `zone`.
-    pub fn layout(&self, zone: TimeZone) -> Layout {
-        let mut layout = Layout { zone, prefix: !self.no_prefix, ..Layout::default() };
-        if let Some(format) = &self.timestamps {
-            layout.time = Some(format.clone());
-        }
-        if self.no_timestamps {
-            layout.time = None;
-        }
-        layout
     }
 }
 

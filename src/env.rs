@@ -9,6 +9,8 @@ use std::path::PathBuf;
 pub struct Env {
     /// The environment variables; bytes that are not UTF-8 are kept.
     pub vars: Vec<(OsString, OsString)>,
+    /// The command line, the program's name first.
+    pub args: Vec<OsString>,
     /// The working folder.
     pub cwd: PathBuf,
     /// Whether stdin is a terminal.
@@ -22,6 +24,7 @@ impl Env {
     pub fn read() -> io::Result<Self> {
         Ok(Self {
             vars: std::env::vars_os().collect(),
+            args: std::env::args_os().collect(),
             cwd: std::env::current_dir()?,
             stdin_is_terminal: io::stdin().is_terminal(),
             stdout_is_terminal: io::stdout().is_terminal(),

@@ -18,18 +18,31 @@ use crate::config::settings::{Setting, Settings, Text};
 use crate::error::Error;
 
 impl Cli {
+    /// Reads once more what [`Cli::read`] has read.
+    pub fn again(words: &[OsString]) -> Result<Self, Error> {
+        let definition = command();
+        let matches = definition.clone().try_get_matches_from(words).map_err(|error| usage(&error))?;
+        let mut cli = Self::of(&matches).map_err(|error| usage(&error))?;
+        cli.app.options = given(&definition, &matches);
+        Ok(cli)
+    }
+
     /// The same command line with `settings` under it. `words` are those it was read from.
     /// What [`misread`] tells of has no place in it.
-    pub fn over(self, settings: Settings, words: impl Iterator<Item = OsString>) -> Result<Self, Error> {
-        let usage = |error: clap::Error| Error::Usage { message: error.to_string(), hint: None };
+    pub fn over(self, settings: Settings, words: &[OsString]) -> Result<Self, Error> {
         let options = Options::merged(&self.app.options, &settings);
         let folder = settings.path().parent().unwrap_or(Path::new(""));
         let layered = options.iter().fold(command(), |command, given| under(command, given, folder));
-        let mut cli = Self::of(&layered.try_get_matches_from(words).map_err(usage)?).map_err(usage)?;
+        let matches = layered.try_get_matches_from(words).map_err(|error| usage(&error))?;
+        let mut cli = Self::of(&matches).map_err(|error| usage(&error))?;
         cli.app.options = options;
         cli.app.settings = Arc::new(settings);
         Ok(cli)
     }
+}
+
+fn usage(error: &clap::Error) -> Error {
+    Error::Usage { message: error.to_string(), hint: None }
 }
 
 /// The option of this key.
@@ -93,6 +106,14 @@ pub fn misread(settings: &Settings) -> Vec<Diagnostic> {
     settings.options().iter().flat_map(|setting| misread_one(&definition, setting, settings)).collect()
 }
 
+/// The settings without the options that the parsers of the command line refuse.
+pub fn readable(mut settings: Settings) -> Settings {
+    let definition = command();
+    let whole = settings.clone();
+    settings.retain(|setting| misread_one(&definition, setting, &whole).is_empty());
+    settings
+}
+
 fn misread_one(definition: &clap::Command, setting: &Setting, settings: &Settings) -> Vec<Diagnostic> {
     let Setting { key, texts } = setting;
     let Some(arg) = option(definition, key).filter(|_| key.shape == Shape::One) else { return Vec::new() };
@@ -148,9 +169,9 @@ mod tests {
             let text = format!("{} = {}\n", key.name, key.example);
             let (settings, _) = Settings::read(Source::new("ganger.toml", text.as_str()));
             assert_eq!(misread(&settings), [], "{text}");
-            let cli = Cli::of(&command().try_get_matches_from(["ganger"]).expect("read")).expect("good");
-            let words = [OsString::from("ganger")].into_iter();
-            let cli = cli.over(settings, words).unwrap_or_else(|error| panic!("{text}{error}"));
+            let words = ["ganger".into()];
+            let cli = Cli::again(&words).expect("read").over(settings, &words);
+            let cli = cli.unwrap_or_else(|error| panic!("{text}{error}"));
             assert!(cli.app.options.is_of_file(key.name), "{text}");
         }
     }
@@ -192,9 +213,8 @@ mod tests {
     fn paths_are_from_the_folder_of_the_file() {
         let text = "env = ['a.env, b.env', '/c.env']\nlog-dir = 'log'\nprocfile = '../P'\n";
         let (settings, _) = Settings::read(Source::new("app/ganger.toml", text));
-        let words = || [OsString::from("ganger")].into_iter();
-        let cli = Cli::of(&command().try_get_matches_from(words()).expect("read")).expect("good");
-        let cli = cli.over(settings, words()).expect("good");
+        let words = ["ganger".into()];
+        let cli = Cli::again(&words).expect("read").over(settings, &words).expect("good");
         assert_eq!(cli.app.env, ["app/a.env,app/b.env", "/c.env"]);
         assert_eq!(cli.start.show.log_dir, Some("app/log".into()));
         assert_eq!(cli.app.procfile, Some("app/../P".into()));

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::remote::Remote;
-use super::show::allowed;
+use super::show::{allowed, paint};
 use super::zone;
 use crate::cli::{AppArgs, LogsArgs};
 use crate::control::client::Failure;
@@ -38,7 +38,9 @@ pub(super) fn logs(app: &AppArgs, args: &LogsArgs, env: &Env) -> Result<u8, Erro
         Format::Json(Json::new(layout.zone))
     } else {
         let style = Style::new(app.color.decide(|name| env.var(name), env.stdout_is_terminal));
-        Format::Text(Renderer::new(style, layout, ids.iter()))
+        let mut renderer = Renderer::new(style, layout, ids.iter());
+        paint(&mut renderer, &app.settings);
+        Format::Text(renderer)
     };
     let mut replay = Replay::new(format, allowed);
     let mut out = Out { json: args.json, buffer: Vec::new(), failed: None };

@@ -3,6 +3,7 @@
 //! Only here and in the output thread does ganger write: reports of commands to stdout,
 //! everything about ganger itself to stderr.
 
+mod again;
 mod ahead;
 mod check;
 mod children;
@@ -35,9 +36,21 @@ use crate::error::Error;
 /// Runs the command and answers the exit status. A run of processes that a signal ended does
 /// not return: it ends by that signal.
 pub fn run(cli: Cli, env: &Env) -> Result<u8, Error> {
-    let needs_app =
-        !matches!(cli.command, Some(Command::Completions { .. } | Command::Man | Command::Schema));
-    let cli = if needs_app { project::with_settings(cli, env)? } else { cli };
+    let cli = match cli.command {
+        Some(Command::Completions { .. } | Command::Man | Command::Schema) => cli,
+        Some(
+            Command::Ps(_)
+            | Command::Scale(_)
+            | Command::Restart(_)
+            | Command::Stop(_)
+            | Command::Up(_)
+            | Command::Reload(_)
+            | Command::Logs(_),
+        ) => project::with_good_settings(cli, env)?,
+        Some(Command::Start(_) | Command::Run(_) | Command::Check(_) | Command::Config(_)) | None => {
+            project::with_settings(cli, env)?
+        }
+    };
     let Cli { app, start: outer, command } = cli;
     match command.unwrap_or_else(|| Command::Start(StartArgs::default())) {
         Command::Start(StartArgs { processes, options }) => {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::complain;
-use crate::cli::{AppArgs, Cli, misread};
+use crate::cli::{AppArgs, Cli, misread, readable};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::dotenv::{self, EnvFile};
 use crate::config::environment::{Environment, Origin, Precedence};
@@ -171,22 +171,34 @@ pub(super) fn root_of(args: &AppArgs, env: &Env) -> Result<PathBuf, Error> {
 /// The command line with the `ganger.toml` under it that lies beside the Procfile, if one does.
 /// Which Procfile, only command line and variables say.
 pub(super) fn with_settings(cli: Cli, env: &Env) -> Result<Cli, Error> {
-    let path = folder(&cli.app, &procfile_path(&cli.app, env), env).join("ganger.toml");
+    let Some((settings, problems)) = settings(&cli.app, env)? else { return Ok(cli) };
+    if problems.is_empty() { cli.over(settings, &env.args) } else { Err(Error::Files(problems)) }
+}
+
+/// The same for a command that speaks with a running instance. It needs to know where that is, and
+/// has to work while somebody is writing the file: what is wrong in it counts as not written.
+pub(super) fn with_good_settings(cli: Cli, env: &Env) -> Result<Cli, Error> {
+    match settings(&cli.app, env) {
+        Ok(Some((settings, _))) => cli.over(readable(settings), &env.args),
+        Ok(None) | Err(_) => Ok(cli),
+    }
+}
+
+/// What the file says, and everything that is wrong with it.
+fn settings(args: &AppArgs, env: &Env) -> Result<Option<(Settings, Vec<Diagnostic>)>, Error> {
+    let path = folder(args, &procfile_path(args, env), env).join("ganger.toml");
     let source = match read(&path, env) {
         Ok(source) => source,
         // A folder that is none is told with the Procfile.
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return Ok(cli);
+            return Ok(None);
         }
         Err(error) => return Err(Error::unreadable(&path, &error)),
     };
     let (settings, mut problems) = Settings::read(source);
     problems.extend(misread(&settings));
-    if problems.is_empty() {
-        return cli.over(settings, std::env::args_os());
-    }
     problems.sort_by_key(|problem| (problem.line(), problem.column()));
-    Err(Error::Files(problems))
+    Ok(Some((settings, problems)))
 }
 
 /// The folder of the app whose Procfile is at `path`, as it was given.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::again::read_again;
 use super::ahead::Ahead;
 use super::children::{OsChildren, starting};
 use super::inbox::{self, Heard};
@@ -16,7 +17,6 @@ use super::project::{Need, Project};
 use super::show::{Look, Show};
 use super::wishes::wishes;
 use crate::cli::{AppArgs, StartArgs};
-use crate::control::proto::Refusal;
 use crate::env::Env;
 use crate::error::{Error, FAILURE};
 use crate::model::{Port, ProcessName, Sig};
@@ -25,7 +25,7 @@ use crate::os::limits::OpenFiles;
 use crate::os::spawn::Spawner;
 use crate::os::{pipe, ports, signals, sweep};
 use crate::output::pump::{Notice, Pump};
-use crate::plan::{App, Planner, PortWish, ProcessSpec};
+use crate::plan::{App, Planner, ProcessSpec};
 use crate::supervisor::driver::{Driver, Member, Message};
 use crate::supervisor::fleet::{Fleet, Outcome, Via};
 
@@ -69,7 +69,7 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
     let show = look.show(&specs)?;
     let Project { root, procfile, environment, settings, .. } = project;
     let planner = Planner { procfile, environment, settings, ports, wishes };
-    let read = read_again(args, env, &planner);
+    let read = read_again(env, &root, ports);
     let it = It { specs, planner, root, listening, read };
     let grace = it.specs.iter().map(|spec| spec.policy.grace).max().unwrap_or_default();
     let link = guard::split(grace).map_err(|error| starting(&error))?;
@@ -81,25 +81,6 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
         Outcome::Exit(status) => Ok(status),
         Outcome::Signal(sig) => signals::die(sig),
     }
-}
-
-/// Reads the files as this start has read them. With `-p auto` the ports stay those that were found.
-fn read_again(args: &AppArgs, env: &Env, planner: &Planner) -> ReadAgain {
-    let (args, env, wishes, ports) = (args.clone(), env.clone(), planner.wishes.clone(), planner.ports);
-    Box::new(move || {
-        let refused = |error: Error| Refusal {
-            message: error.render().trim_start_matches("ganger: error: ").to_owned(),
-            hint: None,
-            status: error.exit_status(),
-        };
-        let project = Project::load(&args, &env, Need::Procfile).map_err(refused)?;
-        let ports = match args.port {
-            Some(PortWish::Auto) => ports,
-            Some(PortWish::At(_)) | None => project.app(&args, |_| Ok(true)).map_err(refused)?.ports,
-        };
-        let Project { procfile, environment, settings, .. } = project;
-        Ok(Planner { procfile, environment, settings, ports, wishes: wishes.clone() })
-    })
 }
 
 /// The port of `spec`, if another program has it.

@@ -74,6 +74,11 @@ impl Settings {
         &self.options
     }
 
+    /// Forgets the options for all processes that are not to be kept.
+    pub fn retain(&mut self, keep: impl FnMut(&Setting) -> bool) {
+        self.options.retain(keep);
+    }
+
     /// An option for all processes.
     pub fn option(&self, name: &str) -> Option<&Setting> {
         self.options.iter().find(|setting| setting.key.name == name)

@@ -242,6 +242,7 @@ impl<C: Children> Driver<C> {
         self.planner = planner;
         for (slot, spec) in changed {
             self.members[slot.0] = Member::of(&spec);
+            self.fleet.change(slot, spec.policy.clone());
             self.children.change(slot, spec);
         }
         let slots: Vec<Slot> = self.hire_all(&news);

@@ -191,6 +191,11 @@ impl Fleet {
         slot
     }
 
+    /// How a process is stopped and what its end means, from now on.
+    pub fn change(&mut self, slot: Slot, policy: Policy) {
+        self.machines[slot.0].change(policy);
+    }
+
     /// Whether the process is one of ours: not retired.
     pub fn has(&self, slot: Slot) -> bool {
         self.words[slot.0] != Word::Retire

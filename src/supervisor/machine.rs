@@ -104,6 +104,11 @@ impl Machine {
         &self.policy
     }
 
+    /// Takes another policy; a time that runs already is the old one.
+    pub fn change(&mut self, policy: Policy) {
+        self.policy = policy;
+    }
+
     /// How many runs were ordered.
     pub fn runs(&self) -> u32 {
         self.runs

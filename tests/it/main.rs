@@ -17,6 +17,7 @@ mod control_socket;
 mod docs;
 mod ending;
 mod ganger_toml;
+mod ganger_toml_running;
 mod inherit;
 mod joined;
 mod json;
