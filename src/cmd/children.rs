@@ -12,7 +12,7 @@ use crate::os::guard::Link;
 use crate::os::limits::OpenFiles;
 use crate::os::reap::{self, Death, How};
 use crate::os::spawn::{Outlet, Spawned, Spawner, shell_argv};
-use crate::os::{descendants, group, memory, ports, sweep};
+use crate::os::{descendants, group, ports, sweep};
 use crate::output::log::LogFile;
 use crate::output::pump::{Kind, Pump};
 use crate::plan::ProcessSpec;
@@ -188,10 +188,6 @@ impl Children for OsChildren {
         // A terminal tells its size to the foreground only.
         self.resized();
         sweep::signal_all(Sig::CONT);
-    }
-
-    fn started(&mut self) {
-        memory::forget_code();
     }
 
     fn resized(&mut self) {

@@ -199,7 +199,7 @@ impl Guard {
 
     /// Guards until the supervisor and everything it left are gone.
     fn watch(mut self) -> io::Result<How> {
-        super::memory::forget_code();
+        super::memory::forget_the_start();
         let mut link_open = true;
         loop {
             let link_ready = self.wait(link_open)?;

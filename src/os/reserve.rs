@@ -35,7 +35,7 @@ pub(super) fn stand_by(supervisor: i32, guard_is_gone: impl Fn() -> bool) -> ! {
     // Whoever signals the whole group or every process of ganger means the other two. Ignored
     // and not only blocked, so that none is pending at the end.
     signals::ignore_all();
-    memory::forget_code();
+    memory::forget_the_start();
     let Some(how) = reap::wait_for(supervisor) else { exit(1) };
     if !is_orderly(how) {
         sweep::end_all(CRASH_GRACE);

@@ -28,6 +28,7 @@ pub use super::source::Kind;
 use super::source::{Source, State, Stream, Voice};
 use crate::config::names::Names;
 use crate::model::InstanceId;
+use crate::os::memory;
 use crate::supervisor::event::{Event, Run};
 
 /// How much is read from one process before it is another's turn.
@@ -46,6 +47,9 @@ const MAX_PIPE: usize = 1024 * 1024;
 /// What of a failed process's last lines the report shows.
 const TAIL_LINES: usize = 10;
 const TAIL_BYTES: usize = 4096;
+
+/// When nothing has come for so long after a start, what it took can be forgotten.
+const SETTLED: Duration = Duration::from_millis(500);
 
 const WAKER: Token = Token(usize::MAX);
 const STDOUT: Token = Token(usize::MAX - 1);
@@ -138,6 +142,7 @@ impl Pump {
             history: history.clone(),
             chunk: vec![0; CHUNK],
             tells_stop: false,
+            is_new: false,
             notify: Box::new(notify),
         };
         let thread = std::thread::Builder::new().name("output".into()).spawn(move || worker.work())?;
@@ -209,6 +214,8 @@ struct Worker {
     chunk: Vec<u8>,
     /// [`Event::StopRequested`] is in the sink's buffer.
     tells_stop: bool,
+    /// What was opened last is not [`SETTLED`]. It gets one look, not a timer that comes again.
+    is_new: bool,
     notify: Box<dyn Fn(Notice) + Send>,
 }
 
@@ -220,6 +227,10 @@ impl Worker {
                 && error.kind() != ErrorKind::Interrupted
             {
                 return (self.notify)(Notice::Gone(error));
+            }
+            if self.is_new && events.is_empty() {
+                self.is_new = false;
+                memory::forget_the_start();
             }
             pace.woken(Instant::now());
             let now = jiff::Timestamp::now();
@@ -246,14 +257,19 @@ impl Worker {
         }
     }
 
-    /// How long there is nothing to do. Without a half line on a terminal that is for ever.
+    /// How long there is nothing to do. Without a half line on a terminal that is for ever, except
+    /// for once after a start.
     fn timeout(&self) -> Option<Duration> {
         if !self.ready.is_empty() {
             return Some(Duration::ZERO);
         }
-        self.printer.screen.as_ref()?;
-        let due = self.sources.values().filter_map(Source::due).min()?;
-        Some(due.saturating_duration_since(Instant::now()))
+        let settled = self.is_new.then_some(SETTLED);
+        if self.printer.screen.is_none() {
+            return settled;
+        }
+        let due = self.sources.values().filter_map(Source::due).min();
+        let due = due.map(|due| due.saturating_duration_since(Instant::now()));
+        due.into_iter().chain(settled).min()
     }
 
     fn show_half_lines(&mut self) {
@@ -333,6 +349,7 @@ impl Worker {
     }
 
     fn open(&mut self, run: Run, id: &InstanceId, kind: Kind, outputs: Vec<File>) {
+        self.is_new = true;
         for (stream, output) in Stream::ALL.into_iter().zip(outputs) {
             let token = Token(usize::try_from(output.as_raw_fd()).unwrap_or(0));
             let mut fd = SourceFd(&output.as_raw_fd());

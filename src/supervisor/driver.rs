@@ -63,8 +63,6 @@ pub trait Children {
     fn suspended(&mut self);
     /// All groups continue; so does what left them.
     fn resumed(&mut self);
-    /// All that was to be started at first has been; from here on we mostly wait.
-    fn started(&mut self);
     /// Our terminal has another size.
     fn resized(&mut self);
 }
@@ -175,7 +173,6 @@ impl<C: Children> Driver<C> {
     /// the caller: how to end, and the children's world for its last acts.
     pub async fn run(mut self) -> (Outcome, C, UnboundedReceiver<Message>) {
         self.step(fleet::Input::Start);
-        self.children.started();
         loop {
             self.settle();
             self.note_stages();

@@ -132,8 +132,6 @@ impl Children for Fake {
 
     fn resumed(&mut self) {}
 
-    fn started(&mut self) {}
-
     fn resized(&mut self) {}
 
     fn killing(&mut self) {}
