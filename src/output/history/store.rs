@@ -9,7 +9,7 @@ use crate::output::source::Stream;
 pub(super) const LINES: u64 = 10_000;
 
 /// What all processes together may hold, in bytes. One alone may have all of it.
-pub(super) const BYTES: usize = 8 * 1024 * 1024;
+pub(super) const BYTES: usize = 3 * 1024 * 1024;
 
 /// All outputs.
 #[derive(Debug, Default)]
