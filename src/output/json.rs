@@ -102,6 +102,7 @@ fn describe_in(fields: &mut Map<String, Value>, event: &Event) {
             match then {
                 Consequence::Nothing => drop(fields.insert("then".into(), "nothing".into())),
                 Consequence::StopsAll => drop(fields.insert("then".into(), "stop_all".into())),
+                Consequence::GivesUp => drop(fields.insert("then".into(), "give_up".into())),
                 Consequence::StartsAgain(pause) => {
                     fields.insert("then".into(), "restart".into());
                     fields.insert("restart_after".into(), seconds(*pause));

@@ -10,6 +10,7 @@ use super::look::width;
 use super::prefix::{Prefix, TIME_MARK};
 use super::style::{self, Style};
 use crate::model::{InstanceId, Port, ProcessColor, ProcessName, Sig};
+use crate::supervisor::backoff::GIVE_UP_AFTER;
 use crate::supervisor::event::{Consequence, Ended, Event};
 
 /// The name ganger's own lines are under.
@@ -216,6 +217,10 @@ pub fn describe(event: &Event) -> String {
                 Consequence::StopsAll => "; everything stops with it".to_owned(),
                 Consequence::StartsAgain(Duration::ZERO) => "; it is started again".to_owned(),
                 Consequence::StartsAgain(delay) => format!("; it is started again in {} s", delay.as_secs()),
+                Consequence::GivesUp => format!(
+                    "; it has failed {GIVE_UP_AFTER} times in a row at once and is not started again \
+                     (`ganger up {id}` does that)"
+                ),
             };
             match (end, was_asked(event)) {
                 // It did what it was asked to.
@@ -413,6 +418,7 @@ mod tests {
             ended(Ended::Signaled(Sig::KILL), Consequence::StartsAgain(secs(4.0))),
             ended(Ended::Signaled(Sig::TERM), Consequence::StartsAgain(Duration::ZERO)),
             ended(not_started, Consequence::StartsAgain(Duration::ZERO)),
+            ended(Ended::Exited(127), Consequence::GivesUp),
             Event::StopRequested(Sig::INT),
             Event::Killed { id: id("web.1"), after: secs(10.0) },
             Event::Report { id: id("web.1"), end: Ended::Exited(1), after: secs(65.0) },
@@ -433,6 +439,7 @@ mod tests {
         web.1 was killed by SIGKILL after 0.8 s; it is started again in 4 s
         web.1 was stopped by SIGTERM after 0.8 s; it is started again
         web.1 could not be started: too many open files; it is started again
+        web.1 exited with code 127 after 0.8 s; it has failed 5 times in a row at once and is not started again (`ganger up web.1` does that)
         SIGINT received, stopping all; once more kills them
         web.1 did not stop within 10.0 s, killing it
         web.1 exited with code 1 after 1 min 5 s and ended the run

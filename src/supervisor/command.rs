@@ -1,7 +1,7 @@
 //! The words between the driver and whoever commands it from outside. No behaviour.
 
 use std::ffi::OsString;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -146,6 +146,10 @@ pub struct Status {
     pub since: SystemTime,
     /// How many runs there were.
     pub runs: u32,
+    /// How long it still waits for its next run, if it ended and does.
+    pub again: Option<Duration>,
+    /// How often it has failed in a row.
+    pub crashes: u32,
     /// How the last one that is over ended.
     pub last: Option<Ended>,
 }
@@ -161,7 +165,7 @@ pub enum Stage {
     Stopping,
     /// It does not run, and that is as it should be.
     Stopped,
-    /// It ended and should not have.
+    /// It ended and should not have, and nothing starts it by itself.
     Crashed,
 }
 

@@ -6,7 +6,7 @@
 //! everything that can be wrong is found before the first of them is touched.
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -16,6 +16,7 @@ use super::event::{Ended, Slot};
 use super::fleet::{self, Cause, Order, Phase};
 use super::jobs::{Goal, Job};
 use super::state::State;
+use super::timers::Timer;
 use crate::config::formation::{self, Target};
 use crate::config::names::Names;
 use crate::error::Error;
@@ -315,18 +316,33 @@ impl<C: Children> Driver<C> {
             state: self.stage(slot),
             since: self.since.get(&slot).map_or_else(SystemTime::now, |(_, since)| *since),
             runs: machine.runs(),
+            again: self.next_start(slot),
+            crashes: machine.crashes(),
             last: self.ends.get(&slot).cloned(),
+        }
+    }
+
+    /// How long a process that ended still waits for its next run.
+    fn next_start(&self, slot: Slot) -> Option<Duration> {
+        match self.fleet.machine(slot).state() {
+            State::Backoff { .. } => self.timers.left(Timer::Process(slot)),
+            State::Down
+            | State::Starting { .. }
+            | State::Up { .. }
+            | State::Stopping(_)
+            | State::Draining(_)
+            | State::Over { .. }
+            | State::Crashed { .. } => None,
         }
     }
 
     fn stage(&self, slot: Slot) -> Stage {
         match self.fleet.machine(slot).state() {
             State::Down => Stage::Stopped,
-            State::Starting { .. } => Stage::Starting,
+            State::Starting { .. } | State::Backoff { .. } => Stage::Starting,
             State::Up { .. } => Stage::Up,
             State::Stopping(_) | State::Draining(_) => Stage::Stopping,
-            State::Backoff { end } if end.is_success() => Stage::Starting,
-            State::Backoff { .. } | State::Over { end: Ended::NotStarted(_) } => Stage::Crashed,
+            State::Crashed { .. } | State::Over { end: Ended::NotStarted(_) } => Stage::Crashed,
             State::Over { .. } => match self.fleet.cause() {
                 Some(Cause::Process { run, end }) if run.slot == slot && !end.is_success() => Stage::Crashed,
                 Some(_) | None => Stage::Stopped,

@@ -129,7 +129,7 @@ pub struct Driver<C> {
     /// The dead whose strays were asked to end.
     asked: HashSet<Run>,
     inbox: UnboundedReceiver<Message>,
-    timers: Timers,
+    pub(super) timers: Timers,
     leaders: HashMap<i32, Run>,
     /// When the present run of a slot began, and when its leader ended.
     times: HashMap<Slot, (Instant, Option<Instant>)>,

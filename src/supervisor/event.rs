@@ -82,7 +82,7 @@ pub enum OnExit {
     Stop,
     /// An end with 0 is fine; any other ends everything.
     Ignore,
-    /// It is started again, after 1, 2, 4 … 60 s.
+    /// It is started again, after 1, 2, 4 … 60 s, as long as [`super::backoff`] sees a point in it.
     Restart,
 }
 
@@ -166,4 +166,6 @@ pub enum Consequence {
     StopsAll,
     /// It is started again after this time (0: at once).
     StartsAgain(Duration),
+    /// It failed at once too often, and is not started again by itself.
+    GivesUp,
 }

@@ -7,77 +7,13 @@ use std::time::Duration;
 
 use super::event::{Consequence, Ended, OnExit, Pgid, Policy, Run, Slot};
 use super::machine::{self, Machine};
+pub use super::phase::{Cause, Effect, Input, Order, Outcome, Phase, Via};
 use super::state::{State, Then};
 use crate::model::Sig;
 
 /// How long processes are given when the guard is gone: everything must be over in 2 s, and the
 /// supervisor may be the next to be killed.
 const HURRY: Duration = Duration::from_millis(500);
-
-/// What the whole is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// The processes are meant to run.
-    Running,
-    /// All were asked to stop.
-    Stopping,
-    /// All are being killed.
-    Killing,
-    /// Nothing is alive and nothing will start.
-    Done,
-}
-
-/// Why everything ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Cause {
-    /// A process ended by itself.
-    Process {
-        /// Its run.
-        run: Run,
-        /// How it ended.
-        end: Ended,
-    },
-    /// Ganger was told to by a signal.
-    Signal(Sig),
-    /// Our output cannot be written any more; the end that says so.
-    OutputGone(Outcome),
-    /// The guard is dead: nobody would clean up after us.
-    GuardGone,
-    /// Every process has ended and that was fine.
-    AllEnded,
-}
-
-/// How ganger ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// With this exit status.
-    Exit(u8),
-    /// By this signal, so that the shell sees what happened.
-    Signal(Sig),
-}
-
-/// Where a terminating signal was received. One Ctrl-C reaches guard and supervisor both; two
-/// of the same place are two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Via {
-    /// The guard handed it on.
-    Guard,
-    /// It came to the supervisor itself.
-    Direct,
-}
-
-/// What a command wants of one process. The last one counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
-    /// It is to run.
-    Up,
-    /// It is to run anew.
-    Restart,
-    /// It is not to run, until somebody wants it to.
-    Stop,
-    /// The same, and it is none of ours any more.
-    Retire,
-}
 
 /// Who had the last word about a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,51 +28,6 @@ enum Word {
     Stop,
     /// It is none of ours any more, or not yet.
     Retire,
-}
-
-/// What happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Input {
-    /// Bring all up.
-    Start,
-    /// Something about one process.
-    One(Slot, machine::Input),
-    /// A command about one process.
-    Order(Slot, Order),
-    /// A command ends everything, as TERM does.
-    End,
-    /// INT, TERM or HUP.
-    Terminate(Sig, Via),
-    /// A signal that is handed on to every group and stops nothing.
-    Forward(Sig),
-    /// Stdout cannot be written; the end that says so.
-    OutputGone(Outcome),
-    /// The guard is gone.
-    GuardGone,
-    /// The time that [`Effect::HurryAfter`] asked for is over.
-    Hurry,
-}
-
-/// What is to be done, in order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Effect {
-    /// Something about one process.
-    One(Slot, machine::Effect),
-    /// Everything was asked to stop by this signal.
-    StopRequested(Sig),
-    /// Send [`Input::Hurry`] after this time.
-    HurryAfter(Duration),
-    /// Everything is killed from now on: whoever cleans up afterwards need not ask either.
-    Killing,
-    /// Nothing is alive any more.
-    Done(Outcome),
-}
-
-impl Effect {
-    /// The run it starts, if it starts one.
-    pub fn spawns(&self) -> Option<Run> {
-        if let Self::One(_, machine::Effect::Spawn(run)) = self { Some(*run) } else { None }
-    }
 }
 
 /// How often we were asked to end. Signals to a whole process group (Ctrl-C, `timeout`) or to
@@ -169,6 +60,8 @@ pub struct Fleet {
     words: Vec<Word>,
     phase: Phase,
     cause: Option<Cause>,
+    /// Those that were given up, in that order, though some may be up again.
+    crashed: Vec<(Run, Ended)>,
     /// How many terminating signals came, for each [`Via`].
     asked: Asked,
 }
@@ -179,7 +72,14 @@ impl Fleet {
         let machines: Vec<Machine> =
             policies.into_iter().enumerate().map(|(i, policy)| Machine::new(Slot(i), policy)).collect();
         let words = vec![Word::Policy; machines.len()];
-        Self { machines, words, phase: Phase::Running, cause: None, asked: Asked::default() }
+        Self {
+            machines,
+            words,
+            phase: Phase::Running,
+            cause: None,
+            crashed: Vec::new(),
+            asked: Asked::default(),
+        }
     }
 
     /// One more process, which stays down until it is ordered up. Slots are never given up: a
@@ -214,16 +114,18 @@ impl Fleet {
     /// Whether what the dead leader at `slot` has left outside its group is to end too, before the
     /// next run or the answer to a command. When everything ends the guard sees to that.
     pub fn clears(&self, slot: Slot) -> bool {
-        let of_command = match self.machine(slot).state() {
-            State::Draining(now) => now.then != Then::Policy,
+        let machine = self.machine(slot);
+        let starts_or_answers = match machine.state() {
+            State::Draining(now) => now.then != Then::Policy || machine.policy().on_exit == OnExit::Restart,
             State::Down
             | State::Starting { .. }
             | State::Up { .. }
             | State::Stopping(_)
             | State::Backoff { .. }
-            | State::Over { .. } => false,
+            | State::Over { .. }
+            | State::Crashed { .. } => false,
         };
-        of_command && self.phase == Phase::Running
+        starts_or_answers && self.phase == Phase::Running
     }
 
     /// What the whole is doing.
@@ -260,8 +162,10 @@ impl Fleet {
 
     /// What the end of this run leads to, told beside its [`machine::Effect::Finished`].
     pub fn consequence(&self, finished: Run, again: Option<Duration>) -> Consequence {
+        let state = self.machine(finished.slot).state();
         match (again, &self.cause) {
             (Some(delay), _) => Consequence::StartsAgain(delay),
+            (None, _) if matches!(state, State::Crashed { .. }) => Consequence::GivesUp,
             (None, Some(Cause::Process { run, .. })) if *run == finished => Consequence::StopsAll,
             (None, _) => Consequence::Nothing,
         }
@@ -410,7 +314,24 @@ impl Fleet {
 
     fn feed(&mut self, slot: Slot, input: machine::Input, effects: &mut Vec<Effect>) {
         let new = self.machines[slot.0].step(input);
+        if let State::Crashed { end } = self.machine(slot).state() {
+            let run = Run { slot, number: self.machine(slot).runs() };
+            if self.crashed.iter().all(|(before, _)| *before != run) {
+                self.crashed.push((run, end.clone()));
+            }
+        }
         effects.extend(new.into_iter().map(|effect| Effect::One(slot, effect)));
+    }
+
+    /// The first of those that were given up and have not been started since.
+    fn first_crashed(&self) -> Option<&(Run, Ended)> {
+        let is_left = |(run, _): &&(Run, Ended)| {
+            let machine = self.machine(run.slot);
+            self.has(run.slot)
+                && machine.runs() == run.number
+                && matches!(machine.state(), State::Crashed { .. })
+        };
+        self.crashed.iter().find(is_left)
     }
 
     /// Whether every process has come to its end by itself.
@@ -419,7 +340,7 @@ impl Fleet {
             self.machines.iter().zip(&self.words).filter(|(_, word)| **word != Word::Retire).peekable();
         // A machine that is down is still to be started; one that is over has run.
         let ended = |(machine, word): (&Machine, &Word)| {
-            matches!(machine.state(), State::Over { .. }) && *word != Word::Stop
+            matches!(machine.state(), State::Over { .. } | State::Crashed { .. }) && *word != Word::Stop
         };
         ours.peek().is_some() && ours.all(ended) && self.machines.iter().all(Machine::is_at_rest)
     }
@@ -434,13 +355,11 @@ impl Fleet {
             return;
         }
         self.phase = Phase::Done;
-        let cause = self.cause.get_or_insert(Cause::AllEnded);
-        effects.push(Effect::Done(match cause {
-            Cause::Process { end, .. } => Outcome::Exit(end.exit_status()),
-            Cause::Signal(sig) => Outcome::Signal(*sig),
-            Cause::OutputGone(outcome) => *outcome,
-            Cause::GuardGone => Outcome::Exit(Sig::KILL.exit_status()),
-            Cause::AllEnded => Outcome::Exit(0),
-        }));
+        let cause = self.cause.take().unwrap_or_else(|| match self.first_crashed() {
+            Some((run, end)) => Cause::Process { run: *run, end: end.clone() },
+            None => Cause::AllEnded,
+        });
+        effects.push(Effect::Done(cause.outcome()));
+        self.cause = Some(cause);
     }
 }

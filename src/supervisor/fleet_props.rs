@@ -65,6 +65,8 @@ struct World {
     killed: Vec<Slot>,
     /// The exit status that the first end which stops everything must give.
     expected: Option<Outcome>,
+    /// Those that were given up, in that order.
+    crashed: Vec<(Slot, u8)>,
     /// A process that cannot be started.
     unstartable: Option<Slot>,
 }
@@ -80,12 +82,15 @@ impl World {
             done: Vec::new(),
             killed: Vec::new(),
             expected: None,
+            crashed: Vec::new(),
             unstartable: None,
         }
     }
 
     fn feed(&mut self, input: Input) {
-        for effect in self.fleet.step(input) {
+        let effects = self.fleet.step(input);
+        self.note_crashes();
+        for effect in effects {
             match effect {
                 Effect::One(slot, machine::Effect::Spawn(run)) => {
                     let input = if self.fleet.wants(run) && self.unstartable != Some(slot) {
@@ -114,9 +119,25 @@ impl World {
                     assert!(self.alive.is_empty(), "done while {:?} live", self.alive);
                     let open = self.draining.values().any(|(_, group, output)| *group || *output);
                     assert!(!open, "done while {:?} drain", self.draining);
+                    let ours = self.crashed.iter().find(|(slot, _)| self.fleet.has(*slot));
+                    if let Some((_, code)) = ours {
+                        self.expected.get_or_insert(Outcome::Exit(*code));
+                    }
                     self.done.push(outcome);
                 }
                 Effect::One(..) | Effect::StopRequested(_) | Effect::HurryAfter(_) | Effect::Killing => {}
+            }
+        }
+    }
+
+    fn note_crashes(&mut self) {
+        let state = |slot: Slot| self.fleet.machine(slot).state();
+        self.crashed.retain(|(slot, _)| matches!(state(*slot), State::Crashed { .. }));
+        for slot in (0..self.slots).map(Slot) {
+            if let State::Crashed { end } = state(slot)
+                && self.crashed.iter().all(|(before, _)| *before != slot)
+            {
+                self.crashed.push((slot, end.exit_status()));
             }
         }
     }
@@ -378,4 +399,66 @@ fn a_command_ends_everything_as_term_does() {
         ends(&mut world, slot);
     }
     assert_eq!(world.done, [Outcome::Signal(Sig::TERM)]);
+}
+
+/// Lets it fail at once until it is given up.
+fn crashes(world: &mut World, slot: usize, code: u8) {
+    for _ in 0..5 {
+        world.play(Move::Dies(slot, code));
+        world.play(Move::Empties(slot));
+        world.play(Move::Closes(slot));
+        world.play(Move::Rings(slot));
+    }
+    assert!(matches!(world.fleet.machine(Slot(slot)).state(), State::Crashed { .. }));
+}
+
+fn with(policies: &[OnExit]) -> World {
+    let policy = |on_exit: &OnExit| Policy { on_exit: *on_exit, ..Policy::default() };
+    let mut world = World::new(policies.iter().map(policy).collect());
+    world.feed(Input::Start);
+    world
+}
+
+#[test]
+fn what_is_given_up_ends_nothing_until_it_is_all_that_is_left() {
+    use OnExit::{Ignore, Restart};
+    let mut world = with(&[Restart, Restart, Ignore]);
+    crashes(&mut world, 1, 4);
+    crashes(&mut world, 0, 3);
+    assert_eq!(world.fleet.phase(), Phase::Running);
+    for (it, slot) in [(Move::Dies(2, 0), 2), (Move::Empties(2), 2), (Move::Closes(2), 2)] {
+        assert!(world.done.is_empty(), "{slot}");
+        world.play(it);
+    }
+    assert_eq!(world.done, [Outcome::Exit(4)], "the first that was given up says why");
+}
+
+#[test]
+fn what_was_given_up_and_is_up_again_does_not_count() {
+    use OnExit::{Ignore, Restart};
+    let mut world = with(&[Restart, Ignore]);
+    crashes(&mut world, 0, 4);
+    world.play(Move::Ordered(0, Order::Up));
+    assert!(world.alive.contains_key(&Slot(0)));
+    world.play(Move::Dies(1, 0));
+    world.play(Move::Empties(1));
+    world.play(Move::Closes(1));
+    assert_eq!(world.fleet.phase(), Phase::Running);
+    crashes(&mut world, 0, 5);
+    assert_eq!(world.done, [Outcome::Exit(5)]);
+
+    // What somebody stopped may come up again, so that there is something to wait for.
+    let mut world = with(&[Restart, Ignore]);
+    world.play(Move::Ordered(1, Order::Stop));
+    ends(&mut world, 1);
+    crashes(&mut world, 0, 4);
+    assert_eq!(world.fleet.phase(), Phase::Running);
+    // And what is none of ours any more says nothing.
+    let mut world = with(&[Restart, Ignore]);
+    crashes(&mut world, 0, 4);
+    world.play(Move::Ordered(0, Order::Retire));
+    world.play(Move::Dies(1, 0));
+    world.play(Move::Empties(1));
+    world.play(Move::Closes(1));
+    assert_eq!(world.done, [Outcome::Exit(0)]);
 }

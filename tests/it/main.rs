@@ -28,6 +28,7 @@ mod limits;
 mod logs;
 mod mute;
 mod output;
+mod policies;
 mod prefix;
 mod pty;
 mod recorded_env;
