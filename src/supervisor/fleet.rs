@@ -1,12 +1,15 @@
 //! All processes: when everything ends, why, and with which exit status. Pure.
 //!
 //! The fleet owns one [`Machine`] for each slot and the phase of the whole. It applies the
-//! "one ended" policy the moment a leader dies, while that process may still be draining.
+//! "one ended" policy the moment a leader dies, while that process may still be draining. Its
+//! last part, from the first signal to the exit status, is in `ending`.
 
 use std::time::Duration;
 
+use super::ending::Asked;
 use super::event::{Consequence, Ended, OnExit, Pgid, Policy, Run, Slot};
 use super::machine::{self, Machine};
+use super::needs::Needs;
 pub use super::phase::{Cause, Effect, Input, Order, Outcome, Phase, Via};
 use super::state::{State, Then};
 use crate::model::Sig;
@@ -17,7 +20,7 @@ const HURRY: Duration = Duration::from_millis(500);
 
 /// Who had the last word about a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Word {
+pub(super) enum Word {
     /// It was started with all others, and its end means what its policy says.
     Policy,
     /// A command started it, and has not been answered yet: if it cannot be started, that is the
@@ -30,40 +33,20 @@ enum Word {
     Retire,
 }
 
-/// How often we were asked to end. Signals to a whole process group (Ctrl-C, `timeout`) or to
-/// every process of a name (`pkill`) reach guard and supervisor, others one of them: so they
-/// are counted by place, and the larger count is how often somebody asked.
-#[derive(Debug, Default)]
-struct Asked {
-    guard: u32,
-    direct: u32,
-}
-
-impl Asked {
-    fn count(&mut self, via: Via) {
-        match via {
-            Via::Guard => self.guard += 1,
-            Via::Direct => self.direct += 1,
-        }
-    }
-
-    fn times(&self) -> u32 {
-        self.guard.max(self.direct)
-    }
-}
-
 /// All processes.
 #[derive(Debug)]
 pub struct Fleet {
-    machines: Vec<Machine>,
+    pub(super) machines: Vec<Machine>,
     /// For each of them.
-    words: Vec<Word>,
-    phase: Phase,
-    cause: Option<Cause>,
+    pub(super) words: Vec<Word>,
+    /// Who is stopped before whom.
+    pub(super) needs: Needs,
+    pub(super) phase: Phase,
+    pub(super) cause: Option<Cause>,
     /// Those that were given up, in that order, though some may be up again.
-    crashed: Vec<(Run, Ended)>,
+    pub(super) crashed: Vec<(Run, Ended)>,
     /// How many terminating signals came, for each [`Via`].
-    asked: Asked,
+    pub(super) asked: Asked,
 }
 
 impl Fleet {
@@ -75,6 +58,7 @@ impl Fleet {
         Self {
             machines,
             words,
+            needs: Needs::default(),
             phase: Phase::Running,
             cause: None,
             crashed: Vec::new(),
@@ -94,6 +78,11 @@ impl Fleet {
     /// How a process is stopped and what its end means, from now on.
     pub fn change(&mut self, slot: Slot, policy: Policy) {
         self.machines[slot.0].change(policy);
+    }
+
+    /// `who` needs `whom`: when everything ends it is stopped before that is.
+    pub fn need(&mut self, who: Slot, whom: Slot) {
+        self.needs.add(who, whom);
     }
 
     /// Whether the process is one of ours: not retired.
@@ -197,6 +186,9 @@ impl Fleet {
             }
             Input::Hurry => self.kill(&mut effects),
         }
+        if self.phase == Phase::Stopping {
+            self.stop_next(&mut effects);
+        }
         self.check_done(&mut effects);
         effects
     }
@@ -260,59 +252,13 @@ impl Fleet {
         }
     }
 
-    fn terminate(&mut self, sig: Sig, via: Via, effects: &mut Vec<Effect>) {
-        // A closing terminal sends HUP more than once, the kernel and the shell each: nobody is
-        // impatient.
-        if sig == Sig::HUP && self.phase != Phase::Running {
-            return;
-        }
-        let before = self.asked.times();
-        self.asked.count(via);
-        if self.asked.times() == before {
-            return;
-        }
-        match self.phase {
-            Phase::Running => {
-                effects.push(Effect::StopRequested(sig));
-                self.stop(Cause::Signal(sig), effects);
-            }
-            // The first signal while everything stops for another reason: whoever sent it wanted
-            // just that. The second one is impatience.
-            Phase::Stopping if before == 0 => {}
-            Phase::Stopping => self.kill(effects),
-            Phase::Killing | Phase::Done => {}
-        }
-    }
-
-    fn stop(&mut self, cause: Cause, effects: &mut Vec<Effect>) {
-        match self.phase {
-            Phase::Running => {
-                self.phase = Phase::Stopping;
-                self.cause = Some(cause);
-                self.all(&machine::Input::Stop, effects);
-            }
-            Phase::Stopping | Phase::Killing | Phase::Done => {}
-        }
-    }
-
-    fn kill(&mut self, effects: &mut Vec<Effect>) {
-        match self.phase {
-            Phase::Running | Phase::Stopping => {
-                self.phase = Phase::Killing;
-                effects.push(Effect::Killing);
-                self.all(&machine::Input::Kill, effects);
-            }
-            Phase::Killing | Phase::Done => {}
-        }
-    }
-
-    fn all(&mut self, input: &machine::Input, effects: &mut Vec<Effect>) {
+    pub(super) fn all(&mut self, input: &machine::Input, effects: &mut Vec<Effect>) {
         for i in 0..self.machines.len() {
             self.feed(Slot(i), input.clone(), effects);
         }
     }
 
-    fn feed(&mut self, slot: Slot, input: machine::Input, effects: &mut Vec<Effect>) {
+    pub(super) fn feed(&mut self, slot: Slot, input: machine::Input, effects: &mut Vec<Effect>) {
         let new = self.machines[slot.0].step(input);
         if let State::Crashed { end } = self.machine(slot).state() {
             let run = Run { slot, number: self.machine(slot).runs() };
@@ -321,45 +267,5 @@ impl Fleet {
             }
         }
         effects.extend(new.into_iter().map(|effect| Effect::One(slot, effect)));
-    }
-
-    /// The first of those that were given up and have not been started since.
-    fn first_crashed(&self) -> Option<&(Run, Ended)> {
-        let is_left = |(run, _): &&(Run, Ended)| {
-            let machine = self.machine(run.slot);
-            self.has(run.slot)
-                && machine.runs() == run.number
-                && matches!(machine.state(), State::Crashed { .. })
-        };
-        self.crashed.iter().find(is_left)
-    }
-
-    /// Whether every process has come to its end by itself.
-    fn all_ended(&self) -> bool {
-        let mut ours =
-            self.machines.iter().zip(&self.words).filter(|(_, word)| **word != Word::Retire).peekable();
-        // A machine that is down is still to be started; one that is over has run.
-        let ended = |(machine, word): (&Machine, &Word)| {
-            matches!(machine.state(), State::Over { .. } | State::Crashed { .. }) && *word != Word::Stop
-        };
-        ours.peek().is_some() && ours.all(ended) && self.machines.iter().all(Machine::is_at_rest)
-    }
-
-    fn check_done(&mut self, effects: &mut Vec<Effect>) {
-        let done = match self.phase {
-            Phase::Running => self.all_ended(),
-            Phase::Stopping | Phase::Killing => self.machines.iter().all(Machine::is_at_rest),
-            Phase::Done => false,
-        };
-        if !done {
-            return;
-        }
-        self.phase = Phase::Done;
-        let cause = self.cause.take().unwrap_or_else(|| match self.first_crashed() {
-            Some((run, end)) => Cause::Process { run: *run, end: end.clone() },
-            None => Cause::AllEnded,
-        });
-        effects.push(Effect::Done(cause.outcome()));
-        self.cause = Some(cause);
     }
 }
