@@ -27,6 +27,7 @@ use crate::os::{pipe, ports, signals, sweep};
 use crate::output::pump::{Notice, Pump};
 use crate::plan::{App, Planner, ProcessSpec};
 use crate::supervisor::driver::{Driver, Member, Message};
+use crate::supervisor::event::Slot;
 use crate::supervisor::fleet::{Fleet, Outcome, Via};
 
 /// How long stdout's reader may take nothing before the end does not wait for it any more.
@@ -110,7 +111,11 @@ async fn supervise(it: It, show: Show, open_files: OpenFiles, link: Link) -> io:
     let pump = Pump::start(setup, stdout, notify)?;
     listening.open(&outbox, read, &pump);
     inbox::listen(&link, outbox, message)?;
-    let fleet = Fleet::new(specs.iter().map(|spec| spec.policy.clone()));
+    let mut fleet = Fleet::new(specs.iter().map(|spec| spec.policy.clone()));
+    if planner.wishes.release {
+        // The plan has it first.
+        fleet.release_first(Slot(0));
+    }
     let members = specs.iter().map(Member::of).collect();
     let spawner = Spawner::new(open_files)?;
     let children = OsChildren {

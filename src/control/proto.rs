@@ -260,7 +260,7 @@ pub struct Process {
     pub pid: Option<i32>,
     /// Its port.
     pub port: Option<u16>,
-    /// `starting`, `up`, `stopping`, `stopped` or `crashed`.
+    /// `waiting`, `starting`, `up`, `stopping`, `stopped` or `crashed`.
     pub state: String,
     /// Since when it is in this state (RFC 3339).
     pub since: String,

@@ -101,6 +101,7 @@ fn describe_in(fields: &mut Map<String, Value>, event: &Event) {
             how(fields, end, *after);
             match then {
                 Consequence::Nothing => drop(fields.insert("then".into(), "nothing".into())),
+                Consequence::StartsOthers => drop(fields.insert("then".into(), "start_others".into())),
                 Consequence::StopsAll => drop(fields.insert("then".into(), "stop_all".into())),
                 Consequence::GivesUp => drop(fields.insert("then".into(), "give_up".into())),
                 Consequence::StartsAgain(pause) => {

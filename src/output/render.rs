@@ -214,6 +214,7 @@ pub fn describe(event: &Event) -> String {
         Event::Ended { id, end, after, then } => {
             let then = match then {
                 Consequence::Nothing => String::new(),
+                Consequence::StartsOthers => "; now the others start".to_owned(),
                 Consequence::StopsAll => "; everything stops with it".to_owned(),
                 Consequence::StartsAgain(Duration::ZERO) => "; it is started again".to_owned(),
                 Consequence::StartsAgain(delay) => format!("; it is started again in {} s", delay.as_secs()),
@@ -413,6 +414,7 @@ mod tests {
             Event::Started { id: id("worker.1"), pid: 8, port: None },
             ended(Ended::Exited(1), Consequence::StopsAll),
             ended(Ended::Exited(0), Consequence::Nothing),
+            ended(Ended::Exited(0), Consequence::StartsOthers),
             ended(Ended::Signaled(Sig::TERM), Consequence::Nothing),
             ended(Ended::Signaled(Sig::KILL), Consequence::Nothing),
             ended(Ended::Signaled(Sig::KILL), Consequence::StartsAgain(secs(4.0))),
@@ -434,6 +436,7 @@ mod tests {
         worker.1 started, pid 8
         web.1 exited with code 1 after 0.8 s; everything stops with it
         web.1 exited with code 0 after 0.8 s
+        web.1 exited with code 0 after 0.8 s; now the others start
         web.1 was stopped by SIGTERM after 0.8 s
         web.1 was killed by SIGKILL after 0.8 s
         web.1 was killed by SIGKILL after 0.8 s; it is started again in 4 s

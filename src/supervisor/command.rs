@@ -157,6 +157,8 @@ pub struct Status {
 /// Where a process is, as people are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
+    /// It is to start, but not before something else has happened.
+    Waiting,
     /// Its start was ordered, or waits for its time.
     Starting,
     /// It runs.
@@ -173,6 +175,7 @@ impl Stage {
     /// The word.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Waiting => "waiting",
             Self::Starting => "starting",
             Self::Up => "up",
             Self::Stopping => "stopping",

@@ -29,6 +29,10 @@ type Orders = Vec<(Slot, Order)>;
 impl<C: Children> Driver<C> {
     pub(super) fn command(&mut self, command: Command) {
         let Command { what, answer } = command;
+        if let Some(refused) = self.refusal(&what) {
+            // Whoever asked may have gone.
+            return drop(answer.send(Answer::Refused(refused)));
+        }
         let done = match what {
             What::Status => {
                 let all = self.slots().filter(|slot| self.is_shown(*slot));
@@ -52,8 +56,24 @@ impl<C: Children> Driver<C> {
                 Err(refused) => Err(refused),
             },
         };
-        // Whoever asked may have gone.
         let _ = answer.send(done.unwrap_or_else(Answer::Refused));
+    }
+
+    /// Why this is no time for it, if it is none.
+    fn refusal(&self, what: &What) -> Option<Refused> {
+        match what {
+            What::Status | What::Environment(_) | What::End => None,
+            What::Order { .. } | What::Scale { .. } | What::Reload { .. } => match self.fleet.phase() {
+                Phase::Running => None,
+                Phase::Releasing => {
+                    let hint = "the processes start when it has ended".to_owned();
+                    Some(failed("the release runs".to_owned(), Some(hint)))
+                }
+                Phase::Stopping | Phase::Killing | Phase::Done => {
+                    Some(failed("everything is being stopped".to_owned(), None))
+                }
+            },
+        }
     }
 
     fn carry_out(&mut self, orders: Orders, wait: bool, answer: UnboundedSender<Answer>) {
@@ -68,10 +88,6 @@ impl<C: Children> Driver<C> {
         wait: bool,
         answer: UnboundedSender<Answer>,
     ) {
-        if self.fleet.phase() != Phase::Running {
-            let refused = failed("everything is being stopped".to_owned(), None);
-            return drop(answer.send(Answer::Refused(refused)));
-        }
         let goals = self.order(orders);
         self.jobs.push(Job::new(goals, later, wait, answer));
     }
@@ -338,6 +354,7 @@ impl<C: Children> Driver<C> {
 
     fn stage(&self, slot: Slot) -> Stage {
         match self.fleet.machine(slot).state() {
+            State::Down if self.fleet.phase() == Phase::Releasing => Stage::Waiting,
             State::Down => Stage::Stopped,
             State::Starting { .. } | State::Backoff { .. } => Stage::Starting,
             State::Up { .. } => Stage::Up,

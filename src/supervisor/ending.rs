@@ -34,7 +34,7 @@ impl Fleet {
     pub(super) fn terminate(&mut self, sig: Sig, via: Via, effects: &mut Vec<Effect>) {
         // A closing terminal sends HUP more than once, the kernel and the shell each: nobody is
         // impatient.
-        if sig == Sig::HUP && self.phase != Phase::Running {
+        if sig == Sig::HUP && !matches!(self.phase, Phase::Releasing | Phase::Running) {
             return;
         }
         let before = self.asked.times();
@@ -43,7 +43,7 @@ impl Fleet {
             return;
         }
         match self.phase {
-            Phase::Running => {
+            Phase::Releasing | Phase::Running => {
                 effects.push(Effect::StopRequested(sig));
                 self.stop(Cause::Signal(sig), effects);
             }
@@ -57,7 +57,7 @@ impl Fleet {
 
     pub(super) fn stop(&mut self, cause: Cause, effects: &mut Vec<Effect>) {
         match self.phase {
-            Phase::Running => {
+            Phase::Releasing | Phase::Running => {
                 self.phase = Phase::Stopping;
                 self.cause = Some(cause);
                 self.stop_next(effects);
@@ -69,8 +69,7 @@ impl Fleet {
     /// Asks those whose turn it is, and sees to it that nothing starts any more. Said again after
     /// each input: to hear it twice does nothing to a process.
     pub(super) fn stop_next(&mut self, effects: &mut Vec<Effect>) {
-        let slots = (0..self.machines.len()).map(Slot);
-        let left: BTreeSet<Slot> = slots.filter(|slot| !self.machine(*slot).is_at_rest()).collect();
+        let left: BTreeSet<Slot> = self.slots().filter(|slot| !self.machine(*slot).is_at_rest()).collect();
         let next = match self.cause {
             // In a hurry there is no time for turns.
             Some(Cause::GuardGone) => left.clone(),
@@ -86,7 +85,7 @@ impl Fleet {
 
     pub(super) fn kill(&mut self, effects: &mut Vec<Effect>) {
         match self.phase {
-            Phase::Running | Phase::Stopping => {
+            Phase::Releasing | Phase::Running | Phase::Stopping => {
                 self.phase = Phase::Killing;
                 effects.push(Effect::Killing);
                 self.all(&machine::Input::Kill, effects);
@@ -121,7 +120,7 @@ impl Fleet {
         let done = match self.phase {
             Phase::Running => self.all_ended(),
             Phase::Stopping | Phase::Killing => self.machines.iter().all(Machine::is_at_rest),
-            Phase::Done => false,
+            Phase::Releasing | Phase::Done => false,
         };
         if !done {
             return;

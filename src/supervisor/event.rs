@@ -162,6 +162,8 @@ pub enum Event {
 pub enum Consequence {
     /// Nothing more: it was asked to stop, or others run on.
     Nothing,
+    /// The others have waited for it and are started.
+    StartsOthers,
     /// Everything is stopped because of it.
     StopsAll,
     /// It is started again after this time (0: at once).

@@ -2,7 +2,8 @@
 //!
 //! The fleet owns one [`Machine`] for each slot and the phase of the whole. It applies the
 //! "one ended" policy the moment a leader dies, while that process may still be draining. Its
-//! last part, from the first signal to the exit status, is in `ending`.
+//! first part, what starts when, is in `opening`; the last, from the first signal to the exit
+//! status, in `ending`.
 
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ pub struct Fleet {
     pub(super) machines: Vec<Machine>,
     /// For each of them.
     pub(super) words: Vec<Word>,
+    /// What runs before all others, and its end starts them.
+    pub(super) release: Option<Slot>,
     /// Who is stopped before whom.
     pub(super) needs: Needs,
     pub(super) phase: Phase,
@@ -58,6 +61,7 @@ impl Fleet {
         Self {
             machines,
             words,
+            release: None,
             needs: Needs::default(),
             phase: Phase::Running,
             cause: None,
@@ -83,6 +87,11 @@ impl Fleet {
     /// `who` needs `whom`: when everything ends it is stopped before that is.
     pub fn need(&mut self, who: Slot, whom: Slot) {
         self.needs.add(who, whom);
+    }
+
+    /// All processes, also those that are none of ours any more.
+    pub(super) fn slots(&self) -> impl Iterator<Item = Slot> + use<> {
+        (0..self.machines.len()).map(Slot)
     }
 
     /// Whether the process is one of ours: not retired.
@@ -156,6 +165,9 @@ impl Fleet {
             (Some(delay), _) => Consequence::StartsAgain(delay),
             (None, _) if matches!(state, State::Crashed { .. }) => Consequence::GivesUp,
             (None, Some(Cause::Process { run, .. })) if *run == finished => Consequence::StopsAll,
+            (None, None) if self.release == Some(finished.slot) && finished.number == 1 => {
+                Consequence::StartsOthers
+            }
             (None, _) => Consequence::Nothing,
         }
     }
@@ -164,11 +176,11 @@ impl Fleet {
     pub fn step(&mut self, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
         match input {
-            Input::Start => self.all(&machine::Input::Start, &mut effects),
+            Input::Start => self.begin(&mut effects),
             Input::One(slot, input) => self.one(slot, input, &mut effects),
             Input::Order(slot, order) => self.order(slot, order, &mut effects),
             Input::End => {
-                if self.phase == Phase::Running {
+                if matches!(self.phase, Phase::Releasing | Phase::Running) {
                     effects.push(Effect::StopRequested(Sig::TERM));
                 }
                 self.stop(Cause::Signal(Sig::TERM), &mut effects);
@@ -186,6 +198,7 @@ impl Fleet {
             }
             Input::Hurry => self.kill(&mut effects),
         }
+        self.go_on(&mut effects);
         if self.phase == Phase::Stopping {
             self.stop_next(&mut effects);
         }
@@ -253,8 +266,8 @@ impl Fleet {
     }
 
     pub(super) fn all(&mut self, input: &machine::Input, effects: &mut Vec<Effect>) {
-        for i in 0..self.machines.len() {
-            self.feed(Slot(i), input.clone(), effects);
+        for slot in self.slots() {
+            self.feed(slot, input.clone(), effects);
         }
     }
 

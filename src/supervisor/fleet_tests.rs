@@ -276,3 +276,68 @@ fn a_failure_stops_in_order_too_and_a_wait_is_none_to_wait_for() {
     ends(&mut world, 1);
     assert_eq!(world.done, [Outcome::Exit(3)]);
 }
+
+/// A release, and two that wait for it.
+fn released(release: OnExit) -> World {
+    let policy = |on_exit| Policy { on_exit, ..Policy::default() };
+    let mut world = World::new([release, OnExit::Stop, OnExit::Stop].map(policy).into());
+    world.fleet.release_first(Slot(0));
+    world.feed(Input::Start);
+    assert_eq!(world.fleet.phase(), Phase::Releasing);
+    assert_eq!(world.alive.keys().copied().collect::<Vec<_>>(), [Slot(0)]);
+    world
+}
+
+#[test]
+fn a_release_that_ends_with_0_starts_the_others() {
+    let mut world = released(OnExit::Ignore);
+    world.play(Move::Dies(0, 0));
+    world.play(Move::Empties(0));
+    assert!(world.alive.is_empty(), "it may still write");
+    world.play(Move::Closes(0));
+    assert_eq!((world.fleet.phase(), world.alive.len()), (Phase::Running, 2));
+    assert!(!world.fleet.has(Slot(0)), "it is none of ours any more");
+    ends(&mut world, 1);
+    ends(&mut world, 2);
+    assert_eq!(world.done, [Outcome::Exit(1)]);
+}
+
+#[test]
+fn a_release_that_fails_is_all_that_ran() {
+    let mut world = released(OnExit::Ignore);
+    world.play(Move::Dies(0, 3));
+    world.play(Move::Empties(0));
+    world.play(Move::Closes(0));
+    assert_eq!((world.done, world.alive.len()), (vec![Outcome::Exit(3)], 0));
+    assert_eq!(world.fleet.machine(Slot(1)).runs(), 0);
+}
+
+#[test]
+fn while_the_release_runs_signals_are_heard_and_orders_are_not() {
+    let mut world = released(OnExit::Ignore);
+    for order in [Order::Up, Order::Restart, Order::Stop] {
+        world.play(Move::Ordered(0, order));
+        world.play(Move::Ordered(1, order));
+    }
+    assert_eq!(world.alive.len(), 1);
+    world.play(Move::Terminate(Via::Guard));
+    assert_eq!(asked(&world), [0]);
+    world.play(Move::Terminate(Via::Guard));
+    assert_eq!(world.killed, [Slot(0)]);
+    world.play(Move::Dies(0, 0));
+    world.play(Move::Empties(0));
+    world.play(Move::Closes(0));
+    assert_eq!(world.done, [Outcome::Signal(Sig::INT)]);
+    assert_eq!(world.fleet.machine(Slot(1)).runs(), 0);
+}
+
+#[test]
+fn a_release_alone_ends_the_run() {
+    let mut world = World::new(vec![Policy { on_exit: OnExit::Ignore, ..Policy::default() }]);
+    world.fleet.release_first(Slot(0));
+    world.feed(Input::Start);
+    world.play(Move::Dies(0, 0));
+    world.play(Move::Empties(0));
+    world.play(Move::Closes(0));
+    assert_eq!(world.done, [Outcome::Exit(0)]);
+}

@@ -24,6 +24,7 @@ pub mod fleet;
 mod jobs;
 pub mod machine;
 pub mod needs;
+mod opening;
 pub mod phase;
 pub mod state;
 mod timers;

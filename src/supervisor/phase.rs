@@ -10,6 +10,8 @@ use crate::model::Sig;
 /// What the whole is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
+    /// The one that comes before all others runs; the others are down.
+    Releasing,
     /// The processes are meant to run.
     Running,
     /// All were asked to stop.

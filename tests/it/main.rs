@@ -32,6 +32,7 @@ mod policies;
 mod prefix;
 mod pty;
 mod recorded_env;
+mod release;
 mod run;
 mod run_terminal;
 mod screen;
