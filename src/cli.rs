@@ -164,6 +164,10 @@ pub struct StartArgs {
     /// [default: every type but `release`, once]
     #[arg(value_name = "PROCESS", allow_negative_numbers = true)]
     pub processes: Vec<String>,
+    /// A command to run with the terminal once all are up; then everything stops, and its exit
+    /// status is ganger's
+    #[arg(value_name = "CMD", last = true)]
+    pub command: Vec<OsString>,
     /// The rest.
     #[command(flatten)]
     pub options: StartOptions,

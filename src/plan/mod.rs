@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use ports::{PortWish, Ports, base};
 
@@ -252,11 +253,16 @@ fn no_release() -> Error {
 }
 
 impl Wishes {
+    /// How long this one is given to stop.
+    pub fn grace(&self, name: &ProcessName) -> Duration {
+        self.timeout.of(name).map_or(Policy::default().grace, |seconds| seconds.0)
+    }
+
     fn policy(&self, name: &ProcessName) -> Policy {
         let default = Policy::default();
         Policy {
             stop_signal: self.stop_signal.of(name).unwrap_or(default.stop_signal),
-            grace: self.timeout.of(name).map_or(default.grace, |seconds| seconds.0),
+            grace: self.grace(name),
             on_exit: self.on_exit.of(name).unwrap_or(default.on_exit),
         }
     }
@@ -277,8 +283,6 @@ impl FromStr for OnExit {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::config::environment::Precedence;
     use crate::config::formation::Formation;

@@ -313,7 +313,8 @@ impl<C: Children> Driver<C> {
 
     /// What goes away is shown until it is gone.
     fn is_shown(&self, slot: Slot) -> bool {
-        self.fleet.has(slot) || !self.fleet.machine(slot).is_at_rest()
+        let is_going = !self.fleet.machine(slot).is_at_rest() && self.fleet.last() != Some(slot);
+        self.fleet.has(slot) || is_going
     }
 
     fn formation(&self) -> Formation {

@@ -95,7 +95,7 @@ impl Fleet {
     }
 
     /// The first of those that were given up and have not been started since.
-    fn first_crashed(&self) -> Option<&(Run, Ended)> {
+    pub(super) fn first_crashed(&self) -> Option<&(Run, Ended)> {
         let is_left = |(run, _): &&(Run, Ended)| {
             let machine = self.machine(run.slot);
             self.has(run.slot)
@@ -105,7 +105,7 @@ impl Fleet {
         self.crashed.iter().find(is_left)
     }
 
-    /// Whether every process has come to its end by itself.
+    /// Whether every process has come to its end by itself. With one that comes last, its end says so.
     fn all_ended(&self) -> bool {
         let mut ours =
             self.machines.iter().zip(&self.words).filter(|(_, word)| **word != Word::Retire).peekable();
@@ -113,7 +113,10 @@ impl Fleet {
         let ended = |(machine, word): (&Machine, &Word)| {
             matches!(machine.state(), State::Over { .. } | State::Crashed { .. }) && *word != Word::Stop
         };
-        ours.peek().is_some() && ours.all(ended) && self.machines.iter().all(Machine::is_at_rest)
+        self.last.is_none()
+            && ours.peek().is_some()
+            && ours.all(ended)
+            && self.machines.iter().all(Machine::is_at_rest)
     }
 
     pub(super) fn check_done(&mut self, effects: &mut Vec<Effect>) {

@@ -126,6 +126,17 @@ pub enum Event {
         /// What follows from it.
         then: Consequence,
     },
+    /// The command that ran beside the processes has ended.
+    CommandEnded {
+        /// Its program.
+        program: String,
+        /// How.
+        end: Ended,
+        /// How long it ran.
+        after: Duration,
+        /// What follows from it.
+        then: Consequence,
+    },
     /// A signal asked ganger to stop.
     StopRequested(Sig),
     /// Processes that did not stop in time are killed now.

@@ -42,6 +42,8 @@ pub struct Fleet {
     pub(super) words: Vec<Word>,
     /// What runs before all others, and its end starts them.
     pub(super) release: Option<Slot>,
+    /// What runs when all others do; see [`Fleet::run_last`].
+    pub(super) last: Option<Slot>,
     /// Who is stopped before whom.
     pub(super) needs: Needs,
     pub(super) phase: Phase,
@@ -62,6 +64,7 @@ impl Fleet {
             machines,
             words,
             release: None,
+            last: None,
             needs: Needs::default(),
             phase: Phase::Running,
             cause: None,
@@ -76,6 +79,9 @@ impl Fleet {
         let slot = Slot(self.machines.len());
         self.machines.push(Machine::new(slot, policy));
         self.words.push(Word::Retire);
+        if let Some(last) = self.last {
+            self.needs.add(last, slot);
+        }
         slot
     }
 

@@ -341,3 +341,72 @@ fn a_release_alone_ends_the_run() {
     world.play(Move::Closes(0));
     assert_eq!(world.done, [Outcome::Exit(0)]);
 }
+
+/// These, and one that comes last.
+fn with_last(policies: &[OnExit]) -> (World, Slot) {
+    let policy = |on_exit: &OnExit| Policy { on_exit: *on_exit, ..Policy::default() };
+    let last = Slot(policies.len());
+    let mut world = World::new(policies.iter().map(policy).chain([Policy::default()]).collect());
+    world.fleet.run_last(last);
+    (world, last)
+}
+
+#[test]
+fn the_last_starts_when_all_others_have_and_ends_everything() {
+    for (code, outcome) in [(0, Outcome::Exit(0)), (4, Outcome::Exit(4))] {
+        let (mut world, last) = with_last(&[OnExit::Restart, OnExit::Ignore]);
+        world.feed(Input::Start);
+        assert!(world.alive.contains_key(&last) && world.fleet.last_has_its_turn());
+        assert!(!world.fleet.has(last), "commands do not know it");
+        // What is done is no reason to end, and what is started again none to wait.
+        ends(&mut world, 0);
+        world.play(Move::Dies(1, 0));
+        world.play(Move::Empties(1));
+        world.play(Move::Closes(1));
+        assert_eq!(world.fleet.phase(), Phase::Running);
+        world.play(Move::Rings(0));
+        world.play(Move::Dies(last.0, code));
+        world.play(Move::Empties(last.0));
+        world.play(Move::Closes(last.0));
+        assert_eq!(asked(&world), [0]);
+        ends(&mut world, 0);
+        assert_eq!(world.done, [outcome]);
+    }
+}
+
+#[test]
+fn the_last_is_stopped_before_all_others() {
+    let (mut world, last) = with_last(&[OnExit::Stop, OnExit::Stop]);
+    world.feed(Input::Start);
+    world.play(Move::Dies(0, 5));
+    world.play(Move::Empties(0));
+    world.play(Move::Closes(0));
+    assert_eq!(asked(&world), [last.0]);
+    assert!(!world.fleet.last_has_its_turn(), "Ctrl-C is ours again");
+    ends(&mut world, last.0);
+    assert_eq!(asked(&world), [1]);
+    ends(&mut world, 1);
+    assert_eq!(world.done, [Outcome::Exit(5)], "the cause says how");
+}
+
+#[test]
+fn the_last_does_not_start_beside_what_cannot() {
+    let (mut world, last) = with_last(&[OnExit::Stop, OnExit::Stop]);
+    world.unstartable = Some(Slot(1));
+    world.feed(Input::Start);
+    ends(&mut world, 0);
+    assert_eq!((world.done, world.fleet.machine(last).runs()), (vec![Outcome::Exit(1)], 0));
+    // Nor before the release has ended, nor beside what waits to be started again.
+    let (mut world, last) = with_last(&[OnExit::Ignore, OnExit::Restart]);
+    world.fleet.release_first(Slot(0));
+    world.unstartable = Some(Slot(1));
+    world.feed(Input::Start);
+    world.play(Move::Dies(0, 0));
+    world.play(Move::Empties(0));
+    world.play(Move::Closes(0));
+    for _ in 1..5 {
+        assert_eq!(world.fleet.machine(last).runs(), 0);
+        world.play(Move::Rings(1));
+    }
+    assert_eq!(world.done, [Outcome::Exit(1)], "what is given up will never be ready");
+}

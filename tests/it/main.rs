@@ -7,6 +7,7 @@
 
 mod backlog;
 mod bad_input;
+mod beside;
 mod busy_port;
 mod color;
 mod config;
