@@ -73,6 +73,12 @@ impl Record {
         QUICK
     }
 
+    /// A run begins whose length nobody is told, since its end is to start none. Should that change
+    /// before it ends (the files are read again), it was long enough.
+    pub fn began_unwatched(&mut self) {
+        *self = Self { age: Age::Healthy, ..Self::default() };
+    }
+
     /// The run has lasted as long as was asked last. It may want to know more.
     pub fn lasted(&mut self) -> Option<Duration> {
         match self.age {
@@ -185,6 +191,15 @@ mod tests {
         let verdicts: Vec<_> = (0..5).map(|_| record.ended(&FAILED)).collect();
         assert_eq!(verdicts.iter().filter(|verdict| **verdict == Verdict::GiveUp).count(), 1);
         assert_eq!(verdicts[4], Verdict::GiveUp);
+    }
+
+    #[test]
+    fn a_run_that_nobody_watched_is_not_quick() {
+        let mut record = Record::default();
+        for _ in 0..10 {
+            record.began_unwatched();
+            assert_eq!(record.ended(&FAILED), Verdict::Again(Duration::from_secs(1)));
+        }
     }
 
     proptest! {

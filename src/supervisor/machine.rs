@@ -217,6 +217,8 @@ impl Machine {
                     if self.policy.on_exit == OnExit::Restart {
                         let first = self.record.began();
                         self.arm(first, effects);
+                    } else {
+                        self.record.began_unwatched();
                     }
                     State::Up { run, pgid, output: Output::Open }
                 }

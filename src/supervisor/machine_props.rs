@@ -412,3 +412,14 @@ fn a_wish_during_the_wait_starts_at_once_and_a_stop_ends_it() {
         assert_eq!(machine.step(Input::Timeout(epoch)), [], "the wait is over for good after {input:?}");
     }
 }
+
+#[test]
+fn a_policy_that_comes_during_a_run_finds_it_healthy() {
+    let (mut machine, run, _) = up(OnExit::Stop);
+    machine.change(Policy { on_exit: OnExit::Restart, ..Policy::default() });
+    machine.step(Input::Exited(run, Ended::Exited(1)));
+    machine.step(Input::OutputClosed(run));
+    let end = machine.step(Input::GroupEmpty(run));
+    let [Effect::Finished { again, .. }, Effect::Arm(..)] = &end[..] else { panic!("{end:?}") };
+    assert_eq!(*again, Some(Duration::from_secs(1)));
+}
