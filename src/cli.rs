@@ -164,6 +164,10 @@ pub struct StartArgs {
     /// [default: every type but `release`, once]
     #[arg(value_name = "PROCESS", allow_negative_numbers = true)]
     pub processes: Vec<String>,
+    /// A command to run with the terminal once all are up; then everything stops, and its exit
+    /// status is ganger's
+    #[arg(value_name = "CMD", last = true)]
+    pub command: Vec<OsString>,
     /// The rest.
     #[command(flatten)]
     pub options: StartOptions,
@@ -199,6 +203,9 @@ pub struct StartOptions {
     /// [default: stop]
     #[arg(long, value_name = "[NAME=]WHAT", env = "GANGER_ON_EXIT", hide_env = true)]
     pub on_exit: Vec<String>,
+    /// Run the Procfile's `release` first; if it fails, nothing else starts
+    #[arg(long, env = "GANGER_RELEASE", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub release: bool,
     /// When each process has a terminal (pty) of its own instead of a pipe; `auto`: if stdout is
     /// a terminal [default: auto]
     #[arg(long, value_name = "WHEN", env = "GANGER_PTY", hide_env = true)]

@@ -17,6 +17,8 @@ pub struct Env {
     pub stdin_is_terminal: bool,
     /// Whether stdout is a terminal.
     pub stdout_is_terminal: bool,
+    /// Whether stderr is a terminal.
+    pub stderr_is_terminal: bool,
 }
 
 impl Env {
@@ -28,6 +30,7 @@ impl Env {
             cwd: std::env::current_dir()?,
             stdin_is_terminal: io::stdin().is_terminal(),
             stdout_is_terminal: io::stdout().is_terminal(),
+            stderr_is_terminal: io::stderr().is_terminal(),
         })
     }
 

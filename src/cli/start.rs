@@ -32,6 +32,7 @@ impl StartOptions {
             timeout: or(self.timeout, outer.timeout),
             stop_signal: or(self.stop_signal, outer.stop_signal),
             on_exit: or(self.on_exit, outer.on_exit),
+            release: self.release || outer.release,
             pty: self.pty.or(outer.pty),
             show: self.show.or(outer.show),
         }

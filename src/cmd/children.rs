@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::ahead::{Ahead, Job};
+use super::beside::Beside;
 use super::check::missing_program;
 use super::terminals::Terminals;
 use crate::error::Error;
@@ -33,6 +34,8 @@ pub(super) struct OsChildren {
     /// Where those that join later have their log files too.
     pub(super) log_folder: Option<PathBuf>,
     pub(super) link: Link,
+    /// The command that runs beside them, if there is one.
+    pub(super) beside: Option<Beside>,
     /// The guard is dead: nobody else ends what left its group.
     pub(super) alone: bool,
 }
@@ -68,6 +71,11 @@ impl Children for OsChildren {
     }
 
     fn spawn(&mut self, run: Run) -> Result<Pgid, StartError> {
+        if let Some(beside) = &mut self.beside
+            && let Some(started) = beside.start(run, &self.specs[run.slot.0], &self.root)
+        {
+            return started;
+        }
         let Self { specs, root, spawner, terminals, apart, ahead, .. } = self;
         let job = |run: Run| job(&specs[run.slot.0], root, terminals, *apart);
         let spawned = ahead.start(run, spawner, job).map_err(|error| start_error(&error))?;
@@ -83,7 +91,9 @@ impl Children for OsChildren {
     }
 
     fn signal(&mut self, pgid: Pgid, sig: Sig) {
-        group::signal(pgid.0, sig);
+        if !self.beside.as_ref().is_some_and(|beside| beside.signal(pgid, sig)) {
+            group::signal(pgid.0, sig);
+        }
     }
 
     fn signal_rest(&mut self, pgid: Pgid, sig: Sig) {

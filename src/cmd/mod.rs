@@ -5,6 +5,7 @@
 
 mod again;
 mod ahead;
+mod beside;
 mod check;
 mod children;
 mod config;
@@ -53,12 +54,12 @@ pub fn run(cli: Cli, env: &Env) -> Result<u8, Error> {
     };
     let Cli { app, start: outer, command } = cli;
     match command.unwrap_or_else(|| Command::Start(StartArgs::default())) {
-        Command::Start(StartArgs { processes, options }) => {
-            start::start(&app, &StartArgs { processes, options: options.or(outer) }, env)
+        Command::Start(args) => {
+            start::start(&app, &StartArgs { options: args.options.clone().or(outer), ..args }, env)
         }
         Command::Run(args) => run::run(&app, &args, env),
         Command::Check(args) => {
-            let start = StartArgs { processes: Vec::new(), options: outer };
+            let start = StartArgs { options: outer, ..StartArgs::default() };
             check::check(&app, &args, &start, env)
         }
         Command::Config(args) => config::config(&app, &args, env),

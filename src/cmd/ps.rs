@@ -39,6 +39,8 @@ fn object(process: &Process) -> Value {
         "ready": is_ready(process),
         "since": process.since,
         "restarts": process.restarts,
+        "restart_in": process.restart_in,
+        "crashes": process.crashes,
         "exit": process.exit,
         "command": process.command,
     })
@@ -101,6 +103,12 @@ fn line(process: &Process, now: Timestamp, zone: &TimeZone) -> String {
         (Some(Exit::Error(error)), None) => drop(write!(line, ", not started: {error}")),
         (_, _) => {}
     }
+    if let Some(left) = process.restart_in {
+        let _ = write!(line, ", restart in {left:.0} s");
+    }
+    if process.crashes > 1 && process.pid.is_none() {
+        let _ = write!(line, ", crashed {} times", process.crashes);
+    }
     line
 }
 
@@ -128,6 +136,8 @@ mod tests {
             state: state.to_owned(),
             since: "2026-11-23T18:16:42Z".to_owned(),
             restarts: 0,
+            restart_in: None,
+            crashes: 0,
             exit,
         }
     }
@@ -136,13 +146,24 @@ mod tests {
     fn each_type_has_a_head_and_a_line_for_each_process() {
         let zone = TimeZone::posix("CET-1").expect("a zone");
         let now: Timestamp = "2026-11-23T18:21:59Z".parse().expect("a time");
+        let again = |name, secs, crashes| Process {
+            restart_in: Some(secs),
+            crashes,
+            ..process(name, "starting", None, Some(Exit::Code(1)))
+        };
         let processes = [
+            again("again.1", 3.6, 3),
+            again("again.2", 0.9, 1),
             process("web.10", "up", Some(7), None),
             process("web.2", "stopping", Some(8), Some(Exit::Code(0))),
             process("clock.1", "crashed", None, Some(Exit::Code(3))),
             process("worker.1", "stopped", None, Some(Exit::Signal("TERM".into()))),
         ];
         insta::assert_snapshot!(table(&processes, now, &zone), @r"
+        === again: gunicorn app (2)
+        again.1: starting 2026/11/23 19:16:42 +0100 (~ 5m ago), exited with code 1, restart in 4 s, crashed 3 times
+        again.2: starting 2026/11/23 19:16:42 +0100 (~ 5m ago), exited with code 1, restart in 1 s
+
         === web: gunicorn app (2)
         web.2: stopping 2026/11/23 19:16:42 +0100 (~ 5m ago), pid 8, port 5000
         web.10: up 2026/11/23 19:16:42 +0100 (~ 5m ago), pid 7, port 5000

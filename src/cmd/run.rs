@@ -58,7 +58,7 @@ pub(super) fn run(app_args: &AppArgs, run: &RunArgs, env: &Env) -> Result<u8, Er
         Ok(How::Exited(code)) => Ok(code),
         Ok(How::Signaled(sig)) if TERMINATING.contains(&sig) => signals::die(sig),
         Ok(How::Signaled(sig)) => Ok(sig.exit_status()),
-        Err(error) => Ok(not_started(&argv[0], &error, &environment, &project)),
+        Err(error) => Ok(not_started(&argv[0], &error, &environment, &project, "ganger run")),
     }
 }
 
@@ -71,7 +71,14 @@ fn entry_name(argv: &[OsString]) -> Option<&OsStr> {
     }
 }
 
-fn not_started(program: &OsStr, error: &io::Error, environment: &Environment, project: &Project) -> u8 {
+/// Says why `program`, given behind `how`, could not be started. The exit status is the shell's.
+pub(super) fn not_started(
+    program: &OsStr,
+    error: &io::Error,
+    environment: &Environment,
+    project: &Project,
+    how: &str,
+) -> u8 {
     let name = program.display();
     let path = environment.value("PATH").unwrap_or_default();
     let (status, what) = match error.kind() {
@@ -87,7 +94,7 @@ fn not_started(program: &OsStr, error: &io::Error, environment: &Environment, pr
     let words = program.to_str().filter(|text| text.contains(char::is_whitespace));
     let hint = match words.and_then(|text| text.split_whitespace().next()) {
         Some(first) if find_program(first.as_ref(), path, &project.root).is_some() => {
-            format!("it was given as one word; leave the quotes out: ganger run {name}")
+            format!("it was given as one word; leave the quotes out: {how} {name}")
         }
         _ if status == NOT_EXECUTABLE => "it is a folder, or `chmod +x` is missing".to_owned(),
         _ if name.to_string().contains('/') => format!("it was looked for from {}", project.root.display()),
@@ -96,7 +103,9 @@ fn not_started(program: &OsStr, error: &io::Error, environment: &Environment, pr
     let types = project.procfile.names().map(ProcessName::as_str).collect::<Vec<_>>().join(", ");
     let entries = match (status, types.as_str()) {
         (NOT_EXECUTABLE, _) | (_, "") => String::new(),
-        (_, types) => format!("; entries of the Procfile: {types}"),
+        // Only `run` takes them for commands.
+        (_, types) if how == "ganger run" => format!("; entries of the Procfile: {types}"),
+        (_, _) => String::new(),
     };
     super::complain(&format!("ganger: error: {name}: {what}\n  hint: {hint}{entries}"));
     status

@@ -10,6 +10,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::again::read_again;
 use super::ahead::Ahead;
+use super::beside::{self, Beside};
 use super::children::{OsChildren, starting};
 use super::inbox::{self, Heard};
 use super::listen::{Listening, ReadAgain};
@@ -27,6 +28,7 @@ use crate::os::{pipe, ports, signals, sweep};
 use crate::output::pump::{Notice, Pump};
 use crate::plan::{App, Planner, ProcessSpec};
 use crate::supervisor::driver::{Driver, Member, Message};
+use crate::supervisor::event::Slot;
 use crate::supervisor::fleet::{Fleet, Outcome, Via};
 
 /// How long stdout's reader may take nothing before the end does not wait for it any more.
@@ -41,7 +43,8 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
     let project = Project::load(args, env, Need::Procfile)?;
     let types: Vec<ProcessName> = project.procfile.names().cloned().collect();
     let wishes = wishes(args, start, &types)?;
-    let look = Look::wanted(args, start, &types, env)?;
+    let shown_on = if start.command.is_empty() { env.clone() } else { beside::on_stderr(env) };
+    let look = Look::wanted(args, start, &types, &shown_on)?;
     // Before the ports: those of a second start are in use, and that is not what is to be told.
     let listening = Listening::prepare(&project.root, env)?;
     let app = project.app(args, |ports| {
@@ -53,10 +56,14 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
         }
         Ok(true)
     })?;
-    let (specs, ports) = (app.plan(&wishes)?, app.ports);
+    let (mut specs, ports) = (app.plan(&wishes)?, app.ports);
     let started = types.iter().filter(|name| specs.iter().any(|spec| spec.id.name == **name));
     project.check_folders(started)?;
     project.warn();
+    let beside = match Beside::plan(&start.command, &specs, &app, &wishes, &project) {
+        Ok(beside) => beside,
+        Err(status) => return Ok(status),
+    };
     for spec in &specs {
         if let Some(port) = in_use(spec)? {
             let holder = ports::holder(port).map(|holder| (holder.pid, holder.command));
@@ -66,11 +73,16 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
 
     let open_files = OpenFiles::raise().map_err(|error| Error::system("asking for limits", error))?;
     // The last that can go wrong before anything starts: a run that is refused leaves no files.
-    let show = look.show(&specs)?;
+    let mut show = look.show(&specs)?;
+    let beside = beside.map(|(beside, spec)| {
+        beside::share_screen(&mut show);
+        specs.push(spec);
+        beside
+    });
     let Project { root, procfile, environment, settings, .. } = project;
     let planner = Planner { procfile, environment, settings, ports, wishes };
     let read = read_again(env, &root, ports);
-    let it = It { specs, planner, root, listening, read };
+    let it = It { specs, beside, planner, root, listening, read };
     let grace = it.specs.iter().map(|spec| spec.policy.grace).max().unwrap_or_default();
     let link = guard::split(grace).map_err(|error| starting(&error))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
@@ -93,6 +105,7 @@ fn in_use(spec: &ProcessSpec) -> Result<Option<Port>, Error> {
 /// What runs.
 struct It {
     specs: Vec<ProcessSpec>,
+    beside: Option<Beside>,
     planner: Planner,
     root: PathBuf,
     listening: Listening,
@@ -100,17 +113,28 @@ struct It {
 }
 
 async fn supervise(it: It, show: Show, open_files: OpenFiles, link: Link) -> io::Result<Outcome> {
-    let It { specs, planner, root, listening, read } = it;
+    let It { specs, beside, planner, root, listening, read } = it;
     let (outbox, inbox) = unbounded_channel();
     let (ended, pump_ended) = unbounded_channel();
     let notify = notify(outbox.clone(), ended);
     let Show { setup, terminals, apart, log_folder } = show;
-    let stdout = io::stdout().as_fd().try_clone_to_owned()?;
-    pipe::widen(&stdout);
-    let pump = Pump::start(setup, stdout, notify)?;
+    // The command has our stdout.
+    let out = match &beside {
+        Some(_) => io::stderr().as_fd().try_clone_to_owned()?,
+        None => io::stdout().as_fd().try_clone_to_owned()?,
+    };
+    pipe::widen(&out);
+    let pump = Pump::start(setup, out, notify)?;
     listening.open(&outbox, read, &pump);
     inbox::listen(&link, outbox, message)?;
-    let fleet = Fleet::new(specs.iter().map(|spec| spec.policy.clone()));
+    let mut fleet = Fleet::new(specs.iter().map(|spec| spec.policy.clone()));
+    if planner.wishes.release {
+        // The plan has it first.
+        fleet.release_first(Slot(0));
+    }
+    if let Some(beside) = &beside {
+        fleet.run_last(beside.slot());
+    }
     let members = specs.iter().map(Member::of).collect();
     let spawner = Spawner::new(open_files)?;
     let children = OsChildren {
@@ -123,6 +147,7 @@ async fn supervise(it: It, show: Show, open_files: OpenFiles, link: Link) -> io:
         log_folder,
         pump,
         link,
+        beside,
         alone: false,
     };
     let (outcome, children, inbox) = Driver::new(fleet, members, planner, children, inbox).run().await;
@@ -163,6 +188,11 @@ fn without_output(error: &io::Error) -> Outcome {
 fn message(heard: Heard) -> Option<Message> {
     match heard {
         Heard::GuardGone => Some(Message::GuardGone),
+        // A terminal that closes sends HUP, and that is nobody's alone.
+        Heard::Signal(it, via) if it.from_kernel && it.sig == Sig::INT => Some(Message::Typed(it.sig, via)),
+        Heard::Signal(it, Via::Guard) if it.from_kernel && it.sig == Sig::QUIT => {
+            Some(Message::Typed(it.sig, Via::Guard))
+        }
         Heard::Signal(it, via) if TERMINATING.contains(&it.sig) => Some(Message::Terminate(it.sig, via)),
         Heard::Signal(it, Via::Direct) => match it.sig {
             Sig::CHLD => Some(Message::ChildDied),

@@ -33,6 +33,7 @@ pub(super) fn wishes(args: &AppArgs, start: &StartArgs, types: &[ProcessName]) -
         stop_signal: scoped("stop-signal", &options.stop_signal, args, types)?,
         on_exit: scoped("on-exit", &options.on_exit, args, types)?,
         pty: pty(args, start, types)?,
+        release: options.release,
     })
 }
 

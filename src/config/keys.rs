@@ -85,6 +85,7 @@ pub const OPTIONS: &[Key] = &[
     key("timeout", Shape::Scoped, Value::Seconds, r#"[5, "worker=30"]"#).in_process(),
     key("stop-signal", Shape::Scoped, Value::Signal, r#""worker=QUIT""#).in_process(),
     key("on-exit", Shape::Scoped, Value::OnExit, r#""worker=restart""#).in_process(),
+    key("release", Shape::Flag, Value::Text, "true"),
     key("pty", Shape::One, Value::Pty, r#""never""#).in_process(),
     key("format", Shape::One, Value::Choice, r#""json""#),
     key("timestamps", Shape::One, Value::Text, r#""%H:%M:%S%.3f""#),

@@ -175,6 +175,8 @@ fn process(status: &Status) -> Process {
         state: status.state.as_str().to_owned(),
         since: Timestamp::try_from(status.since).unwrap_or_default().to_string(),
         restarts: status.runs.saturating_sub(1),
+        restart_in: status.again.map(|left| (left.as_secs_f64() * 1000.0).round() / 1000.0),
+        crashes: status.crashes,
         exit: status.last.as_ref().map(exit),
     }
 }

@@ -160,7 +160,7 @@ impl Refusal {
 }
 
 /// The running instance.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Instance {
     /// The pid to signal: that of the guard.
     pub pid: u32,
@@ -247,7 +247,7 @@ pub struct Variable {
 }
 
 /// One process.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Process {
     /// Its name, `web.1`.
     pub name: String,
@@ -260,12 +260,18 @@ pub struct Process {
     pub pid: Option<i32>,
     /// Its port.
     pub port: Option<u16>,
-    /// `starting`, `up`, `stopping`, `stopped` or `crashed`.
+    /// `waiting`, `starting`, `up`, `stopping`, `stopped` or `crashed`.
     pub state: String,
     /// Since when it is in this state (RFC 3339).
     pub since: String,
     /// How often it was started again.
     pub restarts: u32,
+    /// In how many seconds it is started again, while it waits for that.
+    #[serde(default)]
+    pub restart_in: Option<f64>,
+    /// How often it has failed in a row.
+    #[serde(default)]
+    pub crashes: u32,
     /// How its last run ended.
     pub exit: Option<Exit>,
 }

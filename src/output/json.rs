@@ -14,8 +14,8 @@ use serde_json::{Map, Value, json};
 use super::clock::{Clock, TimeFormat};
 use super::lines::Piece;
 use super::prefix::{Prefix, TIME_MARK};
-use super::render::describe;
 use super::source::Stream;
+use super::words::describe;
 use crate::model::{InstanceId, Port, Sig};
 use crate::supervisor::event::{Consequence, Ended, Event};
 
@@ -99,14 +99,13 @@ fn describe_in(fields: &mut Map<String, Value>, event: &Event) {
             set("event", name.into());
             whose(fields, id);
             how(fields, end, *after);
-            match then {
-                Consequence::Nothing => drop(fields.insert("then".into(), "nothing".into())),
-                Consequence::StopsAll => drop(fields.insert("then".into(), "stop_all".into())),
-                Consequence::StartsAgain(pause) => {
-                    fields.insert("then".into(), "restart".into());
-                    fields.insert("restart_after".into(), seconds(*pause));
-                }
-            }
+            follows(fields, *then);
+        }
+        Event::CommandEnded { program, end, after, then } => {
+            set("event", "command_exited".into());
+            set("command", program.as_str().into());
+            how(fields, end, *after);
+            follows(fields, *then);
         }
         Event::StopRequested(sig) => {
             set("event", "stop_requested".into());
@@ -129,6 +128,21 @@ fn describe_in(fields: &mut Map<String, Value>, event: &Event) {
             whose(fields, id);
             how(fields, end, *after);
         }
+    }
+}
+
+/// What follows from an end.
+fn follows(fields: &mut Map<String, Value>, then: Consequence) {
+    let name = match then {
+        Consequence::Nothing => "nothing",
+        Consequence::StartsOthers => "start_others",
+        Consequence::StopsAll => "stop_all",
+        Consequence::GivesUp => "give_up",
+        Consequence::StartsAgain(_) => "restart",
+    };
+    fields.insert("then".into(), name.into());
+    if let Consequence::StartsAgain(pause) = then {
+        fields.insert("restart_after".into(), seconds(pause));
     }
 }
 

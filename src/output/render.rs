@@ -1,7 +1,5 @@
 //! Lines and events to bytes. Pure but for the clock it is handed.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -9,8 +7,9 @@ use super::clock::{Clock, TimeFormat};
 use super::look::width;
 use super::prefix::{Prefix, TIME_MARK};
 use super::style::{self, Style};
-use crate::model::{InstanceId, Port, ProcessColor, ProcessName, Sig};
-use crate::supervisor::event::{Consequence, Ended, Event};
+use super::words::describe;
+use crate::model::{InstanceId, ProcessColor, ProcessName};
+use crate::supervisor::event::{Consequence, Event};
 
 /// The name ganger's own lines are under.
 pub const SYSTEM: &str = "system";
@@ -196,83 +195,21 @@ impl Renderer {
 
 fn is_failure(event: &Event) -> bool {
     match event {
-        Event::Ended { end, then, .. } => !end.is_success() && *then != Consequence::Nothing,
+        Event::Ended { end, then, .. } | Event::CommandEnded { end, then, .. } => {
+            !end.is_success() && *then != Consequence::Nothing
+        }
         Event::Report { end, .. } => !end.is_success(),
         Event::Killed { .. } | Event::LogLost { .. } => true,
         Event::Started { .. } | Event::StopRequested(_) | Event::Hint(_) => false,
     }
 }
 
-/// An event in one line.
-pub fn describe(event: &Event) -> String {
-    match event {
-        Event::Started { id, pid, port: None } => format!("{id} started, pid {pid}"),
-        Event::Started { id, pid, port: Some(port) } => {
-            format!("{id} started, pid {pid}, {}", address(id, *port))
-        }
-        Event::Ended { id, end, after, then } => {
-            let then = match then {
-                Consequence::Nothing => String::new(),
-                Consequence::StopsAll => "; everything stops with it".to_owned(),
-                Consequence::StartsAgain(Duration::ZERO) => "; it is started again".to_owned(),
-                Consequence::StartsAgain(delay) => format!("; it is started again in {} s", delay.as_secs()),
-            };
-            match (end, was_asked(event)) {
-                // It did what it was asked to.
-                (Ended::Signaled(sig), true) if *sig != Sig::KILL => {
-                    format!("{id} was stopped by {sig} after {}{then}", duration(*after))
-                }
-                _ => format!("{}{then}", ended(id, end, *after)),
-            }
-        }
-        Event::StopRequested(sig) => format!("{sig} received, stopping all; once more kills them"),
-        Event::Killed { id, after } => {
-            format!("{id} did not stop within {}, killing it", duration(*after))
-        }
-        Event::Report { id, end, after } => format!("{} and ended the run", ended(id, end, *after)),
-        Event::LogLost { id, path, error } => {
-            format!("the log of {id} ends here: {}: {error}", path.display())
-        }
-        Event::Hint(text) => format!("hint: {text}"),
-    }
-}
-
-/// Whether a process ended because it was asked to: to stop, or to be started anew at once.
-fn was_asked(event: &Event) -> bool {
-    matches!(
-        event,
-        Event::Ended { then: Consequence::Nothing | Consequence::StartsAgain(Duration::ZERO), .. }
-    )
-}
-
-fn address(id: &InstanceId, port: Port) -> String {
-    if id.name.as_str() == ProcessName::WEB {
-        format!("http://localhost:{port}")
-    } else {
-        format!("port {port}")
-    }
-}
-
-fn ended(id: &InstanceId, end: &Ended, after: Duration) -> String {
-    match end {
-        Ended::Exited(code) => format!("{id} exited with code {code} after {}", duration(after)),
-        Ended::Signaled(sig) => format!("{id} was killed by {sig} after {}", duration(after)),
-        Ended::NotStarted(error) => format!("{id} could not be started: {}", error.message),
-    }
-}
-
-/// `0.8 s`, `1 min 5 s`, `2 h 3 min`.
-fn duration(duration: Duration) -> String {
-    match duration.as_secs() {
-        0..60 => format!("{:.1} s", duration.as_secs_f64().min(59.9)),
-        secs @ 60..3600 => format!("{} min {} s", secs / 60, secs % 60),
-        secs => format!("{} h {} min", secs / 3600, secs / 60 % 60),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::supervisor::event::Ended;
 
     fn id(text: &str) -> InstanceId {
         text.parse().expect("an instance")
@@ -390,56 +327,6 @@ mod tests {
         ESC[1msystem    |ESC[0m hint: read
         hello
         ESC[1msystem |ESC[0m hint: read
-        ");
-    }
-
-    #[test]
-    fn events_in_words() {
-        let secs = Duration::from_secs_f64;
-        let port = Port::new(5000);
-        let ended = |end, then| Event::Ended { id: id("web.1"), end, after: secs(0.84), then };
-        let not_started = Ended::NotStarted(crate::supervisor::event::StartError {
-            message: "too many open files".into(),
-            hint: None,
-        });
-        let table = [
-            Event::Started { id: id("web.1"), pid: 7, port },
-            Event::Started { id: id("worker.1"), pid: 8, port: Port::new(5100) },
-            Event::Started { id: id("worker.1"), pid: 8, port: None },
-            ended(Ended::Exited(1), Consequence::StopsAll),
-            ended(Ended::Exited(0), Consequence::Nothing),
-            ended(Ended::Signaled(Sig::TERM), Consequence::Nothing),
-            ended(Ended::Signaled(Sig::KILL), Consequence::Nothing),
-            ended(Ended::Signaled(Sig::KILL), Consequence::StartsAgain(secs(4.0))),
-            ended(Ended::Signaled(Sig::TERM), Consequence::StartsAgain(Duration::ZERO)),
-            ended(not_started, Consequence::StartsAgain(Duration::ZERO)),
-            Event::StopRequested(Sig::INT),
-            Event::Killed { id: id("web.1"), after: secs(10.0) },
-            Event::Report { id: id("web.1"), end: Ended::Exited(1), after: secs(65.0) },
-            Event::Report { id: id("web.1"), end: Ended::Exited(1), after: secs(59.99) },
-            Event::Report { id: id("web.1"), end: Ended::Exited(1), after: secs(7380.0) },
-            Event::Hint("read the manual".into()),
-            Event::LogLost { id: id("web.1"), path: "log/web.1.log".into(), error: "disk full".into() },
-        ];
-        let text: Vec<String> = table.iter().map(describe).collect();
-        insta::assert_snapshot!(text.join("\n"), @r"
-        web.1 started, pid 7, http://localhost:5000
-        worker.1 started, pid 8, port 5100
-        worker.1 started, pid 8
-        web.1 exited with code 1 after 0.8 s; everything stops with it
-        web.1 exited with code 0 after 0.8 s
-        web.1 was stopped by SIGTERM after 0.8 s
-        web.1 was killed by SIGKILL after 0.8 s
-        web.1 was killed by SIGKILL after 0.8 s; it is started again in 4 s
-        web.1 was stopped by SIGTERM after 0.8 s; it is started again
-        web.1 could not be started: too many open files; it is started again
-        SIGINT received, stopping all; once more kills them
-        web.1 did not stop within 10.0 s, killing it
-        web.1 exited with code 1 after 1 min 5 s and ended the run
-        web.1 exited with code 1 after 59.9 s and ended the run
-        web.1 exited with code 1 after 2 h 3 min and ended the run
-        hint: read the manual
-        the log of web.1 ends here: log/web.1.log: disk full
         ");
     }
 

@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use ports::{PortWish, Ports, base};
 
@@ -82,6 +83,8 @@ pub struct Wishes {
     pub on_exit: Scoped<OnExit>,
     /// `--pty`.
     pub pty: Scoped<PtyChoice>,
+    /// `--release`: the entry of this name runs once, before all others.
+    pub release: bool,
 }
 
 /// An app: what it consists of and what all its processes share.
@@ -136,15 +139,23 @@ impl Planner {
 }
 
 impl App<'_> {
-    /// The processes to start, in the order of the Procfile.
+    /// The processes to start, in the order of the Procfile; the release, where it is to run, first.
     pub fn plan(&self, wishes: &Wishes) -> Result<Vec<ProcessSpec>, Error> {
         let types = self.types();
-        let counts: HashMap<ProcessName, u16> =
+        let mut counts: HashMap<ProcessName, u16> =
             formation::resolve(&types, &wishes.selection)?.into_iter().collect();
+        let mut entries: Vec<&Entry> = self.procfile.entries.iter().collect();
+        if wishes.release {
+            let Some(place) = entries.iter().position(|entry| is_release(entry)) else {
+                return Err(no_release());
+            };
+            entries[..=place].rotate_right(1);
+            counts.insert(entries[0].name.clone(), 1);
+        }
         // All ports before the first environment: with thousands of types these are large, and
         // most likely the ports do not work out.
         let mut instances = Vec::new();
-        for entry in &self.procfile.entries {
+        for entry in entries {
             for number in 1..=counts.get(&entry.name).copied().unwrap_or(0) {
                 let id = InstanceId::new(entry.name.clone(), number);
                 instances.push((self.port(&types, &id)?, id, entry));
@@ -170,11 +181,16 @@ impl App<'_> {
         port: Option<Port>,
         common: Environment,
     ) -> ProcessSpec {
+        let mut policy = wishes.policy(&entry.name);
+        if wishes.release && is_release(entry) {
+            // Its end with 0 starts the others, any other ends everything.
+            policy.on_exit = OnExit::Ignore;
+        }
         ProcessSpec {
             port,
             environment: self.with_own(common, port, &id),
             command: entry.command.clone(),
-            policy: wishes.policy(&entry.name),
+            policy,
             cwd: self.folder_of(&entry.name),
             pty: wishes.pty.of(&entry.name).unwrap_or_default(),
             id,
@@ -225,12 +241,28 @@ impl App<'_> {
     }
 }
 
+fn is_release(entry: &Entry) -> bool {
+    entry.name.as_str() == ProcessName::RELEASE
+}
+
+fn no_release() -> Error {
+    Error::usage(
+        "--release: the Procfile has no `release`",
+        "add a line such as `release: bin/migrate`, or leave the option out",
+    )
+}
+
 impl Wishes {
+    /// How long this one is given to stop.
+    pub fn grace(&self, name: &ProcessName) -> Duration {
+        self.timeout.of(name).map_or(Policy::default().grace, |seconds| seconds.0)
+    }
+
     fn policy(&self, name: &ProcessName) -> Policy {
         let default = Policy::default();
         Policy {
             stop_signal: self.stop_signal.of(name).unwrap_or(default.stop_signal),
-            grace: self.timeout.of(name).map_or(default.grace, |seconds| seconds.0),
+            grace: self.grace(name),
             on_exit: self.on_exit.of(name).unwrap_or(default.on_exit),
         }
     }
@@ -251,8 +283,6 @@ impl FromStr for OnExit {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::config::environment::Precedence;
     use crate::config::formation::Formation;
@@ -325,5 +355,34 @@ mod tests {
             |stop_signal, secs, on_exit| Policy { stop_signal, grace: Duration::from_secs(secs), on_exit };
         assert_eq!(specs[0].policy, policy(Sig::TERM, 2, OnExit::Restart));
         assert_eq!(specs[1].policy, policy(Sig::QUIT, 30, OnExit::Stop));
+    }
+
+    #[test]
+    fn the_release_is_first_and_once() {
+        let wishes = |processes: &[&str]| Wishes {
+            selection: Selection {
+                processes: Formation::parse(processes).expect("good"),
+                ..Selection::default()
+            },
+            on_exit: Scoped::parse(["restart"], &[]).expect("good"),
+            release: true,
+            ..Wishes::default()
+        };
+        let text = "web: x\nrelease: y\nworker: z\n";
+        for processes in [&[][..], &["web,worker,release=2"]] {
+            let plan = plan(text, None, &wishes(processes));
+            let all: Vec<_> = plan.iter().map(|spec| (spec.id.to_string(), spec.policy.on_exit)).collect();
+            let again = |id: &str| (id.to_owned(), OnExit::Restart);
+            let expected = [("release.1".to_owned(), OnExit::Ignore), again("web.1"), again("worker.1")];
+            assert_eq!(all, expected);
+        }
+        let environment = Environment::layered(&[], [], Precedence::Files);
+        let (procfile, settings) = (procfile("web: x\n"), Settings::default());
+        let app = App { procfile: &procfile, environment: &environment, settings: &settings, ports: None };
+        let error = app.plan(&wishes(&[])).expect_err("no release");
+        assert_eq!(
+            (error.to_string().as_str(), error.exit_status()),
+            ("--release: the Procfile has no `release`", 2)
+        );
     }
 }

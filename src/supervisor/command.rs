@@ -1,7 +1,7 @@
 //! The words between the driver and whoever commands it from outside. No behaviour.
 
 use std::ffi::OsString;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -146,6 +146,10 @@ pub struct Status {
     pub since: SystemTime,
     /// How many runs there were.
     pub runs: u32,
+    /// How long it still waits for its next run, if it ended and does.
+    pub again: Option<Duration>,
+    /// How often it has failed in a row.
+    pub crashes: u32,
     /// How the last one that is over ended.
     pub last: Option<Ended>,
 }
@@ -153,6 +157,8 @@ pub struct Status {
 /// Where a process is, as people are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
+    /// It is to start, but not before something else has happened.
+    Waiting,
     /// Its start was ordered, or waits for its time.
     Starting,
     /// It runs.
@@ -161,7 +167,7 @@ pub enum Stage {
     Stopping,
     /// It does not run, and that is as it should be.
     Stopped,
-    /// It ended and should not have.
+    /// It ended and should not have, and nothing starts it by itself.
     Crashed,
 }
 
@@ -169,6 +175,7 @@ impl Stage {
     /// The word.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Waiting => "waiting",
             Self::Starting => "starting",
             Self::Up => "up",
             Self::Stopping => "stopping",

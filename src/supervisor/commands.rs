@@ -6,7 +6,7 @@
 //! everything that can be wrong is found before the first of them is touched.
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -16,6 +16,7 @@ use super::event::{Ended, Slot};
 use super::fleet::{self, Cause, Order, Phase};
 use super::jobs::{Goal, Job};
 use super::state::State;
+use super::timers::Timer;
 use crate::config::formation::{self, Target};
 use crate::config::names::Names;
 use crate::error::Error;
@@ -28,6 +29,10 @@ type Orders = Vec<(Slot, Order)>;
 impl<C: Children> Driver<C> {
     pub(super) fn command(&mut self, command: Command) {
         let Command { what, answer } = command;
+        if let Some(refused) = self.refusal(&what) {
+            // Whoever asked may have gone.
+            return drop(answer.send(Answer::Refused(refused)));
+        }
         let done = match what {
             What::Status => {
                 let all = self.slots().filter(|slot| self.is_shown(*slot));
@@ -51,8 +56,24 @@ impl<C: Children> Driver<C> {
                 Err(refused) => Err(refused),
             },
         };
-        // Whoever asked may have gone.
         let _ = answer.send(done.unwrap_or_else(Answer::Refused));
+    }
+
+    /// Why this is no time for it, if it is none.
+    fn refusal(&self, what: &What) -> Option<Refused> {
+        match what {
+            What::Status | What::Environment(_) | What::End => None,
+            What::Order { .. } | What::Scale { .. } | What::Reload { .. } => match self.fleet.phase() {
+                Phase::Running => None,
+                Phase::Releasing => {
+                    let hint = "the processes start when it has ended".to_owned();
+                    Some(failed("the release runs".to_owned(), Some(hint)))
+                }
+                Phase::Stopping | Phase::Killing | Phase::Done => {
+                    Some(failed("everything is being stopped".to_owned(), None))
+                }
+            },
+        }
     }
 
     fn carry_out(&mut self, orders: Orders, wait: bool, answer: UnboundedSender<Answer>) {
@@ -67,10 +88,6 @@ impl<C: Children> Driver<C> {
         wait: bool,
         answer: UnboundedSender<Answer>,
     ) {
-        if self.fleet.phase() != Phase::Running {
-            let refused = failed("everything is being stopped".to_owned(), None);
-            return drop(answer.send(Answer::Refused(refused)));
-        }
         let goals = self.order(orders);
         self.jobs.push(Job::new(goals, later, wait, answer));
     }
@@ -296,7 +313,8 @@ impl<C: Children> Driver<C> {
 
     /// What goes away is shown until it is gone.
     fn is_shown(&self, slot: Slot) -> bool {
-        self.fleet.has(slot) || !self.fleet.machine(slot).is_at_rest()
+        let is_going = !self.fleet.machine(slot).is_at_rest() && self.fleet.last() != Some(slot);
+        self.fleet.has(slot) || is_going
     }
 
     fn formation(&self) -> Formation {
@@ -315,18 +333,34 @@ impl<C: Children> Driver<C> {
             state: self.stage(slot),
             since: self.since.get(&slot).map_or_else(SystemTime::now, |(_, since)| *since),
             runs: machine.runs(),
+            again: self.next_start(slot),
+            crashes: machine.crashes(),
             last: self.ends.get(&slot).cloned(),
+        }
+    }
+
+    /// How long a process that ended still waits for its next run.
+    fn next_start(&self, slot: Slot) -> Option<Duration> {
+        match self.fleet.machine(slot).state() {
+            State::Backoff { .. } => self.timers.left(Timer::Process(slot)),
+            State::Down
+            | State::Starting { .. }
+            | State::Up { .. }
+            | State::Stopping(_)
+            | State::Draining(_)
+            | State::Over { .. }
+            | State::Crashed { .. } => None,
         }
     }
 
     fn stage(&self, slot: Slot) -> Stage {
         match self.fleet.machine(slot).state() {
+            State::Down if self.fleet.phase() == Phase::Releasing => Stage::Waiting,
             State::Down => Stage::Stopped,
-            State::Starting { .. } => Stage::Starting,
+            State::Starting { .. } | State::Backoff { .. } => Stage::Starting,
             State::Up { .. } => Stage::Up,
             State::Stopping(_) | State::Draining(_) => Stage::Stopping,
-            State::Backoff { end } if end.is_success() => Stage::Starting,
-            State::Backoff { .. } | State::Over { end: Ended::NotStarted(_) } => Stage::Crashed,
+            State::Crashed { .. } | State::Over { end: Ended::NotStarted(_) } => Stage::Crashed,
             State::Over { .. } => match self.fleet.cause() {
                 Some(Cause::Process { run, end }) if run.slot == slot && !end.is_success() => Stage::Crashed,
                 Some(_) | None => Stage::Stopped,

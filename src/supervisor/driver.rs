@@ -76,6 +76,9 @@ pub struct Holder(pub Option<(u32, String)>);
 pub enum Message {
     /// INT, TERM or HUP, and who received it.
     Terminate(Sig, Via),
+    /// A signal that the terminal sent to all in its foreground, as for Ctrl-C or Ctrl-\\, and who
+    /// received it. While a command has the terminal it is the command's: that one has it already.
+    Typed(Sig, Via),
     /// Whoever reads our output knows that everything is being stopped.
     StopTold,
     /// A signal for the processes.
@@ -129,7 +132,7 @@ pub struct Driver<C> {
     /// The dead whose strays were asked to end.
     asked: HashSet<Run>,
     inbox: UnboundedReceiver<Message>,
-    timers: Timers,
+    pub(super) timers: Timers,
     leaders: HashMap<i32, Run>,
     /// When the present run of a slot began, and when its leader ended.
     times: HashMap<Slot, (Instant, Option<Instant>)>,
@@ -194,7 +197,9 @@ impl<C: Children> Driver<C> {
 
     fn hear(&mut self, message: Message) {
         match message {
-            Message::Terminate(sig, via) => self.terminate(sig, via),
+            Message::Typed(..) if self.fleet.last_has_its_turn() => {}
+            Message::Typed(Sig::QUIT, _) => self.step(fleet::Input::Forward(Sig::QUIT)),
+            Message::Terminate(sig, via) | Message::Typed(sig, via) => self.terminate(sig, via),
             Message::StopTold => self.last_asked = None,
             Message::Forward(sig) => self.step(fleet::Input::Forward(sig)),
             Message::ChildDied => self.bury(),
@@ -332,8 +337,13 @@ impl<C: Children> Driver<C> {
                 // A start that was withdrawn is no end anybody saw.
                 if let Some(after) = self.ran_for(slot) {
                     self.ends.insert(slot, end.clone());
-                    let (id, then) = (self.id(slot), self.fleet.consequence(run, again));
-                    self.children.tell(Event::Ended { id, end, after, then });
+                    let then = self.fleet.consequence(run, again);
+                    self.children.tell(if self.fleet.last() == Some(slot) {
+                        let program = self.members[slot.0].command.to_string_lossy().into_owned();
+                        Event::CommandEnded { program, end, after, then }
+                    } else {
+                        Event::Ended { id: self.id(slot), end, after, then }
+                    });
                 }
             }
         }
@@ -353,6 +363,10 @@ impl<C: Children> Driver<C> {
             Ok(pgid) => {
                 self.leaders.insert(pgid.0, run);
                 self.one(run.slot, machine::Input::Spawned(run, pgid));
+                if self.fleet.last() == Some(run.slot) {
+                    // It writes where it likes: nothing of it comes by us.
+                    self.one(run.slot, machine::Input::OutputClosed(run));
+                }
             }
             Err(error) => self.one(run.slot, machine::Input::SpawnFailed(run, error)),
         }
@@ -369,7 +383,10 @@ impl<C: Children> Driver<C> {
     }
 
     fn report(&mut self) {
-        if let Some(Cause::Process { run, end }) = self.fleet.cause().cloned() {
+        // The end of a command has been told, and its last lines are on the screen.
+        if let Some(Cause::Process { run, end }) = self.fleet.cause().cloned()
+            && self.fleet.last() != Some(run.slot)
+        {
             let (id, after) = (self.id(run.slot), self.ran_for(run.slot).unwrap_or_default());
             self.children.tell(Event::Report { id, end, after });
         }

@@ -11,14 +11,14 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
 use super::driver::{Children, Driver, Holder, Member, Message};
-use super::event::{Ended, Event, OnExit, Pgid, Policy, Run, Slot, StartError};
+use super::event::{Ended, Event, Pgid, Policy, Run, Slot, StartError};
 use super::fleet::{Fleet, Outcome, Via};
 use crate::model::{InstanceId, Port, Sig};
 use crate::plan::{Planner, ProcessSpec};
 
 /// How a fake process answers a signal.
 #[derive(Debug, Clone, Copy)]
-enum Temper {
+pub(super) enum Temper {
     /// Dies of TERM and of KILL.
     Tame,
     /// Dies of KILL only.
@@ -26,29 +26,29 @@ enum Temper {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Did {
+pub(super) enum Did {
     Spawned(Run),
     Signaled(i32, Sig),
     Suspended,
 }
 
 #[derive(Debug, Default)]
-struct Record {
-    did: Vec<(Duration, Did)>,
-    told: Vec<Event>,
-    dead: VecDeque<(i32, Ended)>,
-    reaped: Vec<i32>,
-    running: Vec<Run>,
+pub(super) struct Record {
+    pub(super) did: Vec<(Duration, Did)>,
+    pub(super) told: Vec<Event>,
+    pub(super) dead: VecDeque<(i32, Ended)>,
+    pub(super) reaped: Vec<i32>,
+    pub(super) running: Vec<Run>,
 }
 
-struct Fake {
+pub(super) struct Fake {
     record: Rc<RefCell<Record>>,
     tempers: Vec<Temper>,
     outbox: UnboundedSender<Message>,
     epoch: Instant,
 }
 
-fn pid(run: Run) -> i32 {
+pub(super) fn pid(run: Run) -> i32 {
     i32::try_from(run.slot.0).expect("few") * 100 + i32::try_from(run.number).expect("few")
 }
 
@@ -58,13 +58,18 @@ impl Fake {
     }
 
     fn die(&self, run: Run, end: Ended) {
-        let mut record = self.record.borrow_mut();
-        if let Some(i) = record.running.iter().position(|it| *it == run) {
-            record.running.remove(i);
-            record.dead.push_back((pid(run), end));
-            let _ = self.outbox.send(Message::ChildDied);
-            let _ = self.outbox.send(Message::OutputClosed(run));
-        }
+        die(&self.record, &self.outbox, run, end);
+    }
+}
+
+/// Lets a process die, if it runs.
+pub(super) fn die(record: &RefCell<Record>, outbox: &UnboundedSender<Message>, run: Run, end: Ended) {
+    let mut record = record.borrow_mut();
+    if let Some(i) = record.running.iter().position(|it| *it == run) {
+        record.running.remove(i);
+        record.dead.push_back((pid(run), end));
+        let _ = outbox.send(Message::ChildDied);
+        let _ = outbox.send(Message::OutputClosed(run));
     }
 }
 
@@ -139,13 +144,18 @@ impl Children for Fake {
     fn alone(&mut self, _: &[Pgid]) {}
 }
 
-struct Stage {
-    record: Rc<RefCell<Record>>,
-    outbox: UnboundedSender<Message>,
-    driver: Driver<Fake>,
+pub(super) struct Stage {
+    pub(super) record: Rc<RefCell<Record>>,
+    pub(super) outbox: UnboundedSender<Message>,
+    pub(super) driver: Driver<Fake>,
 }
 
-fn stage(tempers: &[Temper], policy: &Policy) -> Stage {
+pub(super) fn stage(tempers: &[Temper], policy: &Policy) -> Stage {
+    let policies: Vec<Policy> = tempers.iter().map(|_| policy.clone()).collect();
+    stage_of(tempers, policies)
+}
+
+pub(super) fn stage_of(tempers: &[Temper], policies: Vec<Policy>) -> Stage {
     let record = Rc::new(RefCell::new(Record::default()));
     let (outbox, inbox) = unbounded_channel();
     let fake = Fake {
@@ -154,7 +164,7 @@ fn stage(tempers: &[Temper], policy: &Policy) -> Stage {
         outbox: outbox.clone(),
         epoch: Instant::now(),
     };
-    let fleet = Fleet::new(tempers.iter().map(|_| policy.clone()));
+    let fleet = Fleet::new(policies);
     let name: crate::model::ProcessName = "web".parse().expect("a name");
     let members = (1..=u16::try_from(tempers.len()).expect("few"))
         .map(|n| Member { id: InstanceId::new(name.clone(), n), port: None, command: "x".into() })
@@ -163,7 +173,7 @@ fn stage(tempers: &[Temper], policy: &Policy) -> Stage {
 }
 
 /// Runs on a clock that jumps to the next timer whenever nothing else is to do.
-fn on_paused_clock<T>(test: impl Future<Output = T>) -> T {
+pub(super) fn on_paused_clock<T>(test: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     tokio::task::LocalSet::new().block_on(&runtime.expect("a runtime"), test)
 }
@@ -264,35 +274,6 @@ fn a_lost_guard_leaves_less_than_a_second() {
         let (outcome, ..) = stage.driver.run().await;
         assert_eq!(outcome, Outcome::Exit(137));
         assert_eq!(signals(&stage.record.borrow(), Sig::KILL), [(0, 1)], "the tame one was asked and went");
-    });
-}
-
-#[test]
-fn a_restart_policy_waits_longer_each_time_and_a_stop_ends_it() {
-    on_paused_clock(async {
-        let policy = Policy { on_exit: OnExit::Restart, ..Policy::default() };
-        let stage = stage(&[Temper::Tame], &policy);
-        let (outbox, record) = (stage.outbox.clone(), stage.record.clone());
-        tokio::task::spawn_local(async move {
-            for _ in 0..3 {
-                // Wait until it runs, then let it die; the clock jumps over the backoff.
-                while record.borrow().running.is_empty() {
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-                let run = record.borrow_mut().running.remove(0);
-                record.borrow_mut().dead.push_back((pid(run), Ended::Exited(1)));
-                outbox.send(Message::ChildDied).expect("heard");
-                outbox.send(Message::OutputClosed(run)).expect("heard");
-            }
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            outbox.send(Message::Terminate(Sig::TERM, Via::Guard)).expect("heard");
-        });
-        let (outcome, ..) = stage.driver.run().await;
-        assert_eq!(outcome, Outcome::Signal(Sig::TERM));
-        let record = stage.record.borrow();
-        let spawns = record.did.iter().filter(|(_, did)| matches!(did, Did::Spawned(_)));
-        let times: Vec<u64> = spawns.map(|(at, _)| at.as_secs()).collect();
-        assert_eq!(times, [0, 1, 3], "waits of 1 s and 2 s, none after the stop");
     });
 }
 

@@ -82,7 +82,7 @@ pub enum OnExit {
     Stop,
     /// An end with 0 is fine; any other ends everything.
     Ignore,
-    /// It is started again, after 1, 2, 4 … 60 s.
+    /// It is started again, after 1, 2, 4 … 60 s, as long as [`super::backoff`] sees a point in it.
     Restart,
 }
 
@@ -126,6 +126,17 @@ pub enum Event {
         /// What follows from it.
         then: Consequence,
     },
+    /// The command that ran beside the processes has ended.
+    CommandEnded {
+        /// Its program.
+        program: String,
+        /// How.
+        end: Ended,
+        /// How long it ran.
+        after: Duration,
+        /// What follows from it.
+        then: Consequence,
+    },
     /// A signal asked ganger to stop.
     StopRequested(Sig),
     /// Processes that did not stop in time are killed now.
@@ -162,8 +173,12 @@ pub enum Event {
 pub enum Consequence {
     /// Nothing more: it was asked to stop, or others run on.
     Nothing,
+    /// The others have waited for it and are started.
+    StartsOthers,
     /// Everything is stopped because of it.
     StopsAll,
     /// It is started again after this time (0: at once).
     StartsAgain(Duration),
+    /// It failed at once too often, and is not started again by itself.
+    GivesUp,
 }

@@ -1,12 +1,17 @@
 //! All processes: when everything ends, why, and with which exit status. Pure.
 //!
 //! The fleet owns one [`Machine`] for each slot and the phase of the whole. It applies the
-//! "one ended" policy the moment a leader dies, while that process may still be draining.
+//! "one ended" policy the moment a leader dies, while that process may still be draining. Its
+//! first part, what starts when, is in `opening`; the last, from the first signal to the exit
+//! status, in `ending`.
 
 use std::time::Duration;
 
+use super::ending::Asked;
 use super::event::{Consequence, Ended, OnExit, Pgid, Policy, Run, Slot};
 use super::machine::{self, Machine};
+use super::needs::Needs;
+pub use super::phase::{Cause, Effect, Input, Order, Outcome, Phase, Via};
 use super::state::{State, Then};
 use crate::model::Sig;
 
@@ -14,74 +19,9 @@ use crate::model::Sig;
 /// supervisor may be the next to be killed.
 const HURRY: Duration = Duration::from_millis(500);
 
-/// What the whole is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// The processes are meant to run.
-    Running,
-    /// All were asked to stop.
-    Stopping,
-    /// All are being killed.
-    Killing,
-    /// Nothing is alive and nothing will start.
-    Done,
-}
-
-/// Why everything ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Cause {
-    /// A process ended by itself.
-    Process {
-        /// Its run.
-        run: Run,
-        /// How it ended.
-        end: Ended,
-    },
-    /// Ganger was told to by a signal.
-    Signal(Sig),
-    /// Our output cannot be written any more; the end that says so.
-    OutputGone(Outcome),
-    /// The guard is dead: nobody would clean up after us.
-    GuardGone,
-    /// Every process has ended and that was fine.
-    AllEnded,
-}
-
-/// How ganger ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// With this exit status.
-    Exit(u8),
-    /// By this signal, so that the shell sees what happened.
-    Signal(Sig),
-}
-
-/// Where a terminating signal was received. One Ctrl-C reaches guard and supervisor both; two
-/// of the same place are two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Via {
-    /// The guard handed it on.
-    Guard,
-    /// It came to the supervisor itself.
-    Direct,
-}
-
-/// What a command wants of one process. The last one counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
-    /// It is to run.
-    Up,
-    /// It is to run anew.
-    Restart,
-    /// It is not to run, until somebody wants it to.
-    Stop,
-    /// The same, and it is none of ours any more.
-    Retire,
-}
-
 /// Who had the last word about a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Word {
+pub(super) enum Word {
     /// It was started with all others, and its end means what its policy says.
     Policy,
     /// A command started it, and has not been answered yet: if it cannot be started, that is the
@@ -94,83 +34,24 @@ enum Word {
     Retire,
 }
 
-/// What happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Input {
-    /// Bring all up.
-    Start,
-    /// Something about one process.
-    One(Slot, machine::Input),
-    /// A command about one process.
-    Order(Slot, Order),
-    /// A command ends everything, as TERM does.
-    End,
-    /// INT, TERM or HUP.
-    Terminate(Sig, Via),
-    /// A signal that is handed on to every group and stops nothing.
-    Forward(Sig),
-    /// Stdout cannot be written; the end that says so.
-    OutputGone(Outcome),
-    /// The guard is gone.
-    GuardGone,
-    /// The time that [`Effect::HurryAfter`] asked for is over.
-    Hurry,
-}
-
-/// What is to be done, in order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Effect {
-    /// Something about one process.
-    One(Slot, machine::Effect),
-    /// Everything was asked to stop by this signal.
-    StopRequested(Sig),
-    /// Send [`Input::Hurry`] after this time.
-    HurryAfter(Duration),
-    /// Everything is killed from now on: whoever cleans up afterwards need not ask either.
-    Killing,
-    /// Nothing is alive any more.
-    Done(Outcome),
-}
-
-impl Effect {
-    /// The run it starts, if it starts one.
-    pub fn spawns(&self) -> Option<Run> {
-        if let Self::One(_, machine::Effect::Spawn(run)) = self { Some(*run) } else { None }
-    }
-}
-
-/// How often we were asked to end. Signals to a whole process group (Ctrl-C, `timeout`) or to
-/// every process of a name (`pkill`) reach guard and supervisor, others one of them: so they
-/// are counted by place, and the larger count is how often somebody asked.
-#[derive(Debug, Default)]
-struct Asked {
-    guard: u32,
-    direct: u32,
-}
-
-impl Asked {
-    fn count(&mut self, via: Via) {
-        match via {
-            Via::Guard => self.guard += 1,
-            Via::Direct => self.direct += 1,
-        }
-    }
-
-    fn times(&self) -> u32 {
-        self.guard.max(self.direct)
-    }
-}
-
 /// All processes.
 #[derive(Debug)]
 pub struct Fleet {
-    machines: Vec<Machine>,
+    pub(super) machines: Vec<Machine>,
     /// For each of them.
-    words: Vec<Word>,
-    phase: Phase,
-    cause: Option<Cause>,
+    pub(super) words: Vec<Word>,
+    /// What runs before all others, and its end starts them.
+    pub(super) release: Option<Slot>,
+    /// What runs when all others do; see [`Fleet::run_last`].
+    pub(super) last: Option<Slot>,
+    /// Who is stopped before whom.
+    pub(super) needs: Needs,
+    pub(super) phase: Phase,
+    pub(super) cause: Option<Cause>,
+    /// Those that were given up, in that order, though some may be up again.
+    pub(super) crashed: Vec<(Run, Ended)>,
     /// How many terminating signals came, for each [`Via`].
-    asked: Asked,
+    pub(super) asked: Asked,
 }
 
 impl Fleet {
@@ -179,7 +60,17 @@ impl Fleet {
         let machines: Vec<Machine> =
             policies.into_iter().enumerate().map(|(i, policy)| Machine::new(Slot(i), policy)).collect();
         let words = vec![Word::Policy; machines.len()];
-        Self { machines, words, phase: Phase::Running, cause: None, asked: Asked::default() }
+        Self {
+            machines,
+            words,
+            release: None,
+            last: None,
+            needs: Needs::default(),
+            phase: Phase::Running,
+            cause: None,
+            crashed: Vec::new(),
+            asked: Asked::default(),
+        }
     }
 
     /// One more process, which stays down until it is ordered up. Slots are never given up: a
@@ -188,12 +79,25 @@ impl Fleet {
         let slot = Slot(self.machines.len());
         self.machines.push(Machine::new(slot, policy));
         self.words.push(Word::Retire);
+        if let Some(last) = self.last {
+            self.needs.add(last, slot);
+        }
         slot
     }
 
     /// How a process is stopped and what its end means, from now on.
     pub fn change(&mut self, slot: Slot, policy: Policy) {
         self.machines[slot.0].change(policy);
+    }
+
+    /// `who` needs `whom`: when everything ends it is stopped before that is.
+    pub fn need(&mut self, who: Slot, whom: Slot) {
+        self.needs.add(who, whom);
+    }
+
+    /// All processes, also those that are none of ours any more.
+    pub(super) fn slots(&self) -> impl Iterator<Item = Slot> + use<> {
+        (0..self.machines.len()).map(Slot)
     }
 
     /// Whether the process is one of ours: not retired.
@@ -214,16 +118,18 @@ impl Fleet {
     /// Whether what the dead leader at `slot` has left outside its group is to end too, before the
     /// next run or the answer to a command. When everything ends the guard sees to that.
     pub fn clears(&self, slot: Slot) -> bool {
-        let of_command = match self.machine(slot).state() {
-            State::Draining(now) => now.then != Then::Policy,
+        let machine = self.machine(slot);
+        let starts_or_answers = match machine.state() {
+            State::Draining(now) => now.then != Then::Policy || machine.policy().on_exit == OnExit::Restart,
             State::Down
             | State::Starting { .. }
             | State::Up { .. }
             | State::Stopping(_)
             | State::Backoff { .. }
-            | State::Over { .. } => false,
+            | State::Over { .. }
+            | State::Crashed { .. } => false,
         };
-        of_command && self.phase == Phase::Running
+        starts_or_answers && self.phase == Phase::Running
     }
 
     /// What the whole is doing.
@@ -260,9 +166,14 @@ impl Fleet {
 
     /// What the end of this run leads to, told beside its [`machine::Effect::Finished`].
     pub fn consequence(&self, finished: Run, again: Option<Duration>) -> Consequence {
+        let state = self.machine(finished.slot).state();
         match (again, &self.cause) {
             (Some(delay), _) => Consequence::StartsAgain(delay),
+            (None, _) if matches!(state, State::Crashed { .. }) => Consequence::GivesUp,
             (None, Some(Cause::Process { run, .. })) if *run == finished => Consequence::StopsAll,
+            (None, None) if self.release == Some(finished.slot) && finished.number == 1 => {
+                Consequence::StartsOthers
+            }
             (None, _) => Consequence::Nothing,
         }
     }
@@ -271,11 +182,11 @@ impl Fleet {
     pub fn step(&mut self, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
         match input {
-            Input::Start => self.all(&machine::Input::Start, &mut effects),
+            Input::Start => self.begin(&mut effects),
             Input::One(slot, input) => self.one(slot, input, &mut effects),
             Input::Order(slot, order) => self.order(slot, order, &mut effects),
             Input::End => {
-                if self.phase == Phase::Running {
+                if matches!(self.phase, Phase::Releasing | Phase::Running) {
                     effects.push(Effect::StopRequested(Sig::TERM));
                 }
                 self.stop(Cause::Signal(Sig::TERM), &mut effects);
@@ -292,6 +203,10 @@ impl Fleet {
                 self.stop(Cause::GuardGone, &mut effects);
             }
             Input::Hurry => self.kill(&mut effects),
+        }
+        self.go_on(&mut effects);
+        if self.phase == Phase::Stopping {
+            self.stop_next(&mut effects);
         }
         self.check_done(&mut effects);
         effects
@@ -356,91 +271,20 @@ impl Fleet {
         }
     }
 
-    fn terminate(&mut self, sig: Sig, via: Via, effects: &mut Vec<Effect>) {
-        // A closing terminal sends HUP more than once, the kernel and the shell each: nobody is
-        // impatient.
-        if sig == Sig::HUP && self.phase != Phase::Running {
-            return;
-        }
-        let before = self.asked.times();
-        self.asked.count(via);
-        if self.asked.times() == before {
-            return;
-        }
-        match self.phase {
-            Phase::Running => {
-                effects.push(Effect::StopRequested(sig));
-                self.stop(Cause::Signal(sig), effects);
-            }
-            // The first signal while everything stops for another reason: whoever sent it wanted
-            // just that. The second one is impatience.
-            Phase::Stopping if before == 0 => {}
-            Phase::Stopping => self.kill(effects),
-            Phase::Killing | Phase::Done => {}
+    pub(super) fn all(&mut self, input: &machine::Input, effects: &mut Vec<Effect>) {
+        for slot in self.slots() {
+            self.feed(slot, input.clone(), effects);
         }
     }
 
-    fn stop(&mut self, cause: Cause, effects: &mut Vec<Effect>) {
-        match self.phase {
-            Phase::Running => {
-                self.phase = Phase::Stopping;
-                self.cause = Some(cause);
-                self.all(&machine::Input::Stop, effects);
-            }
-            Phase::Stopping | Phase::Killing | Phase::Done => {}
-        }
-    }
-
-    fn kill(&mut self, effects: &mut Vec<Effect>) {
-        match self.phase {
-            Phase::Running | Phase::Stopping => {
-                self.phase = Phase::Killing;
-                effects.push(Effect::Killing);
-                self.all(&machine::Input::Kill, effects);
-            }
-            Phase::Killing | Phase::Done => {}
-        }
-    }
-
-    fn all(&mut self, input: &machine::Input, effects: &mut Vec<Effect>) {
-        for i in 0..self.machines.len() {
-            self.feed(Slot(i), input.clone(), effects);
-        }
-    }
-
-    fn feed(&mut self, slot: Slot, input: machine::Input, effects: &mut Vec<Effect>) {
+    pub(super) fn feed(&mut self, slot: Slot, input: machine::Input, effects: &mut Vec<Effect>) {
         let new = self.machines[slot.0].step(input);
-        effects.extend(new.into_iter().map(|effect| Effect::One(slot, effect)));
-    }
-
-    /// Whether every process has come to its end by itself.
-    fn all_ended(&self) -> bool {
-        let mut ours =
-            self.machines.iter().zip(&self.words).filter(|(_, word)| **word != Word::Retire).peekable();
-        // A machine that is down is still to be started; one that is over has run.
-        let ended = |(machine, word): (&Machine, &Word)| {
-            matches!(machine.state(), State::Over { .. }) && *word != Word::Stop
-        };
-        ours.peek().is_some() && ours.all(ended) && self.machines.iter().all(Machine::is_at_rest)
-    }
-
-    fn check_done(&mut self, effects: &mut Vec<Effect>) {
-        let done = match self.phase {
-            Phase::Running => self.all_ended(),
-            Phase::Stopping | Phase::Killing => self.machines.iter().all(Machine::is_at_rest),
-            Phase::Done => false,
-        };
-        if !done {
-            return;
+        if let State::Crashed { end } = self.machine(slot).state() {
+            let run = Run { slot, number: self.machine(slot).runs() };
+            if self.crashed.iter().all(|(before, _)| *before != run) {
+                self.crashed.push((run, end.clone()));
+            }
         }
-        self.phase = Phase::Done;
-        let cause = self.cause.get_or_insert(Cause::AllEnded);
-        effects.push(Effect::Done(match cause {
-            Cause::Process { end, .. } => Outcome::Exit(end.exit_status()),
-            Cause::Signal(sig) => Outcome::Signal(*sig),
-            Cause::OutputGone(outcome) => *outcome,
-            Cause::GuardGone => Outcome::Exit(Sig::KILL.exit_status()),
-            Cause::AllEnded => Outcome::Exit(0),
-        }));
+        effects.extend(new.into_iter().map(|effect| Effect::One(slot, effect)));
     }
 }

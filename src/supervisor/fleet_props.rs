@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 
 use super::event::{Ended, OnExit, Pgid, Policy, Run, Slot, StartError};
-use super::fleet::{Effect, Fleet, Input, Order, Outcome, Phase, Via};
+use super::fleet::{Cause, Effect, Fleet, Input, Order, Outcome, Phase, Via};
 use super::machine;
 use super::state::State;
 use crate::model::Sig;
 
 #[derive(Debug, Clone, Copy)]
-enum Move {
+pub(super) enum Move {
     Dies(usize, u8),
     Empties(usize),
     Closes(usize),
@@ -55,22 +55,26 @@ fn policies() -> impl Strategy<Value = Vec<Policy>> {
 }
 
 /// The processes as they really are.
-struct World {
-    fleet: Fleet,
-    slots: usize,
-    alive: HashMap<Slot, Run>,
+pub(super) struct World {
+    pub(super) fleet: Fleet,
+    pub(super) slots: usize,
+    pub(super) alive: HashMap<Slot, Run>,
     draining: HashMap<Slot, (Run, bool, bool)>,
     timers: HashMap<Slot, super::event::Epoch>,
-    done: Vec<Outcome>,
-    killed: Vec<Slot>,
+    pub(super) done: Vec<Outcome>,
+    pub(super) killed: Vec<Slot>,
     /// The exit status that the first end which stops everything must give.
     expected: Option<Outcome>,
+    /// Who needs whom, without circles.
+    needs: Vec<(usize, usize)>,
+    /// Those that were given up, in that order.
+    crashed: Vec<(Slot, u8)>,
     /// A process that cannot be started.
-    unstartable: Option<Slot>,
+    pub(super) unstartable: Option<Slot>,
 }
 
 impl World {
-    fn new(policies: Vec<Policy>) -> Self {
+    pub(super) fn new(policies: Vec<Policy>) -> Self {
         Self {
             slots: policies.len(),
             fleet: Fleet::new(policies),
@@ -80,16 +84,27 @@ impl World {
             done: Vec::new(),
             killed: Vec::new(),
             expected: None,
+            needs: Vec::new(),
+            crashed: Vec::new(),
             unstartable: None,
         }
     }
 
-    fn feed(&mut self, input: Input) {
-        for effect in self.fleet.step(input) {
+    pub(super) fn feed(&mut self, input: Input) {
+        let before: Vec<bool> = (0..self.slots).map(|slot| self.is_up(slot)).collect();
+        let effects = self.fleet.step(input);
+        self.assert_turns(&before);
+        self.note_crashes();
+        for effect in effects {
             match effect {
                 Effect::One(slot, machine::Effect::Spawn(run)) => {
                     let input = if self.fleet.wants(run) && self.unstartable != Some(slot) {
-                        assert_eq!(self.fleet.phase(), Phase::Running, "a spawn after the end began");
+                        let may = match self.fleet.phase() {
+                            Phase::Releasing => slot == Slot(0),
+                            Phase::Running => true,
+                            Phase::Stopping | Phase::Killing | Phase::Done => false,
+                        };
+                        assert!(may, "a spawn before its time or after the end began");
                         assert!(!self.alive.contains_key(&slot), "two runs of {slot:?} at once");
                         self.alive.insert(slot, run);
                         machine::Input::Spawned(run, Pgid(i32::try_from(slot.0).expect("few") + 10))
@@ -114,6 +129,10 @@ impl World {
                     assert!(self.alive.is_empty(), "done while {:?} live", self.alive);
                     let open = self.draining.values().any(|(_, group, output)| *group || *output);
                     assert!(!open, "done while {:?} drain", self.draining);
+                    let ours = self.crashed.iter().find(|(slot, _)| self.fleet.has(*slot));
+                    if let Some((_, code)) = ours {
+                        self.expected.get_or_insert(Outcome::Exit(*code));
+                    }
                     self.done.push(outcome);
                 }
                 Effect::One(..) | Effect::StopRequested(_) | Effect::HurryAfter(_) | Effect::Killing => {}
@@ -121,13 +140,47 @@ impl World {
         }
     }
 
+    pub(super) fn need(&mut self, who: usize, whom: usize) {
+        self.fleet.need(Slot(who), Slot(whom));
+        self.needs.push((who, whom));
+    }
+
+    fn is_up(&self, slot: usize) -> bool {
+        matches!(self.fleet.machine(Slot(slot)).state(), State::Up { .. })
+    }
+
+    /// When everything ends, nobody is asked while somebody needs it.
+    fn assert_turns(&self, was_up: &[bool]) {
+        if self.fleet.phase() != Phase::Stopping || self.fleet.cause() == Some(&Cause::GuardGone) {
+            return;
+        }
+        for (who, whom) in &self.needs {
+            let asked =
+                matches!(self.fleet.machine(Slot(*whom)).state(), State::Stopping(_)) && was_up[*whom];
+            let is_needed = !self.fleet.machine(Slot(*who)).is_at_rest();
+            assert!(!(asked && is_needed), "{whom} is asked to stop before {who}");
+        }
+    }
+
+    fn note_crashes(&mut self) {
+        let state = |slot: Slot| self.fleet.machine(slot).state();
+        self.crashed.retain(|(slot, _)| matches!(state(*slot), State::Crashed { .. }));
+        for slot in (0..self.slots).map(Slot) {
+            if let State::Crashed { end } = state(slot)
+                && self.crashed.iter().all(|(before, _)| *before != slot)
+            {
+                self.crashed.push((slot, end.exit_status()));
+            }
+        }
+    }
+
     fn expect(&mut self, outcome: Outcome) {
-        if self.fleet.phase() == Phase::Running {
+        if matches!(self.fleet.phase(), Phase::Releasing | Phase::Running) {
             self.expected.get_or_insert(outcome);
         }
     }
 
-    fn play(&mut self, it: Move) {
+    pub(super) fn play(&mut self, it: Move) {
         match it {
             Move::Dies(slot, code) => {
                 let slot = Slot(slot);
@@ -197,7 +250,7 @@ impl World {
     }
 }
 
-fn refused() -> StartError {
+pub(super) fn refused() -> StartError {
     StartError { message: "withdrawn".into(), hint: None }
 }
 
@@ -209,8 +262,20 @@ proptest! {
         policies in policies(),
         moves in moves(),
         unstartable in proptest::option::weighted(0.2, 0..3_usize),
+        release in any::<bool>(),
+        needs in proptest::collection::vec((0..3_usize, 0..3_usize), 0..4),
     ) {
+        let mut policies = policies;
+        if release {
+            policies[0].on_exit = OnExit::Ignore;
+        }
         let mut world = World::new(policies);
+        if release {
+            world.fleet.release_first(Slot(0));
+        }
+        for (who, whom) in needs.into_iter().filter(|(who, whom)| who > whom) {
+            world.need(who, whom);
+        }
         world.unstartable = unstartable.map(Slot);
         world.feed(Input::Start);
         for it in moves {
@@ -241,141 +306,4 @@ proptest! {
         world.play(Move::Terminate(other));
         prop_assert_eq!(world.killed.len(), 3, "killed once");
     }
-}
-
-#[test]
-fn a_failed_spawn_starts_none_of_the_processes_behind_it() {
-    let mut fleet = Fleet::new(vec![Policy::default(); 3]);
-    let spawns: Vec<Run> = fleet
-        .step(Input::Start)
-        .into_iter()
-        .filter_map(|effect| match effect {
-            Effect::One(_, machine::Effect::Spawn(run)) => Some(run),
-            _ => None,
-        })
-        .collect();
-    assert!(fleet.wants(spawns[0]));
-    fleet.step(Input::One(Slot(0), machine::Input::Spawned(spawns[0], Pgid(5))));
-    fleet.step(Input::One(Slot(1), machine::Input::SpawnFailed(spawns[1], refused())));
-    assert!(!fleet.wants(spawns[2]));
-    assert_eq!(fleet.phase(), Phase::Stopping);
-}
-
-#[test]
-fn the_first_signal_while_everything_stops_is_not_impatience() {
-    let mut world = World::new(vec![Policy::default(); 3]);
-    world.feed(Input::Start);
-    world.play(Move::Dies(0, 3));
-    world.play(Move::Terminate(Via::Guard));
-    assert_eq!(world.killed, []);
-    world.play(Move::Terminate(Via::Guard));
-    assert_eq!(world.killed, [Slot(1), Slot(2)]);
-}
-
-#[test]
-fn a_clean_end_under_ignore_lets_the_others_run() {
-    let ignore = Policy { on_exit: OnExit::Ignore, ..Policy::default() };
-    let mut world = World::new(vec![ignore.clone(), ignore.clone(), ignore]);
-    world.feed(Input::Start);
-    for slot in 0..3 {
-        assert_eq!(world.fleet.phase(), Phase::Running);
-        world.play(Move::Dies(slot, 0));
-        world.play(Move::Empties(slot));
-        world.play(Move::Closes(slot));
-    }
-    assert_eq!(world.done, [Outcome::Exit(0)]);
-}
-
-fn world(count: usize) -> World {
-    let mut world = World::new(vec![Policy::default(); count]);
-    world.feed(Input::Start);
-    world
-}
-
-fn ends(world: &mut World, slot: usize) {
-    world.play(Move::Dies(slot, 1));
-    world.play(Move::Empties(slot));
-    world.play(Move::Closes(slot));
-}
-
-#[test]
-fn what_a_command_stops_ends_nothing_even_if_it_is_the_last() {
-    for order in [Order::Stop, Order::Retire] {
-        let mut world = world(2);
-        for slot in 0..2 {
-            world.play(Move::Ordered(slot, order));
-            ends(&mut world, slot);
-        }
-        assert_eq!(world.fleet.phase(), Phase::Running, "{order:?}");
-        world.play(Move::Ordered(1, Order::Up));
-        assert!(world.alive.contains_key(&Slot(1)));
-        world.play(Move::Dies(1, 3));
-        world.play(Move::Empties(1));
-        world.play(Move::Closes(1));
-        assert_eq!(world.done, [Outcome::Exit(3)], "its own end counts again");
-    }
-}
-
-#[test]
-fn all_have_ended_when_those_have_that_are_ours() {
-    let ignore = Policy { on_exit: OnExit::Ignore, ..Policy::default() };
-    for (order, ended) in [(Order::Stop, false), (Order::Retire, true)] {
-        let mut world = World::new(vec![ignore.clone(), ignore.clone()]);
-        world.feed(Input::Start);
-        world.play(Move::Ordered(0, order));
-        ends(&mut world, 0);
-        world.play(Move::Dies(1, 0));
-        world.play(Move::Empties(1));
-        world.play(Move::Closes(1));
-        assert_eq!(world.fleet.phase() == Phase::Done, ended, "{order:?}");
-    }
-}
-
-#[test]
-fn a_start_that_a_command_wants_and_that_fails_ends_nothing() {
-    let mut world = world(2);
-    world.play(Move::Ordered(0, Order::Stop));
-    ends(&mut world, 0);
-    world.unstartable = Some(Slot(0));
-    world.play(Move::Ordered(0, Order::Up));
-    assert_eq!(world.fleet.phase(), Phase::Running);
-    assert!(world.fleet.is_stopped(Slot(0)));
-    world.unstartable = None;
-    world.play(Move::Ordered(0, Order::Restart));
-    assert!(world.alive.contains_key(&Slot(0)));
-}
-
-#[test]
-fn the_last_order_counts() {
-    // An order while the one before is carried out, and whether a new run follows.
-    let table = [
-        (Order::Restart, Order::Stop, false),
-        (Order::Stop, Order::Restart, true),
-        (Order::Stop, Order::Up, true),
-        (Order::Restart, Order::Restart, true),
-        (Order::Retire, Order::Up, true),
-        (Order::Restart, Order::Retire, false),
-    ];
-    for (first, second, runs) in table {
-        let mut world = world(2);
-        world.play(Move::Ordered(0, first));
-        world.play(Move::Ordered(0, second));
-        assert_eq!(world.killed, [], "nobody is impatient");
-        ends(&mut world, 0);
-        assert_eq!(world.alive.contains_key(&Slot(0)), runs, "{first:?} {second:?}");
-    }
-}
-
-#[test]
-fn a_command_ends_everything_as_term_does() {
-    let mut world = world(2);
-    world.play(Move::Ordered(0, Order::Stop));
-    world.play(Move::End);
-    world.play(Move::Ordered(0, Order::Up));
-    world.play(Move::Terminate(Via::Guard));
-    assert_eq!(world.killed, [], "the first signal is not impatience");
-    for slot in 0..2 {
-        ends(&mut world, slot);
-    }
-    assert_eq!(world.done, [Outcome::Signal(Sig::TERM)]);
 }

@@ -44,7 +44,7 @@ impl Goal {
     pub(super) fn new(slot: Slot, order: Order, machine: &Machine) -> Self {
         let was = match machine.state() {
             State::Up { .. } => Was::Up,
-            State::Down | State::Over { .. } => Was::AtRest,
+            State::Down | State::Over { .. } | State::Crashed { .. } => Was::AtRest,
             State::Starting { .. } | State::Stopping(_) | State::Draining(_) | State::Backoff { .. } => {
                 Was::Between
             }
@@ -72,7 +72,9 @@ impl Goal {
             },
             _ if fleet.phase() != Phase::Running => Some(Did::Failed("everything is being stopped".into())),
             State::Starting { .. } | State::Stopping(_) | State::Draining(_) => None,
-            State::Backoff { end } | State::Over { end } => Some(Did::Failed(failure(end))),
+            State::Backoff { end } | State::Over { end } | State::Crashed { end } => {
+                Some(Did::Failed(failure(end)))
+            }
             State::Down => Some(Did::Failed("another command has stopped it".into())),
         }
     }
@@ -80,8 +82,8 @@ impl Goal {
     fn look_down(&self, machine: &Machine) -> Option<Did> {
         match machine.state() {
             State::Down => Some(Did::WasDown),
-            State::Over { .. } if self.was == Was::AtRest => Some(Did::WasDown),
-            State::Over { end } => Some(Did::Stopped(Some(end.clone()))),
+            State::Over { .. } | State::Crashed { .. } if self.was == Was::AtRest => Some(Did::WasDown),
+            State::Over { end } | State::Crashed { end } => Some(Did::Stopped(Some(end.clone()))),
             State::Up { run, .. } if run.number > self.runs => {
                 Some(Did::Failed("another command has started it again".into()))
             }

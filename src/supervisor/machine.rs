@@ -10,6 +10,7 @@
 
 use std::time::Duration;
 
+use super::backoff::{Record, Verdict};
 use super::event::{Ended, Epoch, OnExit, Pgid, Policy, Run, Slot, StartError};
 use super::state::{Draining, Force, Open, Output, State, Stopping, Then};
 use crate::model::Sig;
@@ -17,12 +18,6 @@ use crate::model::Sig;
 /// How long output may stay open after the leader has ended and the group is empty or was
 /// killed. Only a process that left the group can hold it then.
 pub const DRAIN: Duration = Duration::from_secs(1);
-
-/// A process that ran this long is healthy: its next failure waits for 1 s again.
-pub const HEALTHY: Duration = Duration::from_mins(1);
-
-/// The longest wait before a restart.
-pub const MAX_BACKOFF: Duration = Duration::from_mins(1);
 
 /// What happened, for one process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,14 +79,14 @@ pub struct Machine {
     state: State,
     runs: u32,
     epoch: Epoch,
-    /// Failures in a row: the exponent of the next backoff.
-    failures: u32,
+    /// What its last runs were like.
+    record: Record,
 }
 
 impl Machine {
     /// A process that has not run yet.
     pub fn new(slot: Slot, policy: Policy) -> Self {
-        Self { slot, policy, state: State::Down, runs: 0, epoch: Epoch(0), failures: 0 }
+        Self { slot, policy, state: State::Down, runs: 0, epoch: Epoch(0), record: Record::default() }
     }
 
     /// Where it is.
@@ -114,10 +109,15 @@ impl Machine {
         self.runs
     }
 
+    /// How often it has failed in a row, since it was last well.
+    pub fn crashes(&self) -> u32 {
+        self.record.crashes()
+    }
+
     /// Whether nothing of it is alive and nothing will start by itself.
     pub fn is_at_rest(&self) -> bool {
         match self.state {
-            State::Down | State::Over { .. } => true,
+            State::Down | State::Over { .. } | State::Crashed { .. } => true,
             State::Starting { .. }
             | State::Up { .. }
             | State::Stopping(_)
@@ -134,7 +134,8 @@ impl Machine {
             | State::Starting { .. }
             | State::Draining(_)
             | State::Backoff { .. }
-            | State::Over { .. } => None,
+            | State::Over { .. }
+            | State::Crashed { .. } => None,
         }
     }
 
@@ -150,7 +151,8 @@ impl Machine {
             | State::Up { .. }
             | State::Stopping(_)
             | State::Backoff { .. }
-            | State::Over { .. } => None,
+            | State::Over { .. }
+            | State::Crashed { .. } => None,
         }
     }
 
@@ -161,6 +163,7 @@ impl Machine {
         self.state = match state {
             State::Down => self.at_rest(&input, State::Down, &mut effects),
             State::Over { end } => self.at_rest(&input, State::Over { end }, &mut effects),
+            State::Crashed { end } => self.at_rest(&input, State::Crashed { end }, &mut effects),
             State::Backoff { end } => self.backing_off(&input, end, &mut effects),
             State::Starting { run, then } => self.starting(input, run, then, &mut effects),
             State::Up { run, pgid, output } => self.up(input, run, pgid, output, &mut effects),
@@ -173,7 +176,7 @@ impl Machine {
     fn at_rest(&mut self, input: &Input, same: State, effects: &mut Vec<Effect>) -> State {
         match input {
             Input::Start | Input::Restart => {
-                self.failures = 0;
+                self.record.forget();
                 self.spawn(effects)
             }
             Input::Stop
@@ -190,7 +193,7 @@ impl Machine {
     fn backing_off(&mut self, input: &Input, end: Ended, effects: &mut Vec<Effect>) -> State {
         match input {
             Input::Start | Input::Restart => {
-                self.failures = 0;
+                self.record.forget();
                 self.spawn(effects)
             }
             Input::Timeout(epoch) if *epoch == self.epoch => self.spawn(effects),
@@ -212,7 +215,10 @@ impl Machine {
                 Then::Rest => self.stop(run, pgid, Output::Open, Then::Rest, effects),
                 Then::Restart | Then::Policy => {
                     if self.policy.on_exit == OnExit::Restart {
-                        self.arm(HEALTHY, effects);
+                        let first = self.record.began();
+                        self.arm(first, effects);
+                    } else {
+                        self.record.began_unwatched();
                     }
                     State::Up { run, pgid, output: Output::Open }
                 }
@@ -244,8 +250,10 @@ impl Machine {
                 State::Draining(Draining { run, pgid, end, then, open, force })
             }
             Input::Timeout(epoch) => {
-                if epoch == self.epoch {
-                    self.failures = 0;
+                if epoch == self.epoch
+                    && let Some(more) = self.record.lasted()
+                {
+                    self.arm(more, effects);
                 }
                 State::Up { run, pgid, output }
             }
@@ -364,16 +372,21 @@ impl Machine {
     fn finish(&mut self, run: Run, end: Ended, then: Then, effects: &mut Vec<Effect>) -> State {
         match (then, self.policy.on_exit) {
             (Then::Restart, _) => {
+                self.record.forget();
                 effects.push(Effect::Finished { run, end, again: Some(Duration::ZERO) });
                 self.spawn(effects)
             }
-            (Then::Policy, OnExit::Restart) => {
-                let delay = MAX_BACKOFF.min(Duration::from_secs(1 << self.failures.min(6)));
-                self.failures += 1;
-                effects.push(Effect::Finished { run, end: end.clone(), again: Some(delay) });
-                self.arm(delay, effects);
-                State::Backoff { end }
-            }
+            (Then::Policy, OnExit::Restart) => match self.record.ended(&end) {
+                Verdict::Again(delay) => {
+                    effects.push(Effect::Finished { run, end: end.clone(), again: Some(delay) });
+                    self.arm(delay, effects);
+                    State::Backoff { end }
+                }
+                Verdict::GiveUp => {
+                    effects.push(Effect::Finished { run, end: end.clone(), again: None });
+                    State::Crashed { end }
+                }
+            },
             (Then::Rest, _) | (Then::Policy, OnExit::Stop | OnExit::Ignore) => {
                 effects.push(Effect::Finished { run, end: end.clone(), again: None });
                 State::Over { end }

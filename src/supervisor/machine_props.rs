@@ -347,10 +347,11 @@ fn restarts_wait_1_2_4_up_to_60_seconds_and_a_healthy_minute_resets() {
     for number in 1..=9 {
         let run = Run { slot: Slot(0), number };
         assert_eq!(effects, [Effect::Spawn(run)]);
-        let healthy = machine.step(Input::Spawned(run, Pgid(7)));
-        if number == 8 {
-            let [Effect::Arm(epoch, _)] = healthy[..] else { panic!("{healthy:?}") };
-            machine.step(Input::Timeout(epoch));
+        // It lives for a second each time, the eighth for a minute.
+        let mut armed = machine.step(Input::Spawned(run, Pgid(7)));
+        for _ in 0..if number == 8 { 2 } else { 1 } {
+            let [Effect::Arm(epoch, _)] = armed[..] else { panic!("{armed:?}") };
+            armed = machine.step(Input::Timeout(epoch));
         }
         machine.step(Input::Exited(run, Ended::Exited(1)));
         machine.step(Input::OutputClosed(run));
@@ -363,4 +364,62 @@ fn restarts_wait_1_2_4_up_to_60_seconds_and_a_healthy_minute_resets() {
         effects = machine.step(Input::Timeout(epoch));
     }
     assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 1, 2]);
+}
+
+#[test]
+fn five_quick_failures_are_the_end_of_restarts_and_a_wish_begins_anew() {
+    let mut machine = Machine::new(Slot(0), Policy { on_exit: OnExit::Restart, ..Policy::default() });
+    machine.step(Input::Start);
+    for number in 1..=5 {
+        let run = Run { slot: Slot(0), number };
+        machine.step(Input::Spawned(run, Pgid(7)));
+        machine.step(Input::Exited(run, Ended::Exited(127)));
+        machine.step(Input::OutputClosed(run));
+        let end = machine.step(Input::GroupEmpty(run));
+        if let [Effect::Finished { again: Some(_), .. }, Effect::Arm(epoch, _)] = end[..] {
+            assert_eq!(
+                machine.step(Input::Timeout(epoch)),
+                [Effect::Spawn(Run { number: number + 1, ..run })]
+            );
+        } else {
+            assert_eq!(end, [Effect::Finished { run, end: Ended::Exited(127), again: None }]);
+        }
+    }
+    let crashed = State::Crashed { end: Ended::Exited(127) };
+    assert_eq!((machine.state(), machine.crashes()), (&crashed, 5));
+    for input in [Input::Stop, Input::Kill, Input::Timeout(Epoch(99))] {
+        assert_eq!(machine.step(input), []);
+        assert_eq!(machine.state(), &crashed);
+    }
+    assert!(machine.is_at_rest());
+    assert_eq!(machine.step(Input::Start), [Effect::Spawn(Run { slot: Slot(0), number: 6 })]);
+    assert_eq!(machine.crashes(), 0);
+}
+
+#[test]
+fn a_wish_during_the_wait_starts_at_once_and_a_stop_ends_it() {
+    for (input, spawns) in
+        [(Input::Start, true), (Input::Restart, true), (Input::Stop, false), (Input::Kill, false)]
+    {
+        let (mut machine, run, _) = up(OnExit::Restart);
+        machine.step(Input::Exited(run, Ended::Exited(1)));
+        machine.step(Input::OutputClosed(run));
+        let end = machine.step(Input::GroupEmpty(run));
+        let [_, Effect::Arm(epoch, _)] = end[..] else { panic!("{end:?}") };
+        assert!(matches!(machine.state(), State::Backoff { .. }));
+        let next = Effect::Spawn(Run { number: 2, ..run });
+        assert_eq!(machine.step(input.clone()).contains(&next), spawns, "{input:?}");
+        assert_eq!(machine.step(Input::Timeout(epoch)), [], "the wait is over for good after {input:?}");
+    }
+}
+
+#[test]
+fn a_policy_that_comes_during_a_run_finds_it_healthy() {
+    let (mut machine, run, _) = up(OnExit::Stop);
+    machine.change(Policy { on_exit: OnExit::Restart, ..Policy::default() });
+    machine.step(Input::Exited(run, Ended::Exited(1)));
+    machine.step(Input::OutputClosed(run));
+    let end = machine.step(Input::GroupEmpty(run));
+    let [Effect::Finished { again, .. }, Effect::Arm(..)] = &end[..] else { panic!("{end:?}") };
+    assert_eq!(*again, Some(Duration::from_secs(1)));
 }

@@ -1,7 +1,7 @@
 //! Deciding what happens to the processes, and making it happen.
 //!
 //! [`machine`] decides for one process (its states are in [`state`]) and [`fleet`] for all of
-//! them. Both are pure: no clock, no channel, no system call, so that every order of events can
+//! them; [`backoff`] when one that ended is started again, [`needs`] in what order they are stopped. They are pure: no clock, no channel, no system call, so that every order of events can
 //! be tried in a test. [`driver`] is the one task that feeds them and performs what they answer.
 //! [`event`] is the vocabulary they share,
 //! [`command`] that of those who command from outside.
@@ -14,13 +14,18 @@
 //!  clients ─┘
 //! ```
 
+pub mod backoff;
 pub mod command;
 mod commands;
 pub mod driver;
+mod ending;
 pub mod event;
 pub mod fleet;
 mod jobs;
 pub mod machine;
+pub mod needs;
+mod opening;
+pub mod phase;
 pub mod state;
 mod timers;
 
@@ -29,4 +34,8 @@ mod driver_tests;
 #[cfg(test)]
 mod fleet_props;
 #[cfg(test)]
+mod fleet_tests;
+#[cfg(test)]
 mod machine_props;
+#[cfg(test)]
+mod restart_tests;

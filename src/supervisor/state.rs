@@ -39,6 +39,11 @@ pub enum State {
         /// How it ended.
         end: Ended,
     },
+    /// It has failed at once, too often to be started by itself again.
+    Crashed {
+        /// How it ended.
+        end: Ended,
+    },
 }
 
 /// See [`State::Stopping`].

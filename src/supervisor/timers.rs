@@ -35,6 +35,13 @@ impl Timers {
         self.due.remove(&timer);
     }
 
+    /// How long it still takes until this timer rings, if it is set. While all stand still that
+    /// is what it was when they stopped.
+    pub(super) fn left(&self, timer: Timer) -> Option<Duration> {
+        let now = self.paused_at.unwrap_or_else(Instant::now);
+        self.due.get(&timer).map(|(at, _)| at.saturating_duration_since(now))
+    }
+
     pub(super) fn pause(&mut self) {
         self.paused_at.get_or_insert_with(Instant::now);
     }

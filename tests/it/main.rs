@@ -7,6 +7,7 @@
 
 mod backlog;
 mod bad_input;
+mod beside;
 mod busy_port;
 mod color;
 mod config;
@@ -28,9 +29,11 @@ mod limits;
 mod logs;
 mod mute;
 mod output;
+mod policies;
 mod prefix;
 mod pty;
 mod recorded_env;
+mod release;
 mod run;
 mod run_terminal;
 mod screen;

@@ -71,6 +71,13 @@ fn events() {
         ended(Ended::Signaled(Sig::KILL), Consequence::Nothing),
         ended(Ended::Signaled(Sig::from_number(42)), Consequence::StartsAgain(secs(4.0))),
         ended(Ended::NotStarted(error), Consequence::StartsAgain(Duration::ZERO)),
+        ended(Ended::Exited(127), Consequence::GivesUp),
+        Event::CommandEnded {
+            program: "pytest".into(),
+            end: Ended::Exited(1),
+            after: secs(65.0),
+            then: Consequence::StopsAll,
+        },
         Event::StopRequested(Sig::INT),
         Event::Killed { id: id("web.1"), after: secs(10.0) },
         Event::LogLost { id: id("web.1"), path: "log/web.1.log".into(), error: "disk full".into() },
@@ -85,6 +92,8 @@ fn events() {
     {"time":"1970-01-01T12:34:56.789+00:00","event":"exited","process":"web.1","type":"web","signal":"KILL","after":0.842,"then":"nothing","message":"web.1 was killed by SIGKILL after 0.8 s"}
     {"time":"1970-01-01T12:34:56.789+00:00","event":"exited","process":"web.1","type":"web","signal":"42","after":0.842,"then":"restart","restart_after":4.0,"message":"web.1 was killed by signal 42 after 0.8 s; it is started again in 4 s"}
     {"time":"1970-01-01T12:34:56.789+00:00","event":"not_started","process":"web.1","type":"web","error":"too many open files","after":0.842,"then":"restart","restart_after":0.0,"message":"web.1 could not be started: too many open files; it is started again"}
+    {"time":"1970-01-01T12:34:56.789+00:00","event":"exited","process":"web.1","type":"web","code":127,"after":0.842,"then":"give_up","message":"web.1 exited with code 127 after 0.8 s; it has failed 5 times in a row at once and is not started again (`ganger up web.1` does that)"}
+    {"time":"1970-01-01T12:34:56.789+00:00","event":"command_exited","command":"pytest","code":1,"after":65.0,"then":"stop_all","message":"`pytest` exited with code 1 after 1 min 5 s; everything stops with it"}
     {"time":"1970-01-01T12:34:56.789+00:00","event":"stop_requested","signal":"INT","message":"SIGINT received, stopping all; once more kills them"}
     {"time":"1970-01-01T12:34:56.789+00:00","event":"killed","process":"web.1","type":"web","after":10.0,"message":"web.1 did not stop within 10.0 s, killing it"}
     {"time":"1970-01-01T12:34:56.789+00:00","event":"log_lost","process":"web.1","type":"web","path":"log/web.1.log","error":"disk full","message":"the log of web.1 ends here: log/web.1.log: disk full"}

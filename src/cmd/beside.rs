@@ -1,0 +1,127 @@
+//! The command of `ganger start -- CMD`: it runs beside the processes, with our terminal.
+//!
+//! It has our stdin and stdout, so what ganger and the processes say goes to stderr. As with
+//! `ganger run`, on a terminal it stays in our process group, which is the one in the foreground: the
+//! keyboard's signals reach it from the kernel, and are not acted on by anybody else while it runs.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::children::start_error;
+use super::project::Project;
+use super::run::not_started;
+use super::show::Show;
+use crate::env::Env;
+use crate::model::{InstanceId, ProcessName, PtyChoice, Sig};
+use crate::os::group;
+use crate::os::spawn::{Order, find_program, spawn_attached};
+use crate::plan::{App, ProcessSpec, Wishes};
+use crate::supervisor::event::{Pgid, Policy, Run, Slot, StartError};
+
+/// The command, as a process among the others.
+#[derive(Debug)]
+pub(super) struct Beside {
+    /// Program and arguments.
+    argv: Vec<OsString>,
+    /// Its place among the processes, which is the last at the start.
+    slot: Slot,
+    /// Its pid while it shares our process group: then there is no group of its own to signal.
+    in_our_group: Option<i32>,
+}
+
+impl Beside {
+    /// What is to run beside these processes, and how. If there is no such program the answer is the
+    /// exit status, and that has been said.
+    pub(super) fn plan(
+        argv: &[OsString],
+        specs: &[ProcessSpec],
+        app: &App<'_>,
+        wishes: &Wishes,
+        project: &Project,
+    ) -> Result<Option<(Self, ProcessSpec)>, u8> {
+        let Some(program) = argv.first() else { return Ok(None) };
+        let environment = app.environment_of_command();
+        let path = environment.value("PATH").unwrap_or_default();
+        if let Err(error) = look_for(program, path, &project.root) {
+            return Err(not_started(program, &error, &environment, project, "ganger start --"));
+        }
+        let spec = ProcessSpec {
+            id: nobody(),
+            command: program.clone(),
+            port: None,
+            cwd: PathBuf::new(),
+            pty: PtyChoice::Never,
+            policy: Policy { grace: wishes.grace(&nobody().name), ..Policy::default() },
+            environment,
+        };
+        let beside = Self { argv: argv.to_vec(), slot: Slot(specs.len()), in_our_group: None };
+        Ok(Some((beside, spec)))
+    }
+
+    /// Where it is in the fleet.
+    pub(super) fn slot(&self) -> Slot {
+        self.slot
+    }
+
+    /// Starts it, if this run is its.
+    pub(super) fn start(
+        &mut self,
+        run: Run,
+        spec: &ProcessSpec,
+        root: &Path,
+    ) -> Option<Result<Pgid, StartError>> {
+        if run.slot != self.slot {
+            return None;
+        }
+        let pairs = spec.environment.pairs();
+        let order = Order { argv: &self.argv, env: &pairs, cwd: root };
+        let own_group = !group::has_terminal();
+        let started = spawn_attached(&order, own_group).map_err(|error| start_error(&error));
+        if let (Ok(pid), false) = (&started, own_group) {
+            self.in_our_group = Some(*pid);
+        }
+        Some(started.map(Pgid))
+    }
+
+    /// Signals it, if it is what has this number and there is no such group.
+    pub(super) fn signal(&self, pgid: Pgid, sig: Sig) -> bool {
+        let is_it = self.in_our_group == Some(pgid.0);
+        if is_it {
+            group::signal_child(pgid.0, sig);
+        }
+        is_it
+    }
+}
+
+/// The surroundings as the output is to see them: it goes to stderr.
+pub(super) fn on_stderr(env: &Env) -> Env {
+    Env { stdout_is_terminal: env.stderr_is_terminal, ..env.clone() }
+}
+
+/// Nothing already on the screen is written over: it may be the command's.
+pub(super) fn share_screen(show: &mut Show) {
+    if let Some(screen) = &mut show.setup.screen {
+        screen.rewrites = false;
+    }
+}
+
+/// A name that no process has: instances are counted from 1.
+fn nobody() -> InstanceId {
+    let name: ProcessName = "command".parse().unwrap_or_else(|_| unreachable!("it is a good name"));
+    InstanceId::new(name, 0)
+}
+
+/// Whether the program could be started, before anything is.
+fn look_for(program: &OsStr, path: &OsStr, root: &Path) -> io::Result<()> {
+    if find_program(program, path, root).is_some() {
+        return Ok(());
+    }
+    let there = if program.as_encoded_bytes().contains(&b'/') {
+        root.join(program).exists()
+    } else {
+        std::env::split_paths(path).any(|folder| root.join(folder).join(program).is_file())
+    };
+    let kind = if there { io::ErrorKind::PermissionDenied } else { io::ErrorKind::NotFound };
+    Err(kind.into())
+}

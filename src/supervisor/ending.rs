@@ -1,0 +1,139 @@
+//! When everything ends, in what order, and how ganger ends then. A part of the [`Fleet`]; pure.
+
+use std::collections::BTreeSet;
+
+use super::event::{Ended, Run, Slot};
+use super::fleet::{Cause, Effect, Fleet, Phase, Via, Word};
+use super::machine::{self, Machine};
+use super::state::State;
+use crate::model::Sig;
+
+/// How often we were asked to end. Signals to a whole process group (Ctrl-C, `timeout`) or to
+/// every process of a name (`pkill`) reach guard and supervisor, others one of them: so they
+/// are counted by place, and the larger count is how often somebody asked.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    guard: u32,
+    direct: u32,
+}
+
+impl Asked {
+    fn count(&mut self, via: Via) {
+        match via {
+            Via::Guard => self.guard += 1,
+            Via::Direct => self.direct += 1,
+        }
+    }
+
+    fn times(&self) -> u32 {
+        self.guard.max(self.direct)
+    }
+}
+
+impl Fleet {
+    pub(super) fn terminate(&mut self, sig: Sig, via: Via, effects: &mut Vec<Effect>) {
+        // A closing terminal sends HUP more than once, the kernel and the shell each: nobody is
+        // impatient.
+        if sig == Sig::HUP && !matches!(self.phase, Phase::Releasing | Phase::Running) {
+            return;
+        }
+        let before = self.asked.times();
+        self.asked.count(via);
+        if self.asked.times() == before {
+            return;
+        }
+        match self.phase {
+            Phase::Releasing | Phase::Running => {
+                effects.push(Effect::StopRequested(sig));
+                self.stop(Cause::Signal(sig), effects);
+            }
+            // The first signal while everything stops for another reason: whoever sent it wanted
+            // just that. The second one is impatience.
+            Phase::Stopping if before == 0 => {}
+            Phase::Stopping => self.kill(effects),
+            Phase::Killing | Phase::Done => {}
+        }
+    }
+
+    pub(super) fn stop(&mut self, cause: Cause, effects: &mut Vec<Effect>) {
+        match self.phase {
+            Phase::Releasing | Phase::Running => {
+                self.phase = Phase::Stopping;
+                self.cause = Some(cause);
+                self.stop_next(effects);
+            }
+            Phase::Stopping | Phase::Killing | Phase::Done => {}
+        }
+    }
+
+    /// Asks those whose turn it is, and sees to it that nothing starts any more. Said again after
+    /// each input: to hear it twice does nothing to a process.
+    pub(super) fn stop_next(&mut self, effects: &mut Vec<Effect>) {
+        let left: BTreeSet<Slot> = self.slots().filter(|slot| !self.machine(*slot).is_at_rest()).collect();
+        let next = match self.cause {
+            // In a hurry there is no time for turns.
+            Some(Cause::GuardGone) => left.clone(),
+            _ => self.needs.next_to_stop(&left),
+        };
+        for slot in left {
+            // What is up and still needed waits for its turn; what is not up is none to wait for.
+            if next.contains(&slot) || !matches!(self.machine(slot).state(), State::Up { .. }) {
+                self.feed(slot, machine::Input::Stop, effects);
+            }
+        }
+    }
+
+    pub(super) fn kill(&mut self, effects: &mut Vec<Effect>) {
+        match self.phase {
+            Phase::Releasing | Phase::Running | Phase::Stopping => {
+                self.phase = Phase::Killing;
+                effects.push(Effect::Killing);
+                self.all(&machine::Input::Kill, effects);
+            }
+            Phase::Killing | Phase::Done => {}
+        }
+    }
+
+    /// The first of those that were given up and have not been started since.
+    pub(super) fn first_crashed(&self) -> Option<&(Run, Ended)> {
+        let is_left = |(run, _): &&(Run, Ended)| {
+            let machine = self.machine(run.slot);
+            self.has(run.slot)
+                && machine.runs() == run.number
+                && matches!(machine.state(), State::Crashed { .. })
+        };
+        self.crashed.iter().find(is_left)
+    }
+
+    /// Whether every process has come to its end by itself. With one that comes last, its end says so.
+    fn all_ended(&self) -> bool {
+        let mut ours =
+            self.machines.iter().zip(&self.words).filter(|(_, word)| **word != Word::Retire).peekable();
+        // A machine that is down is still to be started; one that is over has run.
+        let ended = |(machine, word): (&Machine, &Word)| {
+            matches!(machine.state(), State::Over { .. } | State::Crashed { .. }) && *word != Word::Stop
+        };
+        self.last.is_none()
+            && ours.peek().is_some()
+            && ours.all(ended)
+            && self.machines.iter().all(Machine::is_at_rest)
+    }
+
+    pub(super) fn check_done(&mut self, effects: &mut Vec<Effect>) {
+        let done = match self.phase {
+            Phase::Running => self.all_ended(),
+            Phase::Stopping | Phase::Killing => self.machines.iter().all(Machine::is_at_rest),
+            Phase::Releasing | Phase::Done => false,
+        };
+        if !done {
+            return;
+        }
+        self.phase = Phase::Done;
+        let cause = self.cause.take().unwrap_or_else(|| match self.first_crashed() {
+            Some((run, end)) => Cause::Process { run: *run, end: end.clone() },
+            None => Cause::AllEnded,
+        });
+        effects.push(Effect::Done(cause.outcome()));
+        self.cause = Some(cause);
+    }
+}
