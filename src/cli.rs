@@ -186,6 +186,9 @@ pub struct StartOptions {
     /// [default: stop]
     #[arg(long, value_name = "[NAME=]WHAT", env = "GANGER_ON_EXIT", hide_env = true)]
     pub on_exit: Vec<String>,
+    /// Leave the terminal: return when all are up, and run on without it
+    #[arg(short = 'D', long, env = "GANGER_DAEMON", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub daemon: bool,
     /// When each process has a terminal (pty) of its own instead of a pipe; `auto`: if stdout is
     /// a terminal [default: auto]
     #[arg(long, value_name = "WHEN", env = "GANGER_PTY", hide_env = true)]
@@ -314,6 +317,7 @@ impl StartOptions {
             timeout: or(self.timeout, outer.timeout),
             stop_signal: or(self.stop_signal, outer.stop_signal),
             on_exit: or(self.on_exit, outer.on_exit),
+            daemon: self.daemon || outer.daemon,
             pty: self.pty.or(outer.pty),
             show: self.show.or(outer.show),
         }

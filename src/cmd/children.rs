@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::ahead::{Ahead, Job};
 use super::check::missing_program;
+use super::daemon::Starter;
 use super::terminals::Terminals;
 use crate::error::Error;
 use crate::model::{InstanceId, Port, Sig};
@@ -33,6 +34,8 @@ pub(super) struct OsChildren {
     /// Where those that join later have their log files too.
     pub(super) log_folder: Option<PathBuf>,
     pub(super) link: Link,
+    /// Who waits for the start.
+    pub(super) starter: Starter,
     /// The guard is dead: nobody else ends what left its group.
     pub(super) alone: bool,
 }
@@ -158,6 +161,7 @@ impl Children for OsChildren {
             }
             _ => None,
         };
+        self.starter.heard(&event, hint.as_ref(), &self.pump.history());
         self.pump.tell(event);
         if let Some(hint) = hint {
             self.pump.tell(Event::Hint(hint));

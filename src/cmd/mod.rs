@@ -7,6 +7,7 @@ mod ahead;
 mod check;
 mod children;
 mod config;
+mod daemon;
 mod inbox;
 mod listen;
 mod logs;

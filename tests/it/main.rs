@@ -14,6 +14,7 @@ mod container;
 mod control;
 mod control_commands;
 mod control_socket;
+mod daemon;
 mod docs;
 mod ending;
 mod inherit;
