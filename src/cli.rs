@@ -12,6 +12,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use jiff::tz::TimeZone;
 
+use crate::config::scoped::Seconds;
 use crate::os::pty::PtyChoice;
 use crate::output::clock::TimeFormat;
 use crate::output::format::FormatChoice;
@@ -135,6 +136,8 @@ pub enum Command {
     Reload(ReloadArgs),
     /// Show what the processes of the running instance wrote last
     Logs(LogsArgs),
+    /// Open a process in the browser, once it listens on its port
+    Open(OpenArgs),
     /// Print the completions for a shell
     Completions {
         /// The shell
@@ -457,6 +460,19 @@ pub struct LogsArgs {
     /// One JSON object a line
     #[arg(long)]
     pub json: bool,
+}
+
+/// `ganger open`.
+#[derive(Debug, Args)]
+pub struct OpenArgs {
+    /// The process: a type or an instance [default: web, else the first]
+    pub name: Option<String>,
+    /// How long to wait until it listens
+    #[arg(short, long, value_name = "SECS", default_value = "60")]
+    pub timeout: Seconds,
+    /// Only print the address
+    #[arg(long)]
+    pub print: bool,
 }
 
 /// `ganger config`.

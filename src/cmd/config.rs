@@ -42,7 +42,7 @@ pub(super) fn config(app: &AppArgs, args: &ConfigArgs, env: &Env) -> Result<u8, 
 }
 
 /// The instance that is asked for: `web`, `web.2`, or the first that makes sense.
-fn wanted(name: Option<&str>, types: &[ProcessName]) -> Result<Option<InstanceId>, Error> {
+pub(super) fn wanted(name: Option<&str>, types: &[ProcessName]) -> Result<Option<InstanceId>, Error> {
     let first = |name: &ProcessName| InstanceId::new(name.clone(), 1);
     let Some(text) = name else {
         let web = types.iter().find(|name| name.as_str() == ProcessName::WEB);

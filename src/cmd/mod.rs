@@ -12,6 +12,7 @@ mod inbox;
 mod listen;
 mod logs;
 mod man;
+mod open;
 mod orders;
 mod project;
 mod ps;
@@ -49,6 +50,7 @@ pub fn run(cli: Cli, env: &Env) -> Result<u8, Error> {
         Command::Up(args) => orders::up(&app, args, env),
         Command::Reload(args) => orders::reload(&app, &args, env),
         Command::Logs(args) => logs::logs(&app, &args, env),
+        Command::Open(args) => open::open(&app, &args, env),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "ganger", &mut text);

@@ -26,6 +26,7 @@ mod layers;
 mod limits;
 mod logs;
 mod mute;
+mod open;
 mod output;
 mod prefix;
 mod pty;
