@@ -480,6 +480,9 @@ pub struct OpenArgs {
 pub struct ConfigArgs {
     /// The process: a type or an instance [default: web, else the first]
     pub name: Option<String>,
+    /// Of the running instance: what the process was started with
+    #[arg(long)]
+    pub running: bool,
     /// How to show it.
     #[command(flatten)]
     pub form: ConfigForm,

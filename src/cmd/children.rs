@@ -7,6 +7,7 @@ use super::ahead::{Ahead, Job};
 use super::check::missing_program;
 use super::daemon::Starter;
 use super::terminals::Terminals;
+use crate::config::environment::{Environment, Origin};
 use crate::error::Error;
 use crate::model::{InstanceId, Port, Sig};
 use crate::os::guard::Link;
@@ -19,6 +20,8 @@ use crate::output::pump::{Kind, Pump};
 use crate::plan::ProcessSpec;
 use crate::supervisor::driver::{Children, Holder};
 use crate::supervisor::event::{Ended, Event, Pgid, Run, Slot, StartError};
+
+const UNBUFFERED: &str = "PYTHONUNBUFFERED";
 
 /// The processes of one run of ganger.
 #[derive(Debug)]
@@ -112,6 +115,15 @@ impl Children for OsChildren {
 
     fn change(&mut self, slot: Slot, spec: ProcessSpec) {
         self.specs[slot.0] = spec;
+    }
+
+    fn environment(&self, slot: Slot) -> Environment {
+        let spec = &self.specs[slot.0];
+        let mut all = spec.environment.clone();
+        if !self.terminals.is_open(&spec.id) && all.get(UNBUFFERED).is_none() {
+            all.set(UNBUFFERED, "1", Origin::Ganger("its output is a pipe"));
+        }
+        all
     }
 
     fn port_holder(&mut self, port: Port) -> Option<Holder> {
@@ -212,8 +224,8 @@ fn job(spec: &ProcessSpec, terminals: &Terminals, apart: bool) -> io::Result<Job
     };
     let mut env = spec.environment.pairs();
     // A pipe makes Python keep lines back for minutes; Heroku sets this too.
-    if !matches!(outlet, Outlet::Pty(_)) && spec.environment.get("PYTHONUNBUFFERED").is_none() {
-        env.push(("PYTHONUNBUFFERED".into(), "1".into()));
+    if !matches!(outlet, Outlet::Pty(_)) && spec.environment.get(UNBUFFERED).is_none() {
+        env.push((UNBUFFERED.into(), "1".into()));
     }
     Ok(Job { argv: shell_argv(&spec.command), env, outlet })
 }

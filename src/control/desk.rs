@@ -5,8 +5,11 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::os::unix::ffi::OsStrExt as _;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use tokio::sync::mpsc::{Receiver, UnboundedSender, unbounded_channel};
 
@@ -162,7 +165,9 @@ fn change(done: &Done) -> Change {
 
 fn variable((name, variable): (&OsString, &environment::Variable)) -> Variable {
     let text = |text: &OsStr| text.to_string_lossy().into_owned();
-    Variable { name: text(name), value: text(&variable.value), from: variable.origin.to_string() }
+    let value = &variable.value;
+    let value_b64 = value.to_str().is_none().then(|| STANDARD.encode(value.as_bytes()));
+    Variable { name: text(name), value: text(value), value_b64, from: variable.origin.to_string() }
 }
 
 fn process(status: &Status) -> Process {
