@@ -77,12 +77,16 @@ fn item(said: Said) -> LogItem {
     }
 }
 
-/// Which processes are meant, of those that there are.
-pub(super) fn names(texts: &[String], ids: &[InstanceId]) -> Result<Option<Names>, Refusal> {
+/// Which processes are meant, of those that there are or were, and of the types of the Procfile.
+pub(super) fn names(
+    texts: &[String],
+    mut types: Vec<ProcessName>,
+    ids: &[InstanceId],
+) -> Result<Option<Names>, Refusal> {
     if texts.is_empty() {
         return Ok(None);
     }
-    let mut types: Vec<ProcessName> = Vec::new();
+    // A type that a reload has taken away has left its lines too.
     for id in ids {
         if !types.contains(&id.name) {
             types.push(id.name.clone());

@@ -120,6 +120,11 @@ impl History {
         store.find(id, stream).map(|track| store.tail(track, lines, bytes)).unwrap_or_default()
     }
 
+    /// The processes that have written, also those that are gone.
+    pub fn ids(&self) -> Vec<InstanceId> {
+        self.lock().ids().cloned().collect()
+    }
+
     /// Reads the last `count` lines of the processes that are wanted, all together.
     pub fn last(&self, count: usize, wanted: Box<dyn Fn(&InstanceId) -> bool + Send>) -> Lines {
         let news = self.news.subscribe();
