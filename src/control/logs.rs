@@ -49,8 +49,11 @@ async fn hand_on(mut lines: Lines, follow: bool, replies: Sender<Vec<u8>>) {
             return;
         }
     }
-    let _ = replies.send(Reply::Result(json!({})).line()).await;
-    // The end of the instance waits until its readers have let go: not before that is written.
+    // Nothing behind it says that it is the last. The end of the instance waits until its readers
+    // have let go: not before that is written.
+    for last in [Reply::Result(json!({})).line(), Vec::new()] {
+        let _ = replies.send(last).await;
+    }
     replies.closed().await;
 }
 

@@ -17,6 +17,7 @@ mod control_socket;
 mod daemon;
 mod docs;
 mod ending;
+mod hostile_clients;
 mod inherit;
 mod joined;
 mod json;
