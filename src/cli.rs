@@ -17,6 +17,7 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::options::Options;
+use crate::config::scoped::Seconds;
 use crate::config::settings::Settings;
 use crate::model::PtyChoice;
 use crate::output::clock::TimeFormat;
@@ -146,6 +147,8 @@ pub enum Command {
     Reload(ReloadArgs),
     /// Show what the processes of the running instance wrote last
     Logs(LogsArgs),
+    /// Open a process in the browser, once it listens on its port
+    Open(OpenArgs),
     /// Print the completions for a shell
     Completions {
         /// The shell
@@ -206,6 +209,9 @@ pub struct StartOptions {
     /// Run the Procfile's `release` first; if it fails, nothing else starts
     #[arg(long, env = "GANGER_RELEASE", hide_env = true, value_parser = FalseyValueParser::new())]
     pub release: bool,
+    /// Leave the terminal: return when all are up, and run on without it
+    #[arg(short = 'D', long, env = "GANGER_DAEMON", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub daemon: bool,
     /// When each process has a terminal (pty) of its own instead of a pipe; `auto`: if stdout is
     /// a terminal [default: auto]
     #[arg(long, value_name = "WHEN", env = "GANGER_PTY", hide_env = true)]
@@ -342,11 +348,27 @@ pub struct LogsArgs {
     pub json: bool,
 }
 
+/// `ganger open`.
+#[derive(Debug, Args)]
+pub struct OpenArgs {
+    /// The process: a type or an instance [default: web, else the first]
+    pub name: Option<String>,
+    /// How long to wait until it listens
+    #[arg(short, long, value_name = "SECS", default_value = "60")]
+    pub timeout: Seconds,
+    /// Only print the address
+    #[arg(long)]
+    pub print: bool,
+}
+
 /// `ganger config`.
 #[derive(Debug, Args)]
 pub struct ConfigArgs {
     /// The process: a type or an instance [default: web, else the first]
     pub name: Option<String>,
+    /// Of the running instance: what the process was started with
+    #[arg(long)]
+    pub running: bool,
     /// How to show it.
     #[command(flatten)]
     pub form: ConfigForm,

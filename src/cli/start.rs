@@ -33,6 +33,7 @@ impl StartOptions {
             stop_signal: or(self.stop_signal, outer.stop_signal),
             on_exit: or(self.on_exit, outer.on_exit),
             release: self.release || outer.release,
+            daemon: self.daemon || outer.daemon,
             pty: self.pty.or(outer.pty),
             show: self.show.or(outer.show),
         }

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use super::ahead::{Ahead, Job};
 use super::beside::Beside;
 use super::check::missing_program;
+use super::daemon::Starter;
 use super::terminals::Terminals;
+use crate::config::environment::{Environment, Origin};
 use crate::error::Error;
 use crate::model::{InstanceId, Port, Sig};
 use crate::os::guard::Link;
@@ -19,6 +21,8 @@ use crate::output::pump::{Kind, Pump};
 use crate::plan::ProcessSpec;
 use crate::supervisor::driver::{Children, Holder};
 use crate::supervisor::event::{Ended, Event, Pgid, Run, Slot, StartError};
+
+const UNBUFFERED: &str = "PYTHONUNBUFFERED";
 
 /// The processes of one run of ganger.
 #[derive(Debug)]
@@ -36,6 +40,8 @@ pub(super) struct OsChildren {
     pub(super) link: Link,
     /// The command that runs beside them, if there is one.
     pub(super) beside: Option<Beside>,
+    /// Who waits for the start.
+    pub(super) starter: Starter,
     /// The guard is dead: nobody else ends what left its group.
     pub(super) alone: bool,
 }
@@ -121,6 +127,15 @@ impl Children for OsChildren {
         self.specs[slot.0] = spec;
     }
 
+    fn environment(&self, slot: Slot) -> Environment {
+        let spec = &self.specs[slot.0];
+        let mut all = spec.environment.clone();
+        if !self.terminals.is_open(&spec.id) && all.get(UNBUFFERED).is_none() {
+            all.set(UNBUFFERED, "1", Origin::Ganger("its output is a pipe"));
+        }
+        all
+    }
+
     fn port_holder(&mut self, port: Port) -> Option<Holder> {
         // A system that does not answer is no reason not to try.
         let in_use = ports::in_use(port).unwrap_or(false);
@@ -168,6 +183,7 @@ impl Children for OsChildren {
             }
             _ => None,
         };
+        self.starter.heard(&event, hint.as_ref(), &self.pump.history());
         self.pump.tell(event);
         if let Some(hint) = hint {
             self.pump.tell(Event::Hint(hint));
@@ -214,8 +230,8 @@ fn job(spec: &ProcessSpec, root: &Path, terminals: &Terminals, apart: bool) -> i
     };
     let mut env = spec.environment.pairs();
     // A pipe makes Python keep lines back for minutes; Heroku sets this too.
-    if !matches!(outlet, Outlet::Pty(_)) && spec.environment.get("PYTHONUNBUFFERED").is_none() {
-        env.push(("PYTHONUNBUFFERED".into(), "1".into()));
+    if !matches!(outlet, Outlet::Pty(_)) && spec.environment.get(UNBUFFERED).is_none() {
+        env.push((UNBUFFERED.into(), "1".into()));
     }
     Ok(Job { argv: shell_argv(&spec.command), env, cwd: spec.folder(root), outlet })
 }

@@ -1,35 +1,28 @@
 //! `ganger config`: the environment a process gets, and why.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use super::explain::explain_options;
 use super::project::{Need, Project};
+use super::remote::Remote;
 use super::secrets::mask;
 use super::{complain, print};
 use crate::cli::{AppArgs, ConfigArgs, ConfigForm};
-use crate::config::environment::{Environment, Origin, Variable};
+use crate::config::environment::{Origin, Variable};
 use crate::config::formation::closest;
+use crate::control::proto::{self, Instance, Request, Variables};
 use crate::env::Env;
 use crate::error::Error;
 use crate::model::{InstanceId, ProcessName};
 
 pub(super) fn config(app: &AppArgs, args: &ConfigArgs, env: &Env) -> Result<u8, Error> {
-    let project = Project::load(app, env, Need::Nothing)?;
-    project.warn();
-    let types: Vec<ProcessName> = project.procfile.names().cloned().collect();
-    let plan = project.app(app, |_| Ok(true))?;
-    let id = wanted(args.name.as_deref(), &types)?;
-    let environment = if let Some(id) = &id {
-        plan.environment_of(id)?
-    } else {
-        let mut environment = plan.environment_of_command();
-        if let Some(ports) = plan.ports {
-            environment.set("PORT", ports.base.to_string(), Origin::Ganger("web's port"));
-        }
-        environment
-    };
-    let shown = Shown::new(&environment, args.show_secrets);
+    let name = args.name.as_deref();
+    let (id, all) = if args.running { running(app, name, env)? } else { planned(app, name, env)? };
+    let shown = Shown::new(all, args.show_secrets);
     if shown.masked > 0 {
         let them = if shown.masked == 1 { "1 secret is" } else { &format!("{} secrets are", shown.masked) };
         complain(&format!("ganger: note: {them} masked; --show-secrets shows them"));
@@ -46,8 +39,48 @@ pub(super) fn config(app: &AppArgs, args: &ConfigArgs, env: &Env) -> Result<u8, 
     print(&text)
 }
 
+/// What the files of the app say.
+fn planned(app: &AppArgs, name: Option<&str>, env: &Env) -> Result<(Option<InstanceId>, Vec<Seen>), Error> {
+    let project = Project::load(app, env, Need::Nothing)?;
+    project.warn();
+    let types: Vec<ProcessName> = project.procfile.names().cloned().collect();
+    let plan = project.app(app, |_| Ok(true))?;
+    let id = wanted(name, &types)?;
+    let environment = if let Some(id) = &id {
+        plan.environment_of(id)?
+    } else {
+        let mut environment = plan.environment_of_command();
+        if let Some(ports) = plan.ports {
+            environment.set("PORT", ports.base.to_string(), Origin::Ganger("web's port"));
+        }
+        environment
+    };
+    let seen = |(key, variable): (&OsString, &Variable)| Seen {
+        key: key.clone(),
+        value: variable.value.clone(),
+        from: variable.origin.to_string(),
+    };
+    Ok((id, environment.iter().map(seen).collect()))
+}
+
+/// What the process of the running instance was started with.
+fn running(app: &AppArgs, name: Option<&str>, env: &Env) -> Result<(Option<InstanceId>, Vec<Seen>), Error> {
+    let mut remote = Remote::find(app, env)?;
+    let instance: Instance = remote.call(&Request::Ps)?;
+    let types: Vec<ProcessName> =
+        instance.formation.iter().filter_map(|count| count.kind.parse().ok()).collect();
+    let Some(id) = wanted(name, &types)? else { return Ok((None, Vec::new())) };
+    let Variables { variables } = remote.call(&Request::Config { name: id.to_string() })?;
+    let seen = |it: proto::Variable| {
+        let bytes = it.value_b64.and_then(|text| STANDARD.decode(text).ok());
+        let value = bytes.map_or_else(|| it.value.into(), OsString::from_vec);
+        Seen { key: it.name.into(), value, from: it.from }
+    };
+    Ok((Some(id), variables.into_iter().map(seen).collect()))
+}
+
 /// The instance that is asked for: `web`, `web.2`, or the first that makes sense.
-fn wanted(name: Option<&str>, types: &[ProcessName]) -> Result<Option<InstanceId>, Error> {
+pub(super) fn wanted(name: Option<&str>, types: &[ProcessName]) -> Result<Option<InstanceId>, Error> {
     let first = |name: &ProcessName| InstanceId::new(name.clone(), 1);
     let Some(text) = name else {
         let web = types.iter().find(|name| name.as_str() == ProcessName::WEB);
@@ -66,22 +99,30 @@ fn wanted(name: Option<&str>, types: &[ProcessName]) -> Result<Option<InstanceId
     }
 }
 
+/// A variable and where it comes from, in words.
+struct Seen {
+    key: OsString,
+    value: OsString,
+    from: String,
+}
+
 /// Variables as they may be seen.
-struct Shown<'a> {
-    variables: Vec<(&'a OsStr, Vec<u8>, &'a Origin)>,
+struct Shown {
+    variables: Vec<(OsString, Vec<u8>, String)>,
     masked: usize,
 }
 
-impl<'a> Shown<'a> {
-    fn new(environment: &'a Environment, show_secrets: bool) -> Self {
+impl Shown {
+    fn new(all: Vec<Seen>, show_secrets: bool) -> Self {
         let mut masked = 0;
-        let mut show = |(key, variable): (&'a OsString, &'a Variable)| {
-            let secret = if show_secrets { None } else { mask(key, variable) };
+        let show = |Seen { key, value, from }: Seen| {
+            let open = show_secrets || Origin::is_ganger(&from);
+            let secret = if open { None } else { mask(&key, &value) };
             masked += usize::from(secret.is_some());
-            let value = secret.map_or_else(|| variable.value.as_bytes().to_vec(), String::into_bytes);
-            (key.as_os_str(), value, &variable.origin)
+            let value = secret.map_or_else(|| value.into_vec(), String::into_bytes);
+            (key, value, from)
         };
-        let variables = environment.iter().map(&mut show).collect();
+        let variables = all.into_iter().map(show).collect();
         Self { variables, masked }
     }
 
@@ -111,7 +152,7 @@ impl<'a> Shown<'a> {
     }
 
     fn plain(&self) -> Vec<u8> {
-        let line = |(key, value, _): &(&OsStr, Vec<u8>, _)| {
+        let line = |(key, value, _): &(OsString, Vec<u8>, String)| {
             [key.as_bytes(), b"=", &quote_for_env_file(value), b"\n"].concat()
         };
         self.variables.iter().flat_map(line).collect()
@@ -119,9 +160,8 @@ impl<'a> Shown<'a> {
 
     fn explain(&self) -> Vec<u8> {
         let width = self.variables.iter().map(|(key, ..)| key.len()).max().unwrap_or(0);
-        let line = |(key, value, origin): &(&OsStr, Vec<u8>, &Origin)| {
+        let line = |(key, value, origin): &(OsString, Vec<u8>, String)| {
             let blanks = vec![b' '; width - key.len()];
-            let origin = origin.to_string();
             let value = quote_for_env_file(value);
             [key.as_bytes(), &blanks, b"  ", &value, b"  <- ", origin.as_bytes(), b"\n"].concat()
         };

@@ -1,5 +1,6 @@
 //! The control socket of `ganger start`: had before anything starts, opened in the supervisor.
 
+use std::io;
 use std::path::Path;
 
 use tokio::net::UnixListener;
@@ -51,9 +52,38 @@ impl Listening {
         Ok(Self { place, root: root.display().to_string(), pid })
     }
 
-    /// Opens the socket and takes clients in from now on. The run goes on without one if that
-    /// fails, and says so.
-    pub(super) fn open(&self, driver: &UnboundedSender<Message>, read: ReadAgain, pump: &Pump) {
+    /// Fails where there is no place: a daemon could not be stopped.
+    pub(super) fn insist(&self) -> Result<(), Error> {
+        let Err(why) = &self.place else { return Ok(()) };
+        let message = format!("--daemon: there is no place for the socket that would control it: {why}");
+        let hint = "set GANGER_SOCKET to a path in a folder that you may write to, or leave -D out";
+        Err(Error::Start { message, hint: Some(hint.to_owned()) })
+    }
+
+    /// Says that this process is the one to signal, if it is another one since the place was taken.
+    pub(super) fn hand_over(&mut self) -> Result<(), Error> {
+        if self.pid == std::process::id() {
+            return Ok(());
+        }
+        self.pid = std::process::id();
+        let signed = self.place.as_mut().map_or(Ok(()), |place| place.sign(self.pid));
+        signed.map_err(|error| Error::system("writing the lock of the socket", error))
+    }
+
+    /// Who runs here.
+    pub(super) fn describe(&self) -> String {
+        format!("ganger runs in {}, pid {}", self.root, self.pid)
+    }
+
+    /// Opens the socket and takes clients in from now on. If that fails, a run that does not need
+    /// it goes on without, and says so.
+    pub(super) fn open(
+        &self,
+        driver: &UnboundedSender<Message>,
+        read: ReadAgain,
+        pump: &Pump,
+        need: bool,
+    ) -> io::Result<()> {
         let listener = self.place.as_ref().map_err(String::clone).and_then(|place| {
             let listener = place.listen().and_then(UnixListener::from_std);
             listener.map_err(|error| format!("{}: {error}", place.socket().display()))
@@ -64,9 +94,11 @@ impl Listening {
                 let about = About { read, pid: self.pid, root, history };
                 tokio::spawn(server::serve(listener, Desk::new(driver.clone(), about)));
             }
+            Err(why) if need => return Err(io::Error::other(format!("there is no socket: {why}"))),
             Err(why) => pump.tell(Event::Hint(format!(
                 "`ganger ps` and its like will not find this run, there is no socket: {why}"
             ))),
         }
+        Ok(())
     }
 }

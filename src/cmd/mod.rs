@@ -9,11 +9,13 @@ mod beside;
 mod check;
 mod children;
 mod config;
+mod daemon;
 mod explain;
 mod inbox;
 mod listen;
 mod logs;
 mod man;
+mod open;
 mod orders;
 mod project;
 mod ps;
@@ -30,7 +32,7 @@ use std::io::{self, Write};
 
 use clap::CommandFactory as _;
 
-use crate::cli::{self, Cli, Command, StartArgs};
+use crate::cli::{self, Cli, Command, ConfigArgs, StartArgs};
 use crate::env::Env;
 use crate::error::Error;
 
@@ -46,7 +48,9 @@ pub fn run(cli: Cli, env: &Env) -> Result<u8, Error> {
             | Command::Stop(_)
             | Command::Up(_)
             | Command::Reload(_)
-            | Command::Logs(_),
+            | Command::Logs(_)
+            | Command::Open(_)
+            | Command::Config(ConfigArgs { running: true, .. }),
         ) => project::with_good_settings(cli, env)?,
         Some(Command::Start(_) | Command::Run(_) | Command::Check(_) | Command::Config(_)) | None => {
             project::with_settings(cli, env)?
@@ -70,6 +74,7 @@ pub fn run(cli: Cli, env: &Env) -> Result<u8, Error> {
         Command::Up(args) => orders::up(&app, args, env),
         Command::Reload(args) => orders::reload(&app, &args, env),
         Command::Logs(args) => logs::logs(&app, &args, env),
+        Command::Open(args) => open::open(&app, &args, env),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "ganger", &mut text);

@@ -62,13 +62,19 @@ pub(super) fn stop(app: &AppArgs, args: WhichArgs, env: &Env) -> Result<u8, Erro
     let mut remote = Remote::find(app, env)?;
     // Held until nothing of the instance is left. Opened before the end begins, which removes it.
     let lock = File::open(lock_path(&remote.socket));
-    let () = remote.call(&Request::End)?;
-    if !args.no_wait
-        && let Ok(lock) = lock
-    {
+    match remote.call(&Request::End) {
+        // Somebody else has ended it just now.
+        Ok(()) | Err(Error::Ended { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let root = remote.root.display();
+    if args.no_wait {
+        return print(format!("ganger in {root} is about to end\n").as_bytes());
+    }
+    if let Ok(lock) = lock {
         lock.lock_shared().map_err(|error| Error::system("waiting for the end", error))?;
     }
-    Ok(0)
+    print(format!("ganger in {root} has ended\n").as_bytes())
 }
 
 fn which(names: Vec<String>, no_wait: bool) -> Which {

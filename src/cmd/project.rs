@@ -160,9 +160,10 @@ impl Project {
     }
 }
 
-/// The folder of the app, absolute, for a command that reads none of its files.
+/// The folder of the app, absolute, for a command that reads none of its files. It may be gone: what
+/// runs there does not end by that.
 pub(super) fn root_of(args: &AppArgs, env: &Env) -> Result<PathBuf, Error> {
-    if let Some(root) = &args.root {
+    if let Some(root) = args.root.as_ref().filter(|root| env.cwd.join(root).exists()) {
         check_root(root, args, env)?;
     }
     Ok(absolute(&env.cwd, &folder(args, &procfile_path(args, env), env)))

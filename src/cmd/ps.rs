@@ -22,6 +22,9 @@ pub(super) fn ps(app: &AppArgs, args: &PsArgs, env: &Env) -> Result<u8, Error> {
     let text = if args.json {
         let all: Vec<Value> = instance.processes.iter().map(object).collect();
         format!("{:#}\n", Value::Array(all))
+    } else if instance.processes.is_empty() {
+        let name = instance.formation.first().map_or("web", |count| &count.kind);
+        format!("no process runs in {}; `ganger scale {name}=1` starts one\n", instance.root)
     } else {
         table(&instance.processes, Timestamp::now(), &TimeZone::system())
     };

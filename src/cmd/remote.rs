@@ -29,7 +29,7 @@ impl Remote {
     pub(super) fn find(args: &AppArgs, env: &Env) -> Result<Self, Error> {
         let named = args.root.is_some() || args.procfile.is_some();
         let root = if named { root_of(args, env)? } else { env.cwd.clone() };
-        let root = root.canonicalize().unwrap_or(root);
+        let root = canonical(&root);
         let candidates = root.ancestors().take(if named { 1 } else { usize::MAX });
         for folder in candidates {
             let places = Places::of(folder, env);
@@ -72,5 +72,14 @@ impl Remote {
                 _ => Error::system("asking the running instance", error),
             },
         }
+    }
+}
+
+/// The path without links, also where the folder is gone.
+fn canonical(path: &Path) -> PathBuf {
+    match (path.canonicalize(), path.parent(), path.file_name()) {
+        (Ok(found), ..) => found,
+        (Err(_), Some(parent), Some(name)) => canonical(parent).join(name),
+        (Err(_), ..) => path.to_owned(),
     }
 }

@@ -2,8 +2,6 @@
 
 use std::ffi::OsStr;
 
-use crate::config::environment::{Origin, Variable};
-
 /// What stands for a secret.
 const MASK: &str = "********";
 
@@ -36,12 +34,12 @@ const NAMES: &[&str] = &[
 /// What is shown instead of a secret; `None` for what is none.
 ///
 /// Names tell most secrets, and some values tell themselves: passwords in URLs, keys, long
-/// random words. What ganger sets is never one.
-pub(super) fn mask(key: &OsStr, variable: &Variable) -> Option<String> {
-    if matches!(variable.origin, Origin::Ganger(_)) || variable.value.is_empty() {
+/// random words. What ganger sets is never one and not for here.
+pub(super) fn mask(key: &OsStr, value: &OsStr) -> Option<String> {
+    if value.is_empty() {
         return None;
     }
-    let (key, value) = (key.to_string_lossy().to_ascii_uppercase(), variable.value.to_string_lossy());
+    let (key, value) = (key.to_string_lossy().to_ascii_uppercase(), value.to_string_lossy());
     if let Some(url) = mask_url(&value) {
         return Some(url);
     }
@@ -76,7 +74,7 @@ mod tests {
     use super::*;
 
     fn masked(key: &str, value: &str) -> Option<String> {
-        mask(OsStr::new(key), &Variable { value: value.into(), origin: Origin::Shell })
+        mask(OsStr::new(key), OsStr::new(value))
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! How a run's output is to look: from options and surroundings to what the pump and the
 //! processes get.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::terminals::Terminals;
 use super::wishes::muted;
 use super::zone;
-use crate::cli::{AppArgs, ShowOptions, StartArgs};
+use crate::cli::{AppArgs, ShowOptions, StartArgs, StartOptions};
 use crate::config::names::Names;
 use crate::config::settings::Settings;
 use crate::env::Env;
@@ -15,7 +16,7 @@ use crate::error::Error;
 use crate::model::ProcessName;
 use crate::output::format::{Format, FormatChoice};
 use crate::output::json::Json;
-use crate::output::log::LogFile;
+use crate::output::log::{self, LogFile};
 use crate::output::pump::Setup;
 use crate::output::render::Renderer;
 use crate::output::sanitize::Allowed;
@@ -30,8 +31,15 @@ pub(super) struct Look<'a> {
     show: &'a ShowOptions,
     settings: &'a Settings,
     muted: Names,
+    /// The run leaves the terminal.
+    daemon: bool,
     env: &'a Env,
 }
+
+/// How the time is written before the lines of a daemon.
+const DATED: &str = "%F %T";
+
+const ELSEWHERE: &str = "name a folder that you may write to";
 
 /// What is made of it.
 #[derive(Debug)]
@@ -42,6 +50,10 @@ pub(super) struct Show {
     pub(super) apart: bool,
     /// The folder of `--log-dir`.
     pub(super) log_folder: Option<PathBuf>,
+    /// The run leaves the terminal.
+    pub(super) daemon: bool,
+    /// Where ganger's own lines go then.
+    pub(super) own: Option<File>,
 }
 
 impl<'a> Look<'a> {
@@ -51,15 +63,22 @@ impl<'a> Look<'a> {
         types: &[ProcessName],
         env: &'a Env,
     ) -> Result<Self, Error> {
+        let StartOptions { show, daemon, .. } = &start.options;
+        // Nobody sees the lines of a daemon's processes where they come.
         let muted = muted(args, start, types)?;
-        Ok(Self { color: args.color, show: &start.options.show, settings: &args.settings, muted, env })
+        let muted = if *daemon { Names::all() } else { muted };
+        Ok(Self { color: args.color, show, settings: &args.settings, muted, daemon: *daemon, env })
     }
 
     /// Opens the log files, for one.
     pub(super) fn show(self, specs: &[ProcessSpec]) -> Result<Show, Error> {
         let ids = specs.iter().map(|spec| &spec.id);
-        let layout = self.show.layout(zone::local(self.env.var("TZ")));
-        let on_terminal = self.env.stdout_is_terminal;
+        let mut layout = self.show.layout(zone::local(self.env.var("TZ")));
+        // A file is read on another day.
+        if self.daemon && self.show.timestamps.is_none() && !self.show.no_timestamps {
+            layout.time = DATED.parse().ok();
+        }
+        let on_terminal = self.env.stdout_is_terminal && !self.daemon;
         let (format, margin) = match self.show.format.unwrap_or_default() {
             FormatChoice::Json => (Format::Json(Json::new(layout.zone)), None),
             FormatChoice::Text => {
@@ -70,12 +89,15 @@ impl<'a> Look<'a> {
                 (Format::Text(renderer), Some(margin))
             }
         };
-        let terminals = Terminals::new(on_terminal, margin.unwrap_or_default());
+        // The terminal that a daemon is started from counts as that of its processes: whoever comes
+        // back to attach to one finds what a start without -D would have given.
+        let terminals = Terminals::new(self.env.stdout_is_terminal, margin.unwrap_or_default());
         let screen = (on_terminal && margin.is_some()).then(|| self.abilities(terminals.ours().columns));
         let logs = logs(self.show, specs, self.env)?;
         let log_folder = self.show.log_dir.as_ref().map(|named| self.env.cwd.join(named));
+        let own = log_folder.as_deref().filter(|_| self.daemon).map(own_log).transpose()?;
         let setup = Setup { format, muted: self.muted, logs, screen };
-        Ok(Show { setup, terminals, apart: margin.is_none(), log_folder })
+        Ok(Show { setup, terminals, apart: margin.is_none(), log_folder, daemon: self.daemon, own })
     }
 
     /// What the terminal can do and what the user allows.
@@ -108,12 +130,18 @@ fn is_dumb(env: &Env) -> bool {
     env.var("TERM").is_some_and(|term| term == "dumb")
 }
 
+/// The file in `--log-dir` that takes a daemon's own lines. No process has its name.
+fn own_log(folder: &Path) -> Result<File, Error> {
+    let path = folder.join("system.log");
+    log::open(&path)
+        .map_err(|error| Error::usage(format!("--log-dir {}: {error}", path.display()), ELSEWHERE))
+}
+
 /// The files of `--log-dir`, one for each process.
 fn logs(show: &ShowOptions, specs: &[ProcessSpec], env: &Env) -> Result<Vec<LogFile>, Error> {
     let Some(named) = &show.log_dir else { return Ok(Vec::new()) };
-    let elsewhere = "name a folder that you may write to";
     let unusable = |path: &Path, error: &io::Error, hint: &str| {
-        let hint = if error.kind() == io::ErrorKind::PermissionDenied { elsewhere } else { hint };
+        let hint = if error.kind() == io::ErrorKind::PermissionDenied { ELSEWHERE } else { hint };
         let what = match error.kind() {
             io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => "it is no folder".to_owned(),
             io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
@@ -125,7 +153,7 @@ fn logs(show: &ShowOptions, specs: &[ProcessSpec], env: &Env) -> Result<Vec<LogF
         Error::usage(format!("--log-dir {}: {what}", path.display()), hint)
     };
     let folder = env.cwd.join(named);
-    std::fs::create_dir_all(&folder).map_err(|error| unusable(named, &error, elsewhere))?;
+    std::fs::create_dir_all(&folder).map_err(|error| unusable(named, &error, ELSEWHERE))?;
     let open = |spec: &ProcessSpec| {
         let name = named.join(LogFile::name(&spec.id));
         LogFile::open(&folder, &spec.id)

@@ -12,6 +12,7 @@ use super::again::read_again;
 use super::ahead::Ahead;
 use super::beside::{self, Beside};
 use super::children::{OsChildren, starting};
+use super::daemon::{self, Starter};
 use super::inbox::{self, Heard};
 use super::listen::{Listening, ReadAgain};
 use super::project::{Need, Project};
@@ -47,6 +48,10 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
     let look = Look::wanted(args, start, &types, &shown_on)?;
     // Before the ports: those of a second start are in use, and that is not what is to be told.
     let listening = Listening::prepare(&project.root, env)?;
+    if start.options.daemon {
+        daemon::check(start)?;
+        listening.insist()?;
+    }
     let app = project.app(args, |ports| {
         let app = App { ports: Some(ports), ..project.app_without_ports() };
         for spec in app.plan(&wishes)? {
@@ -57,8 +62,8 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
         Ok(true)
     })?;
     let (mut specs, ports) = (app.plan(&wishes)?, app.ports);
-    let started = types.iter().filter(|name| specs.iter().any(|spec| spec.id.name == **name));
-    project.check_folders(started)?;
+    let chosen = types.iter().filter(|name| specs.iter().any(|spec| spec.id.name == **name));
+    project.check_folders(chosen)?;
     project.warn();
     let beside = match Beside::plan(&start.command, &specs, &app, &wishes, &project) {
         Ok(beside) => beside,
@@ -79,20 +84,27 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
         specs.push(spec);
         beside
     });
+    let starter = if start.options.daemon { Starter::leave(show.own.as_ref())? } else { Starter::default() };
     let Project { root, procfile, environment, settings, .. } = project;
     let planner = Planner { procfile, environment, settings, ports, wishes };
     let read = read_again(env, &root, ports);
-    let it = It { specs, beside, planner, root, listening, read };
-    let grace = it.specs.iter().map(|spec| spec.policy.grace).max().unwrap_or_default();
-    let link = guard::split(grace).map_err(|error| starting(&error))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
-    let outcome = runtime
-        .and_then(|runtime| runtime.block_on(supervise(it, show, open_files, link)))
-        .map_err(|error| starting(&error))?;
-    match outcome {
+    let it = It { specs, beside, planner, root, listening, read, starter: starter.clone() };
+    let outcome = launch(it, show, open_files);
+    match outcome.inspect_err(|error| starter.failed(error))? {
         Outcome::Exit(status) => Ok(status),
         Outcome::Signal(sig) => signals::die(sig),
     }
+}
+
+/// Forks the guard, and runs in the supervisor until everything has ended.
+fn launch(mut it: It, show: Show, open_files: OpenFiles) -> Result<Outcome, Error> {
+    it.listening.hand_over()?;
+    let grace = it.specs.iter().map(|spec| spec.policy.grace).max().unwrap_or_default();
+    let link = guard::split(grace).map_err(|error| starting(&error))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+    runtime
+        .and_then(|runtime| runtime.block_on(supervise(it, show, open_files, link)))
+        .map_err(|error| starting(&error))
 }
 
 /// The port of `spec`, if another program has it.
@@ -110,14 +122,15 @@ struct It {
     root: PathBuf,
     listening: Listening,
     read: ReadAgain,
+    starter: Starter,
 }
 
 async fn supervise(it: It, show: Show, open_files: OpenFiles, link: Link) -> io::Result<Outcome> {
-    let It { specs, beside, planner, root, listening, read } = it;
+    let It { specs, beside, planner, root, listening, read, starter } = it;
     let (outbox, inbox) = unbounded_channel();
     let (ended, pump_ended) = unbounded_channel();
-    let notify = notify(outbox.clone(), ended);
-    let Show { setup, terminals, apart, log_folder } = show;
+    let Show { setup, terminals, apart, log_folder, own: _, daemon } = show;
+    let notify = notify(outbox.clone(), ended, daemon);
     // The command has our stdout.
     let out = match &beside {
         Some(_) => io::stderr().as_fd().try_clone_to_owned()?,
@@ -125,7 +138,8 @@ async fn supervise(it: It, show: Show, open_files: OpenFiles, link: Link) -> io:
     };
     pipe::widen(&out);
     let pump = Pump::start(setup, out, notify)?;
-    listening.open(&outbox, read, &pump);
+    listening.open(&outbox, read, &pump, daemon)?;
+    starter.watch(&outbox, listening.describe())?;
     inbox::listen(&link, outbox, message)?;
     let mut fleet = Fleet::new(specs.iter().map(|spec| spec.policy.clone()));
     if planner.wishes.release {
@@ -148,19 +162,27 @@ async fn supervise(it: It, show: Show, open_files: OpenFiles, link: Link) -> io:
         pump,
         link,
         beside,
+        starter,
         alone: false,
     };
     let (outcome, children, inbox) = Driver::new(fleet, members, planner, children, inbox).run().await;
     finish(&children, inbox, pump_ended).await;
+    children.starter.ended(outcome);
     drop(listening);
     Ok(outcome)
 }
 
 /// What the pump says, as messages to the driver; its end goes to whoever waits for that.
-fn notify(outbox: UnboundedSender<Message>, ended: UnboundedSender<()>) -> impl Fn(Notice) + Send + 'static {
+fn notify(
+    outbox: UnboundedSender<Message>,
+    ended: UnboundedSender<()>,
+    daemon: bool,
+) -> impl Fn(Notice) + Send + 'static {
     move |notice| {
         let _ = match notice {
             Notice::Closed(run) => outbox.send(Message::OutputClosed(run)).is_ok(),
+            // A daemon's own lines go to a file at most, and that is worth no end.
+            Notice::Gone(_) if daemon => true,
             Notice::Gone(error) => outbox.send(Message::OutputGone(without_output(&error))).is_ok(),
             Notice::StopTold => outbox.send(Message::StopTold).is_ok(),
             Notice::Ended => ended.send(()).is_ok(),

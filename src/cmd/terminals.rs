@@ -47,6 +47,11 @@ impl Terminals {
         self.open.insert(id, terminal);
     }
 
+    /// Whether the process has one now.
+    pub(super) fn is_open(&self, id: &InstanceId) -> bool {
+        self.open.contains_key(id)
+    }
+
     /// Closes the terminal of a process that has ended.
     pub(super) fn close(&mut self, id: &InstanceId) {
         self.open.remove(id);

@@ -19,6 +19,13 @@ pub enum Origin {
     Ganger(&'static str),
 }
 
+impl Origin {
+    /// Whether these words, as they are displayed, say that ganger sets it.
+    pub fn is_ganger(words: &str) -> bool {
+        words.starts_with("ganger (") && words.ends_with(')')
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

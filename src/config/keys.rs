@@ -86,6 +86,7 @@ pub const OPTIONS: &[Key] = &[
     key("stop-signal", Shape::Scoped, Value::Signal, r#""worker=QUIT""#).in_process(),
     key("on-exit", Shape::Scoped, Value::OnExit, r#""worker=restart""#).in_process(),
     key("release", Shape::Flag, Value::Text, "true"),
+    key("daemon", Shape::Flag, Value::Text, "true"),
     key("pty", Shape::One, Value::Pty, r#""never""#).in_process(),
     key("format", Shape::One, Value::Choice, r#""json""#),
     key("timestamps", Shape::One, Value::Text, r#""%H:%M:%S%.3f""#),

@@ -10,6 +10,7 @@ use crate::model::{InstanceId, ProcessName};
 pub struct Names {
     types: Vec<ProcessName>,
     instances: Vec<InstanceId>,
+    all: bool,
 }
 
 impl Names {
@@ -40,6 +41,11 @@ impl Names {
         Ok(names)
     }
 
+    /// A list that has everything, also types that come later.
+    pub fn all() -> Self {
+        Self { all: true, ..Self::default() }
+    }
+
     /// The types it names.
     pub fn types(&self) -> &[ProcessName] {
         &self.types
@@ -63,7 +69,7 @@ impl Names {
 
     /// Whether the list has this instance, or its type.
     pub fn contains(&self, id: &InstanceId) -> bool {
-        self.types.contains(&id.name) || self.instances.contains(id)
+        self.all || self.types.contains(&id.name) || self.instances.contains(id)
     }
 }
 

@@ -5,8 +5,11 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::os::unix::ffi::OsStrExt as _;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use tokio::sync::mpsc::{Receiver, UnboundedSender, unbounded_channel};
 
@@ -17,7 +20,7 @@ use super::proto::{
 use super::server::Answer;
 use crate::config::environment;
 use crate::error::{FAILURE, USAGE};
-use crate::model::{InstanceId, Port};
+use crate::model::{InstanceId, Port, ProcessName};
 use crate::output::history::History;
 use crate::plan::Planner;
 use crate::supervisor::command::{self, Command, Done, Formation, Status, What};
@@ -79,15 +82,15 @@ impl Desk {
     }
 
     async fn logs(&self, wish: Wish, names: &[String]) -> Result<Receiver<Vec<u8>>, Refusal> {
-        let names = logs::names(names, &self.ids().await?)?;
-        Ok(logs::read(&self.about.history, wish, names))
-    }
-
-    async fn ids(&self) -> Result<Vec<InstanceId>, Refusal> {
-        match self.tell(What::Status).await {
-            Some(command::Answer::Status(all, _)) => Ok(all.into_iter().map(|status| status.id).collect()),
-            _ => Err(ended()),
-        }
+        let Some(command::Answer::Status(all, formation)) = self.tell(What::Status).await else {
+            return Err(ended());
+        };
+        let types: Vec<ProcessName> = formation.into_iter().map(|(name, _)| name).collect();
+        // What was scaled away has left its lines.
+        let mut ids: Vec<InstanceId> = all.into_iter().map(|status| status.id).collect();
+        let gone = self.about.history.ids().into_iter().filter(|id| !ids.contains(id)).collect::<Vec<_>>();
+        ids.extend(gone);
+        Ok(logs::read(&self.about.history, wish, logs::names(names, types, &ids)?))
     }
 
     /// Reads the files where it delays nobody, then goes on with what they say.
@@ -162,7 +165,9 @@ fn change(done: &Done) -> Change {
 
 fn variable((name, variable): (&OsString, &environment::Variable)) -> Variable {
     let text = |text: &OsStr| text.to_string_lossy().into_owned();
-    Variable { name: text(name), value: text(&variable.value), from: variable.origin.to_string() }
+    let value = &variable.value;
+    let value_b64 = value.to_str().is_none().then(|| STANDARD.encode(value.as_bytes()));
+    Variable { name: text(name), value: text(value), value_b64, from: variable.origin.to_string() }
 }
 
 fn process(status: &Status) -> Process {

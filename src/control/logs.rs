@@ -49,8 +49,11 @@ async fn hand_on(mut lines: Lines, follow: bool, replies: Sender<Vec<u8>>) {
             return;
         }
     }
-    let _ = replies.send(Reply::Result(json!({})).line()).await;
-    // The end of the instance waits until its readers have let go: not before that is written.
+    // Nothing behind it says that it is the last. The end of the instance waits until its readers
+    // have let go: not before that is written.
+    for last in [Reply::Result(json!({})).line(), Vec::new()] {
+        let _ = replies.send(last).await;
+    }
     replies.closed().await;
 }
 
@@ -77,12 +80,16 @@ fn item(said: Said) -> LogItem {
     }
 }
 
-/// Which processes are meant, of those that there are.
-pub(super) fn names(texts: &[String], ids: &[InstanceId]) -> Result<Option<Names>, Refusal> {
+/// Which processes are meant, of those that there are or were, and of the types of the Procfile.
+pub(super) fn names(
+    texts: &[String],
+    mut types: Vec<ProcessName>,
+    ids: &[InstanceId],
+) -> Result<Option<Names>, Refusal> {
     if texts.is_empty() {
         return Ok(None);
     }
-    let mut types: Vec<ProcessName> = Vec::new();
+    // A type that a reload has taken away has left its lines too.
     for id in ids {
         if !types.contains(&id.name) {
             types.push(id.name.clone());

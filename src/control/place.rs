@@ -11,6 +11,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::env::Env;
 use crate::os::{ports, user};
@@ -103,9 +104,7 @@ impl Places {
             match lock.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
-                    let mut text = String::new();
-                    let _ = lock.read_to_string(&mut text);
-                    return Err(NoPlace::Taken(text.trim().parse().ok()));
+                    return Err(NoPlace::Taken(holder(&mut lock)));
                 }
                 Err(TryLockError::Error(error)) => return Err(unusable(error)),
             }
@@ -153,6 +152,19 @@ impl Drop for Place {
         let _ = std::fs::remove_file(&self.socket);
         let _ = std::fs::remove_file(lock_path(&self.socket));
     }
+}
+
+/// Who has the place. Whoever has just taken it, or handed it over, is about to say so.
+fn holder(lock: &mut File) -> Option<u32> {
+    for pause in [0, 1, 5, 20, 50] {
+        std::thread::sleep(Duration::from_millis(pause));
+        let mut text = String::new();
+        let _ = lock.rewind().and_then(|()| lock.read_to_string(&mut text));
+        if let Some(pid) = text.strip_suffix('\n').and_then(|line| line.parse().ok()) {
+            return Some(pid);
+        }
+    }
+    None
 }
 
 /// The lock file of a socket.

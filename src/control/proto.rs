@@ -228,7 +228,7 @@ pub enum Did {
     Ordered,
 }
 
-/// An environment, sorted by name. What is not UTF-8 has U+FFFD in it.
+/// An environment, sorted by name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Variables {
     /// Its variables.
@@ -238,10 +238,13 @@ pub struct Variables {
 /// See [`Variables`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Variable {
-    /// Its name.
+    /// Its name; what is not UTF-8 in it is U+FFFD.
     pub name: String,
-    /// Its value.
+    /// Its value, likewise.
     pub value: String,
+    /// Its value in base64, where that is not UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_b64: Option<String>,
     /// Where it comes from, for people: `shell`, `.env:3`, `ganger (…)`.
     pub from: String,
 }

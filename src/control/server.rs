@@ -152,13 +152,14 @@ impl Client {
     }
 
     /// As [`Client::write_all`], for lines that are written already, and without a limit of time:
-    /// whoever follows a log in a pager reads nothing for hours. It holds what is on its way.
+    /// whoever follows a log in a pager reads nothing for hours. It holds what is on its way. The
+    /// last of them is followed by nothing.
     async fn write_lines(&mut self, mut lines: mpsc::Receiver<Vec<u8>>) -> io::Result<()> {
         loop {
             tokio::select! {
                 written = lines.recv() => match written {
-                    Some(written) => self.stream.write_all(&written).await?,
-                    None => return Ok(()),
+                    Some(written) if !written.is_empty() => self.stream.write_all(&written).await?,
+                    Some(_) | None => return Ok(()),
                 },
                 count = self.stream.readable() => {
                     count?;

@@ -123,7 +123,7 @@ fn split_again(link: UnixStream, guard: Pid) -> io::Result<Link> {
 }
 
 #[allow(unsafe_code)]
-fn fork_single_threaded() -> nix::Result<ForkResult> {
+pub(super) fn fork_single_threaded() -> nix::Result<ForkResult> {
     // SAFETY: the caller has a single thread, so no lock is held by a thread that the child
     // lacks, and the child may go on like any program.
     unsafe { fork() }

@@ -29,6 +29,10 @@ const BATCH: usize = 64 * 1024;
 /// How much is shown again to whoever attaches, at most.
 const SCREEN: u64 = 64 * 1024;
 
+/// How many of a process's last words are its last words, of each stream.
+const TAIL_LINES: usize = 10;
+const TAIL_BYTES: usize = 4096;
+
 /// The history of one run of ganger.
 #[derive(Debug, Clone)]
 pub struct History {
@@ -107,9 +111,18 @@ impl History {
     }
 
     /// The last lines of the present or last run of this process, for its report.
-    pub(super) fn tail(&self, id: &InstanceId, stream: Stream, lines: usize, bytes: usize) -> Vec<Vec<u8>> {
+    pub fn last_words(&self, id: &InstanceId) -> Vec<(Stream, Vec<Vec<u8>>)> {
+        Stream::ALL.map(|stream| (stream, self.tail(id, stream, TAIL_LINES, TAIL_BYTES))).into()
+    }
+
+    fn tail(&self, id: &InstanceId, stream: Stream, lines: usize, bytes: usize) -> Vec<Vec<u8>> {
         let store = self.lock();
         store.find(id, stream).map(|track| store.tail(track, lines, bytes)).unwrap_or_default()
+    }
+
+    /// The processes that have written, also those that are gone.
+    pub fn ids(&self) -> Vec<InstanceId> {
+        self.lock().ids().cloned().collect()
     }
 
     /// Reads the last `count` lines of the processes that are wanted, all together.

@@ -89,7 +89,8 @@ impl LogFile {
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
+/// Opens a file to append to, and makes it if need be.
+pub fn open(path: &Path) -> io::Result<File> {
     // A pipe in its place that nobody reads must not hold us up (fifo(7)); a terminal must not
     // become ours. Files do not care.
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY;

@@ -29,4 +29,4 @@ mod sink;
 mod source;
 pub use source::Stream;
 pub mod style;
-mod words;
+pub mod words;

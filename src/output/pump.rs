@@ -44,10 +44,6 @@ const ROUNDS: usize = 4;
 /// The most a pipe can hold (`/proc/sys/fs/pipe-max-size` for users, pipe(7)).
 const MAX_PIPE: usize = 1024 * 1024;
 
-/// What of a failed process's last lines the report shows.
-const TAIL_LINES: usize = 10;
-const TAIL_BYTES: usize = 4096;
-
 /// When nothing has come for so long after a start, what it took can be forgotten.
 const SETTLED: Duration = Duration::from_millis(500);
 
@@ -381,9 +377,7 @@ impl Worker {
             Event::Report { id, end, .. } if !end.is_success() => Some(id),
             _ => None,
         };
-        let tail = |id: &InstanceId, stream| self.history.tail(id, stream, TAIL_LINES, TAIL_BYTES);
-        let tails: Vec<(Stream, Vec<Vec<u8>>)> =
-            failed.into_iter().flat_map(|id| Stream::ALL.map(|stream| (stream, tail(id, stream)))).collect();
+        let tails = failed.map(|id| self.history.last_words(id)).unwrap_or_default();
         let lines = tails.iter().flat_map(|(stream, lines)| lines.iter().map(|line| (*stream, &line[..])));
         self.printer.event(event, lines);
     }

@@ -8,7 +8,7 @@ use crate::supervisor::backoff::GIVE_UP_AFTER;
 use crate::supervisor::event::{Consequence, Ended, Event};
 
 /// An event in one line.
-pub(super) fn describe(event: &Event) -> String {
+pub fn describe(event: &Event) -> String {
     match event {
         Event::Started { id, pid, port: None } => format!("{id} started, pid {pid}"),
         Event::Started { id, pid, port: Some(port) } => {

@@ -53,7 +53,7 @@ pub enum What {
         /// As above.
         wait: bool,
     },
-    /// Say what environment a process has, or would have.
+    /// Say what environment a process was started with, or is to be.
     Environment(InstanceId),
 }
 

@@ -283,9 +283,11 @@ impl<C: Children> Driver<C> {
         slots
     }
 
+    /// What a process was started with; one that is down, what its next run gets.
     fn environment(&self, id: &InstanceId) -> Result<Answer, Refused> {
-        match self.planner.instance(id)? {
-            Some(spec) => Ok(Answer::Environment(spec.environment)),
+        match self.slots().find(|slot| self.members[slot.0].id == *id && self.is_shown(*slot)) {
+            Some(slot) => Ok(Answer::Environment(self.children.environment(slot))),
+            None if self.planner.types().contains(&id.name) => Err(no_instance(id)),
             None => Err(formation::unknown(&id.name, &self.planner.types()).into()),
         }
     }

@@ -17,6 +17,7 @@ use super::fleet::{self, Cause, Effect, Fleet, Outcome, Via};
 use super::jobs::Job;
 use super::machine;
 use super::timers::{Timer, Timers};
+use crate::config::environment::Environment;
 use crate::error::Error;
 use crate::model::{InstanceId, Port, Sig};
 use crate::plan::{Planner, ProcessSpec};
@@ -40,6 +41,8 @@ pub trait Children {
     fn hire(&mut self, spec: ProcessSpec);
     /// The next run of the process is to be as `spec` says.
     fn change(&mut self, slot: Slot, spec: ProcessSpec);
+    /// What the process was started with, or is to be.
+    fn environment(&self, slot: Slot) -> Environment;
     /// Who has a port that a process is to get, if anybody has.
     fn port_holder(&mut self, port: Port) -> Option<Holder>;
     /// Signals what `id` has started and what is in none of the `groups`; without a signal only

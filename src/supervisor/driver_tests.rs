@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::driver::{Children, Driver, Holder, Member, Message};
 use super::event::{Ended, Event, Pgid, Policy, Run, Slot, StartError};
 use super::fleet::{Fleet, Outcome, Via};
+use crate::config::environment::Environment;
 use crate::model::{InstanceId, Port, Sig};
 use crate::plan::{Planner, ProcessSpec};
 
@@ -102,6 +103,10 @@ impl Children for Fake {
     }
 
     fn change(&mut self, _: Slot, _: ProcessSpec) {}
+
+    fn environment(&self, _: Slot) -> Environment {
+        Environment::default()
+    }
 
     fn port_holder(&mut self, _: Port) -> Option<Holder> {
         None

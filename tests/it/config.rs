@@ -118,3 +118,40 @@ fn a_closed_pipe_ends_it_quietly() {
     let test = test.by_shell("(\"$@\"; echo status $? >&2) | head -c 1").args(["config"]);
     test.run().code(0).stdout_has("").stderr("status 141\n");
 }
+
+#[test]
+fn the_running_process_has_what_it_was_started_with() {
+    let test = Test::new()
+        .procfile("web: exec gangling --wait\nworker: exec gangling --wait\n")
+        .file(".env", "COLOR=red\nDB_PASSWORD=hunter2\n")
+        .var("ODD", OsStr::from_bytes(b"\xff"))
+        .var("COLOR_OF_SHELL", "green");
+    let running = test.clone().args(["start", "web=2"]).start();
+    running.wait_ready("web.2");
+    // The files have changed since, and this shell is another one.
+    let test = test.file(".env", "COLOR=blue\n").var("COLOR_OF_SHELL", "grey");
+    test.beside(["config", "web"]).code(0).stdout_has("COLOR=blue\n").stdout_has("COLOR_OF_SHELL=grey\n");
+    let shown = test.beside(["config", "web.2", "--running"]).code(0);
+    let shown = shown.stderr("ganger: note: 1 secret is masked; --show-secrets shows them\n");
+    let shown =
+        shown.stdout_has("COLOR=red\n").stdout_has("COLOR_OF_SHELL=green\n").stdout_has("PORT=PORT+1\n");
+    shown.stdout_has("DB_PASSWORD=********\n").stdout_has("PYTHONUNBUFFERED=1\n");
+    // Byte for byte, for a shell.
+    let shell = test.beside(["config", "--running", "--shell", "--show-secrets"]).code(0).stderr("");
+    assert!(shell.stdout.windows(11).any(|it| it == b"ODD='\xff'\nexp"), "{shell}");
+    shell.stdout_has("export PS='web.1'\n").stdout_has("export DB_PASSWORD='hunter2'\n");
+    let json = test.beside(["config", "--running", "--json", "--show-secrets"]).code(0);
+    json.stdout_has("\"DB_PASSWORD\": \"hunter2\",\n");
+    let origins = test.beside(["config", "--running", "--explain"]).code(0);
+    origins.stdout_has("  <- .env:1\n").stdout_has("  <- ganger (the port of this process)\n");
+    // With a reload it is what it is restarted with.
+    test.beside(["reload"]).code(0).stdout_has("web.2 restarted");
+    test.beside(["config", "--running"])
+        .code(0)
+        .stdout_has("COLOR=blue\n")
+        .stdout_has("COLOR_OF_SHELL=green\n");
+    test.beside(["config", "--running", "wbe"]).code(2).stdout("").stderr_has("did you mean `web`?");
+    test.beside(["config", "--running", "worker"]).code(2).stdout("").stderr_has("there is no worker.1\n");
+    running.finish();
+    test.beside(["config", "--running"]).code(1).stdout("").stderr_has("ganger does not run in DIR\n");
+}

@@ -118,7 +118,7 @@ fn stop_ends_the_instance_and_waits_for_it() {
     let test = Test::new().procfile("web: gangling --spawn '--setsid --linger 200' --linger 200\n");
     let running = test.start();
     running.wait_ready("web.1");
-    test.beside(["stop"]).code(0).stdout("").stderr("");
+    test.beside(["stop"]).code(0).stdout("ganger in DIR has ended\n").stderr("");
     assert_eq!(test.world().alive().len(), 0, "nothing is left when it returns");
     running.wait().killed_by(Signal::SIGTERM);
 }
@@ -144,7 +144,7 @@ fn scale_goes_up_and_down() {
     running.wait_for_lines(2, |line| line.text == format!("listening {}", port + 1));
     // Nobody is left, and the instance stays.
     test.beside(["scale", "all=0"]).code(0);
-    test.beside(["ps"]).code(0).stdout("");
+    test.beside(["ps"]).code(0).stdout_has("no process runs in DIR");
     test.beside(["scale"]).code(0).stdout("web=0 worker=0\n");
     test.beside(["up", "worker"]).code(0).stdout("worker.1 started, pid N, port PORT+100\n");
     running.finish().killed_by(Signal::SIGINT);

@@ -93,6 +93,11 @@ impl Store {
         self.tracks.iter().position(|(its, of, _)| its == id && *of == stream).map(TrackId)
     }
 
+    /// Whose output there is.
+    pub(super) fn ids(&self) -> impl Iterator<Item = &InstanceId> {
+        self.tracks.iter().map(|(id, ..)| id)
+    }
+
     /// All outputs of the processes that are `wanted`.
     pub(super) fn all(&self, wanted: impl Fn(&InstanceId) -> bool) -> impl Iterator<Item = TrackId> {
         let found = self.tracks.iter().enumerate().filter(move |(_, (id, ..))| wanted(id));
