@@ -19,3 +19,4 @@ mod logs;
 pub mod place;
 pub mod proto;
 pub mod server;
+mod turns;

@@ -6,7 +6,8 @@
 //! It must never keep the driver waiting, which runs on the same thread. A client has one request
 //! at a time; what it does not read stays in the kernel's buffer and in its own task, and when it
 //! reads nothing for [`PATIENCE`] it is let go. So 128 clients hold 128 requests and replies at
-//! most, whatever they do.
+//! most, whatever they do. They ask in turns (`turns.rs`), or they would take the processor from
+//! the thread that shows output.
 
 use std::future::Future;
 use std::io;
@@ -20,6 +21,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::desk::Desk;
 use super::proto::{MAX_REQUEST, Refusal, Reply, Request};
+use super::turns::Turns;
 use crate::os::user;
 
 /// How many may be connected at a time.
@@ -48,19 +50,21 @@ pub type TakeOver = Box<dyn FnOnce(UnixStream, Vec<u8>) -> Pin<Box<dyn Future<Ou
 
 /// Takes clients in for as long as the runtime lives.
 pub async fn serve(listener: UnixListener, desk: Desk) {
-    let places = Arc::new(Semaphore::new(MAX_CLIENTS));
+    let (places, turns) = (Arc::new(Semaphore::new(MAX_CLIENTS)), Arc::new(Turns::new()));
     loop {
+        // To come and go again and again is no way round it.
+        turns.take().await;
         let Ok((stream, _)) = listener.accept().await else {
             // EMFILE: the client waits in the queue until a descriptor is free.
             tokio::time::sleep(BREATH).await;
             continue;
         };
         let place = places.clone().try_acquire_owned();
-        let desk = desk.clone();
+        let (desk, turns) = (desk.clone(), turns.clone());
         tokio::spawn(async move {
             let client = Client { stream, unread: Vec::new() };
             let _ = match place {
-                Ok(_place) => client.talk(desk).await,
+                Ok(_place) => client.talk(desk, &turns).await,
                 Err(_) => client.turn_away("too many clients are connected").await,
             };
         });
@@ -74,12 +78,13 @@ struct Client {
 }
 
 impl Client {
-    async fn talk(mut self, desk: Desk) -> io::Result<()> {
+    async fn talk(mut self, desk: Desk, turns: &Turns) -> io::Result<()> {
         // The modes of folder and file keep others out; this holds where somebody changed them.
         if self.stream.peer_cred()?.uid() != user::id() {
             return self.turn_away("this instance belongs to another user").await;
         }
         while let Some(line) = self.next_line().await? {
+            turns.take().await;
             let answer = match Request::read(&line) {
                 Ok(request) => desk.answer(request).await,
                 Err(refusal) => Answer::One(Reply::Error(refusal)),
