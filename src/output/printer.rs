@@ -15,6 +15,10 @@ pub(super) struct Printer {
 }
 
 impl Printer {
+    pub(super) fn new(format: Format, sink: Sink, screen: Option<Screen>) -> Self {
+        Self { format, sink, screen }
+    }
+
     pub(super) fn paper(&mut self) -> Paper<'_> {
         Paper { format: &self.format, out: &mut self.sink.buffer, screen: self.screen.as_mut() }
     }

@@ -1,54 +1,28 @@
-//! The output thread: waits for all processes' output and for the driver's words, and writes.
+//! The driver's side of the output thread: orders go there, notices come back.
 //!
-//! It owns stdout and every process's `Source`, which has the descriptor and what belongs to
-//! one process. It never decides anything about a process; it says when a run's output is closed
-//! and when stdout is gone.
+//! The thread itself is `worker`.
 
-use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, ErrorKind, IsTerminal as _};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::Waker;
 
 use super::format::Format;
 use super::history::History;
 use super::log::{LogFile, Logs};
-use super::pace::Pace;
 use super::printer::Printer;
 use super::screen::{Abilities, Screen};
-use super::sink::{FULL, Sink};
+use super::sink::Sink;
 pub use super::source::Kind;
-use super::source::{Source, State, Stream, Voice};
+use super::worker::{self, Worker};
 use crate::config::names::Names;
 use crate::model::InstanceId;
-use crate::os::memory;
 use crate::supervisor::event::{Event, Run};
-
-/// How much is read from one process before it is another's turn.
-const CHUNK: usize = 64 * 1024;
-
-/// What is worth a write while there is more to read: a quarter of what stdout holds as a pipe
-/// (`os::pipe`), so that its reader has the rest meanwhile.
-const ENOUGH: usize = 256 * 1024;
-
-/// How often each process is read at most before a write.
-const ROUNDS: usize = 4;
-
-/// The most a pipe can hold (`/proc/sys/fs/pipe-max-size` for users, pipe(7)).
-const MAX_PIPE: usize = 1024 * 1024;
-
-/// When nothing has come for so long after a start, what it took can be forgotten.
-const SETTLED: Duration = Duration::from_millis(500);
-
-const WAKER: Token = Token(usize::MAX);
-const STDOUT: Token = Token(usize::MAX - 1);
 
 /// What the pump says.
 #[derive(Debug)]
@@ -63,7 +37,8 @@ pub enum Notice {
     Ended,
 }
 
-enum Order {
+/// What the thread is to do.
+pub(super) enum Order {
     Join(InstanceId, Option<LogFile>),
     Open { run: Run, id: InstanceId, started: Event, kind: Kind, outputs: Vec<File> },
     Close(Run),
@@ -105,42 +80,19 @@ impl Pump {
     /// Starts the thread. It writes to `out` and speaks through `notify`.
     pub fn start(setup: Setup, out: OwnedFd, notify: impl Fn(Notice) + Send + 'static) -> io::Result<Self> {
         let Setup { format, muted, logs, screen } = setup;
-        let poll = Poll::new()?;
-        // A reader that goes is heard of, though nobody writes. A terminal says so by a signal; a
-        // file never does, and cannot be registered. Kernels without epoll may tell a pipe's
-        // writer nothing either: then the next write does.
-        if !out.is_terminal() {
-            let _ = poll.registry().register(&mut SourceFd(&out.as_raw_fd()), STDOUT, Interest::READABLE);
-        }
-        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let (poll, waker) = worker::watch(&out)?;
         let (orders, inbox) = channel();
         let written = Arc::new(AtomicU64::new(0));
         let history = History::default();
-        let handle = Handle { orders, waker };
+        let handle = Handle { orders, waker: Arc::new(waker) };
         let logs = if logs.is_empty() {
             None
         } else {
             let handle = handle.clone();
             Some(Logs::start(logs, written.clone(), move |event| handle.order(Order::Tell(event)))?)
         };
-        let worker = Worker {
-            poll,
-            inbox,
-            printer: Printer {
-                format,
-                sink: Sink::new(out, written.clone()),
-                screen: screen.map(Screen::new),
-            },
-            muted,
-            logs,
-            sources: HashMap::new(),
-            ready: Vec::new(),
-            history: history.clone(),
-            chunk: vec![0; CHUNK],
-            tells_stop: false,
-            is_new: false,
-            notify: Box::new(notify),
-        };
+        let printer = Printer::new(format, Sink::new(out, written.clone()), screen.map(Screen::new));
+        let worker = Worker::new((poll, inbox), printer, muted, logs, history.clone(), notify);
         let thread = std::thread::Builder::new().name("output".into()).spawn(move || worker.work())?;
         Ok(Self { handle, written, history, _thread: thread })
     }
@@ -194,256 +146,5 @@ impl Handle {
         // A pump that has ended needs no orders.
         let _ = self.orders.send(order);
         let _ = self.waker.wake();
-    }
-}
-
-struct Worker {
-    poll: Poll,
-    inbox: Receiver<Order>,
-    printer: Printer,
-    muted: Names,
-    logs: Option<Logs>,
-    sources: HashMap<Token, Source>,
-    /// The sources that may have something to read.
-    ready: Vec<Token>,
-    history: History,
-    chunk: Vec<u8>,
-    /// [`Event::StopRequested`] is in the sink's buffer.
-    tells_stop: bool,
-    /// What was opened last is not [`SETTLED`]. It gets one look, not a timer that comes again.
-    is_new: bool,
-    notify: Box<dyn Fn(Notice) + Send>,
-}
-
-impl Worker {
-    fn work(mut self) {
-        let (mut events, mut pace) = (Events::with_capacity(256), Pace::default());
-        loop {
-            if let Err(error) = self.poll.poll(&mut events, self.timeout())
-                && error.kind() != ErrorKind::Interrupted
-            {
-                return (self.notify)(Notice::Gone(error));
-            }
-            if self.is_new && events.is_empty() {
-                self.is_new = false;
-                memory::forget_the_start();
-            }
-            pace.woken(Instant::now());
-            let now = jiff::Timestamp::now();
-            self.printer.format.set_time(now);
-            self.history.set_time(now);
-            for event in &events {
-                self.mark(event);
-            }
-            let end = self.obey();
-            self.read_all();
-            self.show_half_lines();
-            // Before the write, which may take as long as our reader likes.
-            self.history.tell();
-            let bytes = self.printer.sink.buffer.len();
-            self.flush();
-            if end {
-                self.history.close();
-                self.finish_logs();
-                return (self.notify)(Notice::Ended);
-            }
-            if let Some(nap) = pace.done(Instant::now(), bytes) {
-                std::thread::sleep(nap);
-            }
-        }
-    }
-
-    /// How long there is nothing to do. Without a half line on a terminal that is for ever, except
-    /// for once after a start.
-    fn timeout(&self) -> Option<Duration> {
-        if !self.ready.is_empty() {
-            return Some(Duration::ZERO);
-        }
-        let settled = self.is_new.then_some(SETTLED);
-        if self.printer.screen.is_none() {
-            return settled;
-        }
-        let due = self.sources.values().filter_map(Source::due).min();
-        let due = due.map(|due| due.saturating_duration_since(Instant::now()));
-        due.into_iter().chain(settled).min()
-    }
-
-    fn show_half_lines(&mut self) {
-        if self.printer.screen.is_none() {
-            return;
-        }
-        let now = Instant::now();
-        for source in self.sources.values_mut().filter(|source| source.due().is_some_and(|due| due <= now)) {
-            source.show(&mut self.printer.paper());
-        }
-    }
-
-    /// Waits for the logs, and tells what could not be written to the last.
-    fn finish_logs(&mut self) {
-        if let Some(logs) = &self.logs {
-            logs.finish();
-            self.obey();
-            self.flush();
-        }
-    }
-
-    fn mark(&mut self, event: &mio::event::Event) {
-        if event.token() == STDOUT {
-            // Without a reader a pipe has an error (pipe_poll in the kernel's fs/pipe.c).
-            if event.is_write_closed()
-                && let Some(error) = self.printer.sink.reader_has_gone()
-            {
-                (self.notify)(Notice::Gone(error));
-            }
-            return;
-        }
-        if let Some(source) = self.sources.get_mut(&event.token()) {
-            if !source.is_ready() {
-                self.ready.push(event.token());
-            }
-            source.mark(event.is_read_closed() || event.is_error());
-        }
-    }
-
-    /// Carries out the orders. Answers whether to end.
-    fn obey(&mut self) -> bool {
-        while let Ok(order) = self.inbox.try_recv() {
-            match order {
-                Order::Join(id, log) => self.join(&id, log),
-                Order::Open { run, id, started, kind, outputs } => {
-                    self.tell(&started);
-                    self.open(run, &id, kind, outputs);
-                }
-                Order::Close(run) => {
-                    let of_run = self.sources.iter().filter(|(_, source)| source.run() == run);
-                    let tokens: Vec<Token> = of_run.map(|(token, _)| *token).collect();
-                    for token in tokens {
-                        self.drain(token);
-                    }
-                }
-                Order::Tell(event) => self.tell(&event),
-                Order::Resize(columns) => {
-                    if let Some(screen) = &mut self.printer.screen {
-                        screen.abilities.columns = columns;
-                    }
-                }
-                Order::End => return true,
-            }
-        }
-        false
-    }
-
-    fn join(&mut self, id: &InstanceId, log: Option<LogFile>) {
-        if let (Some(logs), Some(file)) = (&mut self.logs, log) {
-            logs.add(file);
-        }
-        if self.printer.format.join(id) {
-            for source in self.sources.values_mut() {
-                source.speak(&self.printer.format);
-            }
-        }
-    }
-
-    fn open(&mut self, run: Run, id: &InstanceId, kind: Kind, outputs: Vec<File>) {
-        self.is_new = true;
-        for (stream, output) in Stream::ALL.into_iter().zip(outputs) {
-            let token = Token(usize::try_from(output.as_raw_fd()).unwrap_or(0));
-            let mut fd = SourceFd(&output.as_raw_fd());
-            if self.poll.registry().register(&mut fd, token, Interest::READABLE).is_err() {
-                // Out of memory for watches; the process must not wait for a reader for ever.
-                continue;
-            }
-            let muted = self.muted.contains(id);
-            let log = self.logs.as_ref().and_then(|logs| logs.of(id));
-            let voice =
-                if muted { Voice::Muted } else { Voice::Shown(self.printer.format.prefix(id, stream)) };
-            let (of, from) = ((run, id.clone()), (stream, kind, output));
-            let screen = self.printer.screen.as_ref();
-            self.sources.insert(token, Source::new(of, from, voice, log, &self.history, screen));
-            self.ready.push(token);
-        }
-        self.tell_if_closed(run);
-    }
-
-    fn tell_if_closed(&self, run: Run) {
-        if !self.sources.values().any(|source| source.run() == run) {
-            (self.notify)(Notice::Closed(run));
-        }
-    }
-
-    fn tell(&mut self, event: &Event) {
-        self.tells_stop |= matches!(event, Event::StopRequested(_));
-        let failed = match event {
-            Event::Report { id, end, .. } if !end.is_success() => Some(id),
-            _ => None,
-        };
-        let tails = failed.map(|id| self.history.last_words(id)).unwrap_or_default();
-        let lines = tails.iter().flat_map(|(stream, lines)| lines.iter().map(|line| (*stream, &line[..])));
-        self.printer.event(event, lines);
-    }
-
-    /// Reads until nothing is there any more or enough is read for one write. Who writes little
-    /// is read empty by the first round, so nothing waits here.
-    fn read_all(&mut self) {
-        // Muted lines fill no buffer, and orders have to be heard: not for ever.
-        for _ in 0..ROUNDS {
-            self.read_each();
-            if self.ready.is_empty() || self.printer.sink.buffer.len() >= ENOUGH {
-                return;
-            }
-        }
-    }
-
-    /// Reads a chunk from each process that has something.
-    fn read_each(&mut self) {
-        for token in std::mem::take(&mut self.ready) {
-            self.read(token);
-            if self.printer.sink.buffer.len() >= FULL {
-                self.flush();
-            }
-            if self.sources.get(&token).is_some_and(Source::is_ready) {
-                self.ready.push(token);
-            }
-        }
-    }
-
-    /// Reads what a full pipe can hold and closes, though somebody may still write.
-    fn drain(&mut self, token: Token) {
-        if let Some(source) = self.sources.get_mut(&token) {
-            source.mark(true);
-        }
-        for _ in 0..=MAX_PIPE / CHUNK {
-            if self.sources.get(&token).is_some_and(Source::is_ready) {
-                self.read(token);
-            }
-        }
-        self.close(token);
-    }
-
-    fn read(&mut self, token: Token) {
-        let Some(source) = self.sources.get_mut(&token) else { return };
-        match source.read(&mut self.chunk, &mut self.printer.paper()) {
-            State::Open => {}
-            State::Closed => self.close(token),
-        }
-    }
-
-    fn close(&mut self, token: Token) {
-        let Some(source) = self.sources.remove(&token) else { return };
-        let _ = self.poll.registry().deregister(&mut SourceFd(&source.fd()));
-        let run = source.run();
-        source.finish(&mut self.printer.paper());
-        self.tell_if_closed(run);
-    }
-
-    fn flush(&mut self) {
-        // Before it is written: whoever has read it may answer faster than we could say so. Nobody
-        // can have read it earlier, and the echo of a signal comes within microseconds.
-        if std::mem::take(&mut self.tells_stop) {
-            (self.notify)(Notice::StopTold);
-        }
-        if let Err(error) = self.printer.sink.flush() {
-            (self.notify)(Notice::Gone(error));
-        }
     }
 }
