@@ -111,7 +111,8 @@ impl Worker {
             {
                 return (self.notify)(Notice::Gone(error));
             }
-            if self.is_new && events.is_empty() {
+            // Without anything to read: where something is, nobody has waited.
+            if self.is_new && events.is_empty() && self.ready.is_empty() {
                 self.is_new = false;
                 memory::forget_the_start();
             }
