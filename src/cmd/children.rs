@@ -130,7 +130,7 @@ impl Children for OsChildren {
     fn environment(&self, slot: Slot) -> Environment {
         let spec = &self.specs[slot.0];
         let mut all = spec.environment.clone();
-        if !self.terminals.is_open(&spec.id) && all.get(UNBUFFERED).is_none() {
+        if is_to_be_unbuffered(spec, self.terminals.is_open(&spec.id)) {
             all.set(UNBUFFERED, "1", Origin::Ganger("its output is a pipe"));
         }
         all
@@ -229,11 +229,15 @@ fn job(spec: &ProcessSpec, root: &Path, terminals: &Terminals, apart: bool) -> i
         None => Outlet::Pipe,
     };
     let mut env = spec.environment.pairs();
-    // A pipe makes Python keep lines back for minutes; Heroku sets this too.
-    if !matches!(outlet, Outlet::Pty(_)) && spec.environment.get(UNBUFFERED).is_none() {
+    if is_to_be_unbuffered(spec, matches!(outlet, Outlet::Pty(_))) {
         env.push((UNBUFFERED.into(), "1".into()));
     }
     Ok(Job { argv: shell_argv(&spec.command), env, cwd: spec.folder(root), outlet })
+}
+
+/// A pipe makes Python keep lines back for minutes; Heroku sets this too.
+fn is_to_be_unbuffered(spec: &ProcessSpec, on_pty: bool) -> bool {
+    !on_pty && spec.environment.get(UNBUFFERED).is_none()
 }
 
 /// Why ganger's own processes, threads and descriptors could not be had.

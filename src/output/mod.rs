@@ -8,7 +8,8 @@
 //! supervisor's thread never waits for this one. Log files have a thread of their own ([`log`]).
 //!
 //! On a terminal, lines are made harmless first ([`sanitize`], `look`), and half lines are shown
-//! too ([`screen`]).
+//! too ([`screen`]). What the processes wrote last is kept ([`history`], [`replay`]); ganger's own
+//! lines are worded in [`words`].
 
 pub mod clock;
 pub mod format;
