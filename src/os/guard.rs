@@ -23,7 +23,7 @@ use super::reap::{self, How, Left};
 use super::reserve;
 use super::signals::{self, Received, Signals};
 use super::sweep::{self, KILL_ROUND};
-use super::{descendants, group};
+use super::{descendants, group, memory};
 use crate::model::Sig;
 
 /// How long what a killed supervisor left may take before it is killed: all must be gone
@@ -199,7 +199,9 @@ impl Guard {
 
     /// Guards until the supervisor and everything it left are gone.
     fn watch(mut self) -> io::Result<How> {
-        super::memory::forget_the_start();
+        if self.nothing_comes_within(memory::SETTLED) {
+            memory::forget_the_start();
+        }
         let mut link_open = true;
         loop {
             let link_ready = self.wait(link_open)?;
@@ -223,6 +225,13 @@ impl Guard {
                 (Some(_) | None, _) => {}
             }
         }
+    }
+
+    /// Sleeps until a signal or a message comes, for so long at most. What came is still there.
+    fn nothing_comes_within(&self, time: Duration) -> bool {
+        let mut fds = [self.signals.as_fd(), self.link.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        let timeout = PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX);
+        matches!(poll(&mut fds, timeout), Ok(0))
     }
 
     /// Sleeps until a signal or a message comes, or it is time to kill.

@@ -5,9 +5,9 @@
 //! who is an ancestor of every process and a subreaper. Any two of the three can die. It is in a
 //! session of its own, so that killing ganger's process group spares it.
 //!
-//! It hears no signal, speaks to nobody and wakes up once, when the supervisor ends. It must
-//! never decide about an orderly end: what left its group is then the guard's to ask, with the
-//! time and the haste that the guard knows of.
+//! It hears no signal and speaks to nobody. It wakes up when the supervisor ends, and once after
+//! the start to give memory back. It must never decide about an orderly end: what left its group
+//! is then the guard's to ask, with the time and the haste that the guard knows of.
 
 use std::process::exit;
 use std::time::Duration;
@@ -15,8 +15,8 @@ use std::time::Duration;
 use super::guard::{CRASH_GRACE, is_orderly};
 use super::reap::{self, How};
 #[cfg(target_os = "linux")]
-use super::title;
-use super::{memory, signals, sweep};
+use super::{memory, title};
+use super::{signals, sweep};
 
 /// What `ps` shows: not `ganger`, so that `killall -9 ganger` and `pkill -9 -f ganger` leave
 /// somebody to clean up.
@@ -35,7 +35,11 @@ pub(super) fn stand_by(supervisor: i32, guard_is_gone: impl Fn() -> bool) -> ! {
     // Whoever signals the whole group or every process of ganger means the other two. Ignored
     // and not only blocked, so that none is pending at the end.
     signals::ignore_all();
-    memory::forget_the_start();
+    // Elsewhere there is nothing that could be given back.
+    #[cfg(target_os = "linux")]
+    if signals::no_child_within(memory::SETTLED) {
+        memory::forget_the_start();
+    }
     let Some(how) = reap::wait_for(supervisor) else { exit(1) };
     if !is_orderly(how) {
         sweep::end_all(CRASH_GRACE);

@@ -3,7 +3,11 @@
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+#[cfg(target_os = "linux")]
+use std::time::Duration;
 
+#[cfg(target_os = "linux")]
+use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::WithOrigin;
@@ -113,6 +117,19 @@ pub fn ignore_all() {
         // SAFETY: ignoring runs no code of ours. KILL and STOP are refused.
         let _ = unsafe { signal(sig, SigHandler::SigIgn) };
     }
+}
+
+/// Sleeps until a child ends or stops, for so long at most; answers whether none did. CHLD has to
+/// be blocked ([`block`]), and only here is it taken: whoever waits for the child finds it all the same.
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code)]
+pub fn no_child_within(time: Duration) -> bool {
+    let mut wanted = SigSet::empty();
+    wanted.add(Signal::SIGCHLD);
+    let time = nix::sys::time::TimeSpec::from_duration(time);
+    // SAFETY: both point to values that outlive the call; a null `info` is not written to.
+    let taken = unsafe { libc::sigtimedwait(wanted.as_ref(), std::ptr::null_mut(), time.as_ref()) };
+    taken == -1 && Errno::last() == Errno::EAGAIN
 }
 
 /// Ends this process by `sig`, so that whoever waits for it sees a death by signal.

@@ -23,7 +23,7 @@ use super::sink::FULL;
 use super::source::{Source, State, Stream, Voice};
 use crate::config::names::Names;
 use crate::model::InstanceId;
-use crate::os::memory;
+use crate::os::memory::{self, SETTLED};
 use crate::supervisor::event::{Event, Run};
 
 /// How much is read from one process before it is another's turn.
@@ -38,9 +38,6 @@ const ROUNDS: usize = 4;
 
 /// The most a pipe can hold (`/proc/sys/fs/pipe-max-size` for users, pipe(7)).
 const MAX_PIPE: usize = 1024 * 1024;
-
-/// When nothing has come for so long after a start, what it took can be forgotten.
-const SETTLED: Duration = Duration::from_millis(500);
 
 const WAKER: Token = Token(usize::MAX);
 const STDOUT: Token = Token(usize::MAX - 1);
@@ -72,7 +69,7 @@ pub(super) struct Worker {
     chunk: Vec<u8>,
     /// [`Event::StopRequested`] is in the sink's buffer.
     tells_stop: bool,
-    /// What was opened last is not [`SETTLED`]. It gets one look, not a timer that comes again.
+    /// What was opened last has not [`SETTLED`]. It gets one look, not a timer that comes again.
     is_new: bool,
     notify: Box<dyn Fn(Notice) + Send>,
 }
