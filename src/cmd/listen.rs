@@ -1,6 +1,7 @@
 //! The control socket of `ganger start`: had before anything starts, opened in the supervisor.
 
 use std::io;
+use std::os::unix::net::UnixListener as StdListener;
 use std::path::Path;
 
 use tokio::net::UnixListener;
@@ -75,30 +76,34 @@ impl Listening {
         format!("ganger runs in {}, pid {}", self.root, self.pid)
     }
 
-    /// Opens the socket and takes clients in from now on. If that fails, a run that does not need
-    /// it goes on without, and says so.
-    pub(super) fn open(
-        &self,
-        driver: &UnboundedSender<Message>,
-        read: ReadAgain,
-        pump: &Pump,
-        need: bool,
-    ) -> io::Result<()> {
+    /// Opens the socket: who connects from now on is answered once [`Listening::serve`] is called.
+    /// If that fails, a run that does not need it goes on without, and says so.
+    pub(super) fn open(&self, pump: &Pump, need: bool) -> io::Result<Option<StdListener>> {
         let listener = self.place.as_ref().map_err(String::clone).and_then(|place| {
-            let listener = place.listen().and_then(UnixListener::from_std);
-            listener.map_err(|error| format!("{}: {error}", place.socket().display()))
+            place.listen().map_err(|error| format!("{}: {error}", place.socket().display()))
         });
         match listener {
-            Ok(listener) => {
-                let (root, history) = (self.root.clone(), pump.history());
-                let about = About { read, pid: self.pid, root, history };
-                tokio::spawn(server::serve(listener, Desk::new(driver.clone(), about)));
-            }
+            Ok(listener) => return Ok(Some(listener)),
             Err(why) if need => return Err(io::Error::other(format!("there is no socket: {why}"))),
             Err(why) => pump.tell(Event::Hint(format!(
                 "`ganger ps` and its like will not find this run, there is no socket: {why}"
             ))),
         }
+        Ok(None)
+    }
+
+    /// Takes in clients of the socket that was opened.
+    pub(super) fn serve(
+        &self,
+        listener: StdListener,
+        driver: &UnboundedSender<Message>,
+        read: ReadAgain,
+        pump: &Pump,
+    ) -> io::Result<()> {
+        let (root, history) = (self.root.clone(), pump.history());
+        let about = About { read, pid: self.pid, root, history };
+        let listener = UnixListener::from_std(listener)?;
+        tokio::spawn(server::serve(listener, Desk::new(driver.clone(), about)));
         Ok(())
     }
 }

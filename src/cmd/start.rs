@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use crate::env::Env;
 use crate::error::{Error, FAILURE};
 use crate::model::{Port, ProcessName, Sig};
 use crate::os::guard::{self, FORWARDED, Link, TERMINATING};
-use crate::os::limits::OpenFiles;
+use crate::os::limits::{OpenFiles, Room};
 use crate::os::spawn::Spawner;
 use crate::os::{pipe, ports, signals, sweep};
 use crate::output::pump::{Notice, Pump};
@@ -31,6 +32,10 @@ use crate::plan::{App, Planner, ProcessSpec};
 use crate::supervisor::driver::{Driver, Member, Message};
 use crate::supervisor::event::Slot;
 use crate::supervisor::fleet::{Fleet, Outcome, Via};
+
+/// The descriptors that are opened once processes run: three for the runtime's events, five for
+/// signals and the guard's messages, and some for the first clients.
+const OWN_FILES: usize = 16;
 
 /// How long stdout's reader may take nothing before the end does not wait for it any more.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -96,14 +101,16 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
     }
 }
 
-/// Forks the guard, and runs in the supervisor until everything has ended.
+/// Forks the guard, and in the supervisor starts everything and stays until everything has ended.
 fn launch(mut it: It, show: Show, open_files: OpenFiles) -> Result<Outcome, Error> {
     it.listening.hand_over()?;
     let grace = it.specs.iter().map(|spec| spec.policy.grace).max().unwrap_or_default();
     let link = guard::split(grace).map_err(|error| starting(&error))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
-    runtime
-        .and_then(|runtime| runtime.block_on(supervise(it, show, open_files, link)))
+    start_all(it, show, open_files, link)
+        .and_then(|started| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+            runtime?.block_on(supervise(started))
+        })
         .map_err(|error| starting(&error))
 }
 
@@ -125,7 +132,18 @@ struct It {
     starter: Starter,
 }
 
-async fn supervise(it: It, show: Show, open_files: OpenFiles, link: Link) -> io::Result<Outcome> {
+/// What has been started.
+struct Started {
+    driver: Driver<OsChildren>,
+    outbox: UnboundedSender<Message>,
+    pump_ended: UnboundedReceiver<()>,
+    listening: Listening,
+    socket: Option<UnixListener>,
+    read: ReadAgain,
+}
+
+/// Starts what is to start first, before all that no process has to wait for.
+fn start_all(it: It, show: Show, open_files: OpenFiles, link: Link) -> io::Result<Started> {
     let It { specs, beside, planner, root, listening, read, starter } = it;
     let (outbox, inbox) = unbounded_channel();
     let (ended, pump_ended) = unbounded_channel();
@@ -138,9 +156,8 @@ async fn supervise(it: It, show: Show, open_files: OpenFiles, link: Link) -> io:
     };
     pipe::widen(&out);
     let pump = Pump::start(setup, out, notify)?;
-    listening.open(&outbox, read, &pump, daemon)?;
-    starter.watch(&outbox, listening.describe())?;
-    inbox::listen(&link, outbox, message)?;
+    // Before the first process: that one may want to know what runs.
+    let socket = listening.open(&pump, daemon)?;
     let mut fleet = Fleet::new(specs.iter().map(|spec| spec.policy.clone()));
     if planner.wishes.release {
         // The plan has it first.
@@ -165,7 +182,23 @@ async fn supervise(it: It, show: Show, open_files: OpenFiles, link: Link) -> io:
         starter,
         alone: false,
     };
-    let (outcome, children, inbox) = Driver::new(fleet, members, planner, children, inbox).run().await;
+    let room = Room::keep(OWN_FILES)?;
+    let driver = Driver::start(fleet, members, planner, children, inbox);
+    drop(room);
+    Ok(Started { driver, outbox, pump_ended, listening, socket, read })
+}
+
+/// Hears of what happens, and stays until everything has ended. Signals are blocked until here.
+async fn supervise(started: Started) -> io::Result<Outcome> {
+    let Started { driver, outbox, pump_ended, listening, socket, read } = started;
+    let children = driver.children();
+    inbox::listen(&children.link, outbox.clone(), message)?;
+    if let Some(socket) = socket {
+        listening.serve(socket, &outbox, read, &children.pump)?;
+    }
+    children.starter.watch(&outbox, listening.describe())?;
+    drop(outbox);
+    let (outcome, children, inbox) = driver.run().await;
     finish(&children, inbox, pump_ended).await;
     children.starter.ended(outcome);
     drop(listening);

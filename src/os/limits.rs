@@ -1,6 +1,7 @@
-//! The limit on open files.
+//! The limit on open files, and room below it.
 
 use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -35,5 +36,20 @@ impl OpenFiles {
     /// Sets these limits. Safe between fork and exec.
     pub(super) fn apply(self) -> nix::Result<()> {
         setrlimit(Resource::RLIMIT_NOFILE, self.soft, self.hard)
+    }
+}
+
+/// Descriptors that nobody else can have while this lives.
+#[derive(Debug)]
+pub struct Room {
+    _held: Vec<OwnedFd>,
+}
+
+impl Room {
+    /// Keeps `count` of them, for what is opened later and must not fail then.
+    pub fn keep(count: usize) -> io::Result<Self> {
+        let stdin = io::stdin();
+        let held: io::Result<_> = (0..count).map(|_| stdin.as_fd().try_clone_to_owned()).collect();
+        Ok(Self { _held: held? })
     }
 }

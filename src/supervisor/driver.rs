@@ -122,7 +122,7 @@ impl Member {
     }
 }
 
-/// The driver. [`Driver::run`] is its life.
+/// The driver. It is born with [`Driver::start`], and [`Driver::run`] is its life.
 #[derive(Debug)]
 pub struct Driver<C> {
     pub(super) fleet: Fleet,
@@ -149,15 +149,17 @@ pub struct Driver<C> {
 }
 
 impl<C: Children> Driver<C> {
-    /// A driver for these members, in the order of the fleet's slots.
-    pub fn new(
+    /// A driver for these members, in the order of the fleet's slots. Whatever is to start first has
+    /// been started when this returns; what comes of it is only heard of in [`Driver::run`], so
+    /// that the caller can do meanwhile what no process has to wait for.
+    pub fn start(
         fleet: Fleet,
         members: Vec<Member>,
         planner: Planner,
         children: C,
         inbox: UnboundedReceiver<Message>,
     ) -> Self {
-        Self {
+        let mut driver = Self {
             fleet,
             members,
             children,
@@ -172,13 +174,19 @@ impl<C: Children> Driver<C> {
             ends: HashMap::new(),
             outcome: None,
             last_asked: None,
-        }
+        };
+        driver.step(fleet::Input::Start);
+        driver
     }
 
-    /// Starts everything and returns when everything has ended, with what is left to do for
-    /// the caller: how to end, and the children's world for its last acts.
+    /// The children's world.
+    pub fn children(&self) -> &C {
+        &self.children
+    }
+
+    /// Returns when everything has ended, with what is left to do for the caller: how to end, and
+    /// the children's world for its last acts.
     pub async fn run(mut self) -> (Outcome, C, UnboundedReceiver<Message>) {
-        self.step(fleet::Input::Start);
         loop {
             self.settle();
             self.note_stages();

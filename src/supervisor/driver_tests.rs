@@ -174,7 +174,7 @@ pub(super) fn stage_of(tempers: &[Temper], policies: Vec<Policy>) -> Stage {
     let members = (1..=u16::try_from(tempers.len()).expect("few"))
         .map(|n| Member { id: InstanceId::new(name.clone(), n), port: None, command: "x".into() })
         .collect();
-    Stage { record, outbox, driver: Driver::new(fleet, members, Planner::default(), fake, inbox) }
+    Stage { record, outbox, driver: Driver::start(fleet, members, Planner::default(), fake, inbox) }
 }
 
 /// Runs on a clock that jumps to the next timer whenever nothing else is to do.
