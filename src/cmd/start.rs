@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -15,6 +16,7 @@ use super::children::{OsChildren, starting};
 use super::daemon::{self, Starter};
 use super::inbox::{self, Heard};
 use super::listen::{Listening, ReadAgain};
+use super::prober::Prober;
 use super::project::{Need, Project};
 use super::show::{Look, Show};
 use super::wishes::wishes;
@@ -140,21 +142,23 @@ async fn supervise(it: It, show: Show, open_files: OpenFiles, link: Link) -> io:
     let pump = Pump::start(setup, out, notify)?;
     listening.open(&outbox, read, &pump, daemon)?;
     starter.watch(&outbox, listening.describe())?;
-    inbox::listen(&link, outbox, message)?;
+    inbox::listen(&link, outbox.clone(), message)?;
     let mut fleet = Fleet::new(specs.iter().map(|spec| spec.policy.clone()));
     if planner.wishes.release {
         // The plan has it first.
         fleet.release_first(Slot(0));
     }
     if let Some(beside) = &beside {
-        fleet.run_last(beside.slot());
+        fleet.run_last(beside.slot(), planner.wishes.wait_limit());
     }
     let members = specs.iter().map(Member::of).collect();
-    let spawner = Spawner::new(open_files)?;
+    let spawner = Arc::new(Spawner::new(open_files)?);
+    let prober = Prober::new(outbox, pump.history(), spawner.clone());
     let children = OsChildren {
         specs,
         root,
         spawner,
+        prober,
         ahead: Ahead::default(),
         terminals,
         apart,

@@ -28,6 +28,10 @@ mod opening;
 pub mod phase;
 pub mod state;
 mod timers;
+mod waiting;
+pub mod waits;
+pub mod watch;
+mod watching;
 
 #[cfg(test)]
 mod driver_tests;
