@@ -178,6 +178,21 @@ impl Fleet {
         }
     }
 
+    /// The run of a process that wrote last, or still writes.
+    pub fn last_run(&self, slot: Slot) -> Option<Run> {
+        let machine = self.machine(slot);
+        match machine.state() {
+            State::Up { run, .. } => Some(*run),
+            State::Stopping(now) => Some(now.run),
+            State::Draining(now) => Some(now.run),
+            State::Backoff { end } | State::Over { end } | State::Crashed { end } => match end {
+                Ended::NotStarted(_) => None,
+                Ended::Exited(_) | Ended::Signaled(_) => Some(Run { slot, number: machine.runs() }),
+            },
+            State::Down | State::Waiting(_) | State::Starting { .. } => None,
+        }
+    }
+
     /// Those that are waited for: whether they are ready is to be looked at.
     pub fn awaited(&self) -> BTreeSet<Slot> {
         let mut all = BTreeSet::new();

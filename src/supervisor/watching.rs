@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -17,6 +18,9 @@ use super::machine;
 use super::watch::{Finding, Goal, Sought, Watch, WatchId};
 use crate::config::probe::{Probe, ReadyProbe};
 use crate::model::InstanceId;
+
+/// Why a process is not ready that has no other word for it.
+const NO_PORT: &str = "does not listen on its PORT";
 
 /// What is looked for now, and what is known of it.
 #[derive(Debug, Default)]
@@ -78,9 +82,8 @@ impl<C: Children> Driver<C> {
     }
 
     fn watch_once(&mut self) -> bool {
-        let present = |run: &Run| self.fleet.present(run.slot) == Some(*run);
-        self.watching.late.retain(present);
-        self.watching.lines.retain(|(run, _)| present(run));
+        self.watching.late.retain(|run| self.fleet.present(run.slot) == Some(*run));
+        self.watching.lines.retain(|(run, _)| self.fleet.last_run(run.slot) == Some(*run));
         let wanted = self.wanted();
         let (kept, gone): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.watching.now).into_iter().partition(|(_, it, _)| wanted.contains(it));
@@ -117,8 +120,8 @@ impl<C: Children> Driver<C> {
         for (slot, epoch) in self.fleet.waiting() {
             for place in self.missing_outside(slot) {
                 let sought = self.sought(&self.members[slot.0].waits[place]);
-                let goal = Goal::Start(epoch, place);
-                wanted.extend(sought.map(|what| Watch { slot, goal, what, limit: None }));
+                let (goal, limit) = (Goal::Start(epoch, place), self.limit(slot, place));
+                wanted.extend(sought.map(|what| Watch { slot, goal, what, limit }));
             }
         }
         let mut awaited = self.fleet.awaited();
@@ -140,6 +143,15 @@ impl<C: Children> Driver<C> {
         wanted
     }
 
+    /// How long a condition is looked for. When all have ended who could write a line, what they have
+    /// written is looked through once more.
+    fn limit(&self, slot: Slot, place: usize) -> Option<Duration> {
+        let Condition::Outside(of) = &self.fleet.conditions(slot)[place] else { return None };
+        let mut ours = of.iter().filter(|slot| self.fleet.has(**slot)).peekable();
+        let is_over = |slot: &Slot| self.fleet.machine(*slot).is_at_rest() && !self.is_to_start(*slot);
+        (ours.peek().is_some() && ours.all(is_over)).then_some(Duration::ZERO)
+    }
+
     /// The conditions of a waiting process that are not the fleet's to know.
     fn missing_outside(&self, slot: Slot) -> impl Iterator<Item = usize> + '_ {
         let conditions = self.fleet.conditions(slot);
@@ -156,13 +168,13 @@ impl<C: Children> Driver<C> {
         }
     }
 
-    /// What is to be looked for; nothing, while nobody runs who could write the line.
+    /// What is to be looked for; nothing, while nobody has run who could have written the line.
     fn sought(&self, probe: &Probe) -> Option<Sought> {
         match probe {
             Probe::Tcp { .. } | Probe::Http(_) | Probe::Command(_) => Some(Sought::Probe(probe.clone())),
             Probe::Log { process, .. } => {
                 let slots = self.of_type(process.as_str()).into_iter();
-                let runs = slots.filter_map(|slot| Some((self.fleet.present(slot)?, self.id(slot))));
+                let runs = slots.filter_map(|slot| Some((self.fleet.last_run(slot)?, self.id(slot))));
                 let runs: Vec<(Run, InstanceId)> = runs.collect();
                 (!runs.is_empty()).then(|| Sought::Line(probe.clone(), runs))
             }
@@ -177,8 +189,9 @@ impl<C: Children> Driver<C> {
             Finding::NotYet(why) => self.watching.now[at].2 = Some(why),
             Finding::GaveUp => {
                 let (_, watch, _) = self.watching.now.remove(at);
-                if let Goal::Ready(run) = watch.goal {
-                    self.watching.late.insert(run);
+                match watch.goal {
+                    Goal::Ready(run) => drop(self.watching.late.insert(run)),
+                    Goal::Start(epoch, place) => self.in_vain(watch.slot, epoch, place),
                 }
             }
             Finding::There => {
@@ -229,9 +242,26 @@ impl<C: Children> Driver<C> {
         let after = self.members[slot.0].wait_limit.as_secs_f64();
         let missing = self.missing_in_words(slot, epoch);
         let message = format!("it has waited {after} s for {}", missing.join(" and for "));
-        let hint = "`--wait-timeout` gives it more time".to_owned();
+        let hint = if missing.iter().any(|why| why.contains(NO_PORT)) {
+            "what is ready without listening there says so with `ready` in ganger.toml; \
+             `--wait-timeout` gives it more time"
+        } else {
+            "`--wait-timeout` gives it more time"
+        };
+        self.give_up(slot, epoch, message, Some(hint));
+    }
+
+    /// The line it waits for will not come.
+    fn in_vain(&mut self, slot: Slot, epoch: Epoch, place: usize) {
+        let probe = &self.members[slot.0].waits[place];
+        let who = probe.process().map(ToString::to_string).unwrap_or_default();
+        let message = format!("it waits for {probe}, and {who} has ended without such a line");
+        self.give_up(slot, epoch, message, None);
+    }
+
+    fn give_up(&mut self, slot: Slot, epoch: Epoch, message: String, hint: Option<&str>) {
         self.begin_times(slot);
-        let error = StartError { message: message.into(), hint: Some(hint.into()) };
+        let error = StartError { message: message.into(), hint: hint.map(Into::into) };
         self.one(slot, machine::Input::GiveUp(epoch, error));
     }
 
@@ -265,7 +295,7 @@ impl<C: Children> Driver<C> {
         match (&self.members[slot.0].ready, why) {
             (Some(ReadyProbe::Port), _) => {
                 let port = self.members[slot.0].port.map(|port| format!(" {port}")).unwrap_or_default();
-                format!("{id} does not listen on its PORT{port}")
+                format!("{id} {NO_PORT}{port}")
             }
             (Some(ReadyProbe::Probe(probe)), Some(why)) => format!("{id} is not ready: {probe}: {why}"),
             (Some(ReadyProbe::Probe(probe)), None) => format!("{id} is not ready: {probe}"),
