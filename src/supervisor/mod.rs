@@ -43,3 +43,7 @@ mod fleet_tests;
 mod machine_props;
 #[cfg(test)]
 mod restart_tests;
+#[cfg(test)]
+mod waits_tests;
+#[cfg(test)]
+mod watching_tests;

@@ -76,8 +76,12 @@ impl<C: Children> Driver<C> {
     /// Has looked for what is to be looked for, and for nothing else.
     pub(super) fn watch(&mut self) {
         // What is known already may start somebody, and then there is more to look for.
-        while self.watch_once() {}
-        self.answer_clients();
+        loop {
+            self.answer_clients();
+            if !self.watch_once() {
+                break;
+            }
+        }
         self.tell_waits();
     }
 
@@ -189,6 +193,7 @@ impl<C: Children> Driver<C> {
             Finding::NotYet(why) => self.watching.now[at].2 = Some(why),
             Finding::GaveUp => {
                 let (_, watch, _) = self.watching.now.remove(at);
+                self.children.unwatch(id);
                 match watch.goal {
                     Goal::Ready(run) => drop(self.watching.late.insert(run)),
                     Goal::Start(epoch, place) => self.in_vain(watch.slot, epoch, place),
@@ -196,6 +201,7 @@ impl<C: Children> Driver<C> {
             }
             Finding::There => {
                 let (_, watch, _) = self.watching.now.remove(at);
+                self.children.unwatch(id);
                 self.there(&watch);
             }
         }
