@@ -19,9 +19,22 @@ pub enum Condition {
     /// All of these are ready. Those that are not part of the formation do not count: whoever leaves
     /// one out has another one elsewhere.
     Ready(BTreeSet<Slot>),
-    /// Something that has to be looked for. If it is about the output of processes these are they, and
-    /// it does not count either where none of them is part of the formation.
-    Outside(BTreeSet<Slot>),
+    /// One of these has written something that has to be looked for. It does not count either where none
+    /// of them is part of the formation.
+    Written(BTreeSet<Slot>),
+    /// Something else that has to be looked for.
+    Outside,
+}
+
+impl Condition {
+    /// The processes it is about.
+    pub fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
+        let slots = match self {
+            Self::Ready(slots) | Self::Written(slots) => Some(slots),
+            Self::Outside => None,
+        };
+        slots.into_iter().flatten().copied()
+    }
 }
 
 /// When a process is ready.
@@ -54,9 +67,8 @@ impl Fleet {
         self.machines[slot.0].wait(if conditions.is_empty() { None } else { Some(limit) });
         self.needs.forget(slot);
         for condition in &conditions {
-            let (Condition::Ready(slots) | Condition::Outside(slots)) = condition;
-            for whom in slots {
-                self.needs.add(slot, *whom);
+            for whom in condition.slots() {
+                self.needs.add(slot, whom);
             }
         }
         let waits = &mut self.waits[slot.0];
@@ -105,12 +117,14 @@ impl Fleet {
         let waits = &self.waits[slot.0];
         match &waits.conditions[place] {
             Condition::Ready(slots) => self.all_ready(slots),
-            Condition::Outside(of) => {
-                let left_out = !of.is_empty() && !of.iter().any(|slot| self.has(*slot));
-                let (epoch, met) = &waits.met;
-                left_out || (*epoch == self.wait_of(slot) && met.contains(&place))
-            }
+            Condition::Written(of) => !of.iter().any(|slot| self.has(*slot)) || self.was_met(slot, place),
+            Condition::Outside => self.was_met(slot, place),
         }
+    }
+
+    fn was_met(&self, slot: Slot, place: usize) -> bool {
+        let (epoch, met) = &self.waits[slot.0].met;
+        *epoch == self.wait_of(slot) && met.contains(&place)
     }
 
     pub(super) fn met(&mut self, slot: Slot, epoch: Epoch, place: usize) {
@@ -271,9 +285,7 @@ impl Fleet {
             return None;
         }
         let places = self.missing(slot).into_iter();
-        let mut of = places.flat_map(|place| match &self.waits[slot.0].conditions[place] {
-            Condition::Ready(slots) | Condition::Outside(slots) => slots.iter().copied(),
-        });
+        let mut of = places.flat_map(|place| self.waits[slot.0].conditions[place].slots());
         of.find_map(|other| match self.machine(other).state() {
             State::Crashed { end } if self.has(other) => {
                 Some((Run { slot: other, number: self.machine(other).runs() }, end.clone()))

@@ -199,11 +199,7 @@ fn who_waits_for_another_is_stopped_before_it() {
 #[test]
 fn what_is_found_in_one_wait_counts_in_no_other() {
     let mut world = world(&[OnExit::Restart, OnExit::Stop]);
-    world.fleet.waits_for(
-        Slot(0),
-        vec![Condition::Outside(slots(&[])), Condition::Outside(slots(&[1]))],
-        MINUTE,
-    );
+    world.fleet.waits_for(Slot(0), vec![Condition::Outside, Condition::Written(slots(&[1]))], MINUTE);
     world.feed(Input::Start);
     let first = epoch(&world, 0);
     world.feed(Input::Met(Slot(0), first, 1));
@@ -247,7 +243,7 @@ fn one_can_be_ready_when_others_are() {
 fn the_release_waits_too_and_the_others_for_it() {
     let mut world = world(&[OnExit::Ignore, OnExit::Stop]);
     world.fleet.release_first(Slot(0));
-    world.fleet.waits_for(Slot(0), vec![Condition::Outside(slots(&[]))], MINUTE);
+    world.fleet.waits_for(Slot(0), vec![Condition::Outside], MINUTE);
     world.fleet.waits_for(Slot(1), vec![Condition::Ready(slots(&[0]))], MINUTE);
     world.feed(Input::Start);
     assert_eq!(world.fleet.phase(), Phase::Releasing);

@@ -63,8 +63,8 @@ impl<C: Children> Driver<C> {
     fn condition(&self, probe: &Probe) -> Condition {
         match probe {
             Probe::Process(name) => Condition::Ready(self.of_type(name.as_str())),
-            Probe::Log { process, .. } => Condition::Outside(self.of_type(process.as_str())),
-            Probe::Tcp { .. } | Probe::Http(_) | Probe::Command(_) => Condition::Outside(BTreeSet::new()),
+            Probe::Log { process, .. } => Condition::Written(self.of_type(process.as_str())),
+            Probe::Tcp { .. } | Probe::Http(_) | Probe::Command(_) => Condition::Outside,
         }
     }
 
@@ -150,7 +150,7 @@ impl<C: Children> Driver<C> {
     /// How long a condition is looked for. When all have ended who could write a line, what they have
     /// written is looked through once more.
     fn limit(&self, slot: Slot, place: usize) -> Option<Duration> {
-        let Condition::Outside(of) = &self.fleet.conditions(slot)[place] else { return None };
+        let Condition::Written(of) = &self.fleet.conditions(slot)[place] else { return None };
         let mut ours = of.iter().filter(|slot| self.fleet.has(**slot)).peekable();
         let is_over = |slot: &Slot| self.fleet.machine(*slot).is_at_rest() && !self.is_to_start(*slot);
         (ours.peek().is_some() && ours.all(is_over)).then_some(Duration::ZERO)
@@ -160,7 +160,7 @@ impl<C: Children> Driver<C> {
     fn missing_outside(&self, slot: Slot) -> impl Iterator<Item = usize> + '_ {
         let conditions = self.fleet.conditions(slot);
         let places = self.fleet.missing(slot).into_iter();
-        places.filter(|place| matches!(conditions[*place], Condition::Outside(_)))
+        places.filter(|place| !matches!(conditions[*place], Condition::Ready(_)))
     }
 
     /// What shows that a process which is up is ready.
@@ -280,9 +280,8 @@ impl<C: Children> Driver<C> {
         let in_words = |place: usize| {
             let probe = &self.members[slot.0].waits[place];
             let why = match (&self.fleet.conditions(slot)[place], self.why(Goal::Start(epoch, place))) {
-                (Condition::Outside(_), Some(why)) => Some(why.to_string()),
-                (Condition::Outside(of), None) if !of.is_empty() => Some("no such line".to_owned()),
-                (Condition::Outside(_), None) => None,
+                (Condition::Written(_), _) => Some("no such line".to_owned()),
+                (Condition::Outside, why) => why.map(ToString::to_string),
                 (Condition::Ready(slots), _) => {
                     let late = slots.iter().filter(|it| self.fleet.has(**it) && !self.fleet.is_ready(**it));
                     Some(late.map(|slot| self.not_ready(*slot)).collect::<Vec<_>>().join(", "))
