@@ -196,6 +196,9 @@ impl Children for OsChildren {
                 self.terminals.close(id);
                 self.hint(id, end)
             }
+            Event::CommandEnded { end: Ended::NotStarted(error), .. } => {
+                error.hint.as_deref().map(str::to_owned)
+            }
             _ => None,
         };
         self.starter.heard(&event, hint.as_ref(), &self.pump.history());

@@ -195,6 +195,8 @@ impl Fleet {
             Input::Order(slot, order) => self.order(slot, order, &mut effects),
             Input::Met(slot, epoch, place) => self.met(slot, epoch, place),
             Input::Ready(run) => self.told_ready(run),
+            // Who may go now is looked at after each input.
+            Input::Linked => {}
             Input::End => {
                 if matches!(self.phase, Phase::Releasing | Phase::Running) {
                     effects.push(Effect::StopRequested(Sig::TERM));

@@ -100,6 +100,8 @@ pub enum Input {
     Met(Slot, Epoch, usize),
     /// The process is ready: somebody has looked.
     Ready(Run),
+    /// What processes wait for has changed.
+    Linked,
     /// A command ends everything, as TERM does.
     End,
     /// INT, TERM or HUP.

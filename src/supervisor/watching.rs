@@ -58,6 +58,7 @@ impl<C: Children> Driver<C> {
             self.fleet.waits_for(slot, conditions, limit);
             self.fleet.ready_when(slot, when);
         }
+        self.step(fleet::Input::Linked);
     }
 
     fn condition(&self, probe: &Probe) -> Condition {
@@ -247,7 +248,11 @@ impl<C: Children> Driver<C> {
     pub(super) fn out_of_time(&mut self, slot: Slot, epoch: Epoch) {
         let after = self.members[slot.0].wait_limit.as_secs_f64();
         let missing = self.missing_in_words(slot, epoch);
-        let message = format!("it has waited {after} s for {}", missing.join(" and for "));
+        let message = if self.fleet.last() == Some(slot) {
+            format!("it has waited {after} s until all are ready: {}", missing.join(", "))
+        } else {
+            format!("it has waited {after} s for {}", missing.join(" and for "))
+        };
         let hint = if missing.iter().any(|why| why.contains(NO_PORT)) {
             "what is ready without listening there says so with `ready` in ganger.toml; \
              `--wait-timeout` gives it more time"

@@ -316,3 +316,51 @@ fn a_daemon_is_up_when_what_says_so_is_ready() {
     assert_eq!(ps(&test)[0]["state"], "up");
     test.beside(["stop"]).code(0);
 }
+
+#[test]
+fn a_wait_that_is_taken_out_of_the_file_is_over() {
+    let test = app(WAIT).file("ganger.toml", "[process.web]\nwait-for = 'cmd:false'\n");
+    let running = test.start();
+    running.wait_for_text(1, "web.1 waits for cmd:false");
+    let test = test.file("ganger.toml", "");
+    test.beside(["reload"]).code(0);
+    running.wait_ready("web.1");
+    running.finish().killed_by(Signal::SIGINT);
+}
+
+#[test]
+fn a_command_waits_until_all_are_ready_and_not_for_ever() {
+    let db = "exec gangling --wait-file go --listen-port --wait";
+    let test = Test::new().procfile(format!("web: {db}\n")).args([
+        "--wait-timeout",
+        "0.5",
+        "start",
+        "--",
+        "sh",
+        "-c",
+        "echo it runs",
+    ]);
+    let finished = test.run().code(1).stdout("");
+    finished
+        .stderr_has(
+            "`sh` could not be started: it has waited 0.5 s until all are ready: web.1 does not listen",
+        )
+        .stderr_has("hint: what is ready without listening there says so with `ready` in ganger.toml");
+    go(&test);
+    test.run().code(0).stdout("it runs\n");
+}
+
+#[test]
+fn who_waits_is_stopped_before_what_it_waits_for() {
+    let note = |name: &str| format!("trap 'echo {name} >> order; exit' TERM; gangling --wait & wait");
+    let test = Test::new()
+        .file("web.sh", note("web"))
+        .file("db.sh", format!("echo up; {}", note("db")))
+        .procfile("db: exec sh db.sh\nweb: exec sh web.sh\n")
+        .args(["--wait-for", "web=log:db:up"]);
+    let running = test.start();
+    running.wait_ready("web.1");
+    running.wait_ready("db.1");
+    running.finish().killed_by(Signal::SIGINT);
+    assert_eq!(std::fs::read_to_string(test.path("order")).expect("written"), "web\ndb\n");
+}
