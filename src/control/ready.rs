@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::desk::Desk;
 use super::proto::{Outcome, Readiness, Refusal, Reply, Waited};
 use crate::os::ports;
-use crate::supervisor::command::{Answer, Awaited, Status, What};
+use crate::supervisor::command::{Answer, Awaited, Status, Unseen, What};
 use crate::supervisor::driver::Message;
 
 /// The longest wait.
@@ -38,14 +38,19 @@ impl Desk {
     /// Looks at those of which nobody has wanted to know yet whether they are ready. It is done here, where
     /// somebody asks, and delays nobody else.
     pub(super) async fn look(&self, all: &mut [Status]) {
+        let unseen = all.iter().filter_map(|status| Some((status.unseen?, status.id.to_string())));
+        let unseen: Vec<(Unseen, String)> = unseen.collect();
+        if unseen.is_empty() {
+            return;
+        }
+        let is_there = |(it, name): &(Unseen, String)| ports::is_own_listening(it.port, it.leader, name);
+        let look = move || unseen.into_iter().filter(is_there).map(|(it, _)| it.run).collect::<Vec<_>>();
+        let ready = tokio::task::spawn_blocking(look).await.unwrap_or_default();
         for status in all {
-            let Some(unseen) = status.unseen else { continue };
-            let name = status.id.to_string();
-            let look = move || ports::is_own_listening(unseen.port, unseen.leader, &name);
-            if tokio::task::spawn_blocking(look).await.unwrap_or(false) {
-                status.ready = true;
-                self.note(Message::Ready(unseen.run));
-            }
+            status.ready |= status.unseen.is_some_and(|unseen| ready.contains(&unseen.run));
+        }
+        for run in ready {
+            self.note(Message::Ready(run));
         }
     }
 }

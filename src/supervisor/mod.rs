@@ -27,6 +27,7 @@ pub mod needs;
 mod opening;
 pub mod phase;
 pub mod state;
+pub mod step;
 mod timers;
 mod waiting;
 pub mod waits;

@@ -145,6 +145,18 @@ fn a_command_that_looks_leaves_nothing() {
 }
 
 #[test]
+fn a_command_that_looks_ends_with_the_wait() {
+    let test = app(WAIT).args(["--wait-for", "web=cmd:echo x >> asked; gangling --ignore TERM --wait"]);
+    let running = test.start();
+    running.wait_ready("db.1");
+    eventually("it looks", || test.path("asked").exists());
+    let alive = test.world().alive().len();
+    test.beside(["stop", "web"]).code(0);
+    eventually("it is gone", || test.world().alive().len() < alive);
+    running.finish().killed_by(Signal::SIGINT);
+}
+
+#[test]
 fn a_wait_in_vain_ends_the_run_and_says_what_was_missing() {
     let test =
         app(WAIT).args(["--wait-timeout", "0.5", "--wait-for", "web=cmd:echo one; echo two >&2; exit 3"]);
