@@ -79,6 +79,8 @@ fn what_is_told_of_one_run_says_nothing_of_the_next() {
     assert!(is_waiting(&world, 0));
     ready(&mut world, 1, 2);
     assert!(is_alive(&world, 0));
+    ready(&mut world, 1, 1);
+    assert!(world.fleet.is_ready(Slot(1)), "nor does what is told too late take anything back");
 }
 
 #[test]

@@ -121,6 +121,20 @@ fn a_wait_ends_after_a_minute_and_the_end_names_what_was_missing() {
 }
 
 #[test]
+fn a_first_wait_in_vain_is_not_tried_again_whatever_the_policy() {
+    on_paused_clock(async {
+        for policy in [OnExit::Stop, OnExit::Ignore, OnExit::Restart] {
+            let stage = app(&["tcp:9"], None, [policy, OnExit::Restart]);
+            let record = stage.record.clone();
+            let outcome = play(stage, async {}).await;
+            assert_eq!(outcome, Outcome::Exit(1));
+            let first = "web.1 could not be started: it has waited 60 s for tcp:9; everything stops with it";
+            assert_eq!(told(&record)[1], first, "{policy:?}");
+        }
+    });
+}
+
+#[test]
 fn what_is_found_is_looked_for_no_more() {
     on_paused_clock(async {
         let stage = app(&["db", "tcp:9"], Some("port"), STOP);
