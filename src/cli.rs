@@ -149,6 +149,8 @@ pub enum Command {
     Logs(LogsArgs),
     /// Open a process in the browser, once it listens on its port
     Open(OpenArgs),
+    /// Wait until processes are ready
+    Wait(WaitArgs),
     /// Print the completions for a shell
     Completions {
         /// The shell
@@ -167,7 +169,7 @@ pub struct StartArgs {
     /// [default: every type but `release`, once]
     #[arg(value_name = "PROCESS", allow_negative_numbers = true)]
     pub processes: Vec<String>,
-    /// A command to run with the terminal once all are up; then everything stops, and its exit
+    /// A command to run with the terminal once all are ready; then everything stops, and its exit
     /// status is ganger's
     #[arg(value_name = "CMD", last = true)]
     pub command: Vec<OsString>,
@@ -206,6 +208,19 @@ pub struct StartOptions {
     /// [default: stop]
     #[arg(long, value_name = "[NAME=]WHAT", env = "GANGER_ON_EXIT", hide_env = true)]
     pub on_exit: Vec<String>,
+    /// What a process waits for before it starts: `tcp:PORT`, `tcp:HOST:PORT`, `http://…`, `https://…`,
+    /// `cmd:COMMAND`, `log:NAME:REGEX` (in NAME's output), or `NAME`: that it is ready. Repeat it for more
+    #[arg(long, value_name = "NAME=PROBE", env = "GANGER_WAIT_FOR", hide_env = true)]
+    pub wait_for: Vec<String>,
+    /// How long a process may wait; then everything stops [default: 60]
+    #[arg(
+        long,
+        value_name = "SECS",
+        env = "GANGER_WAIT_TIMEOUT",
+        hide_env = true,
+        allow_hyphen_values = true
+    )]
+    pub wait_timeout: Option<Seconds>,
     /// Run the Procfile's `release` first; if it fails, nothing else starts
     #[arg(long, env = "GANGER_RELEASE", hide_env = true, value_parser = FalseyValueParser::new())]
     pub release: bool,
@@ -359,6 +374,17 @@ pub struct OpenArgs {
     /// Only print the address
     #[arg(long)]
     pub print: bool,
+}
+
+/// `ganger wait`.
+#[derive(Debug, Args)]
+pub struct WaitArgs {
+    /// Types or instances: `web`, `worker.2` [default: all]
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// How long to wait; then the exit status is 124
+    #[arg(short, long, value_name = "SECS", default_value = "60")]
+    pub timeout: Seconds,
 }
 
 /// `ganger config`.

@@ -63,7 +63,9 @@ fn property(command: &clap::Command, key: &Key, shape: Shape) -> Json {
     let mut property = match shape {
         Shape::Flag => json!({ "type": "boolean" }),
         Shape::One => one,
-        Shape::List | Shape::Scoped => json!({ "anyOf": [one, { "type": "array", "items": one }] }),
+        Shape::List | Shape::Scoped | Shape::Named => {
+            json!({ "anyOf": [one, { "type": "array", "items": one }] })
+        }
         Shape::Variables => json!({ "type": "object", "additionalProperties": { "type": "string" } }),
     };
     if let Json::Object(fields) = &mut property {

@@ -32,6 +32,8 @@ impl StartOptions {
             timeout: or(self.timeout, outer.timeout),
             stop_signal: or(self.stop_signal, outer.stop_signal),
             on_exit: or(self.on_exit, outer.on_exit),
+            wait_for: or(self.wait_for, outer.wait_for),
+            wait_timeout: self.wait_timeout.or(outer.wait_timeout),
             release: self.release || outer.release,
             daemon: self.daemon || outer.daemon,
             pty: self.pty.or(outer.pty),

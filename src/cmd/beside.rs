@@ -52,6 +52,10 @@ impl Beside {
             port: None,
             cwd: PathBuf::new(),
             pty: PtyChoice::Never,
+            waits: Vec::new(),
+            wait_limit: wishes.wait_limit(),
+            ready: None,
+            ready_is_said: false,
             policy: Policy { grace: wishes.grace(&nobody().name), ..Policy::default() },
             environment,
         };

@@ -2,11 +2,13 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::ahead::{Ahead, Job};
 use super::beside::Beside;
 use super::check::missing_program;
 use super::daemon::Starter;
+use super::prober::Prober;
 use super::terminals::Terminals;
 use crate::config::environment::{Environment, Origin};
 use crate::error::Error;
@@ -21,6 +23,7 @@ use crate::output::pump::{Kind, Pump};
 use crate::plan::ProcessSpec;
 use crate::supervisor::driver::{Children, Holder};
 use crate::supervisor::event::{Ended, Event, Pgid, Run, Slot, StartError};
+use crate::supervisor::watch::{Watch, WatchId};
 
 const UNBUFFERED: &str = "PYTHONUNBUFFERED";
 
@@ -29,7 +32,9 @@ const UNBUFFERED: &str = "PYTHONUNBUFFERED";
 pub(super) struct OsChildren {
     pub(super) specs: Vec<ProcessSpec>,
     pub(super) root: PathBuf,
-    pub(super) spawner: Spawner,
+    pub(super) spawner: Arc<Spawner>,
+    /// What is looked for.
+    pub(super) prober: Prober,
     pub(super) ahead: Ahead,
     pub(super) terminals: Terminals,
     pub(super) pump: Pump,
@@ -82,6 +87,7 @@ impl Children for OsChildren {
         {
             return started;
         }
+        self.prober.begins(&self.specs[run.slot.0].id);
         let Self { specs, root, spawner, terminals, apart, ahead, .. } = self;
         let job = |run: Run| job(&specs[run.slot.0], root, terminals, *apart);
         let spawned = ahead.start(run, spawner, job).map_err(|error| start_error(&error))?;
@@ -154,6 +160,14 @@ impl Children for OsChildren {
         !strays.is_empty()
     }
 
+    fn watch(&mut self, id: WatchId, watch: &Watch) {
+        self.prober.watch(id, watch, &self.specs[watch.slot.0], &self.root);
+    }
+
+    fn unwatch(&mut self, id: WatchId) {
+        self.prober.unwatch(id);
+    }
+
     fn group_is_empty(&mut self, pgid: Pgid) -> bool {
         group::is_empty(pgid.0)
     }
@@ -164,6 +178,7 @@ impl Children for OsChildren {
             How::Exited(code) => Ended::Exited(code),
             How::Signaled(sig) => Ended::Signaled(sig),
         };
+        self.prober.died(pid, &end);
         Some((pid, end))
     }
 
@@ -180,6 +195,9 @@ impl Children for OsChildren {
             Event::Ended { id, end, .. } => {
                 self.terminals.close(id);
                 self.hint(id, end)
+            }
+            Event::CommandEnded { end: Ended::NotStarted(error), .. } => {
+                error.hint.as_deref().map(str::to_owned)
             }
             _ => None,
         };

@@ -152,8 +152,8 @@ impl Starter {
 
 /// Waits until all are up, and says so; `None` when they will not be.
 ///
-/// Up means started and alive a moment later. Whoever knows more of a process (that it listens, that
-/// what it waits for is there) is to be asked here, in place of the clock.
+/// Up means started and alive a moment later; and ready, where the user has said what shows that. A
+/// process that is not in the time that a wait may take is named, and runs on.
 async fn all_up(driver: &UnboundedSender<Message>, who: &str) -> Option<String> {
     loop {
         tokio::time::sleep(SETTLE).await;
@@ -161,7 +161,8 @@ async fn all_up(driver: &UnboundedSender<Message>, who: &str) -> Option<String> 
         // One that waits, for the release say, is not up yet. One that has ended and leaves others
         // behind in its group: whether its end is that of all shows itself when those are gone, and
         // then nobody answers any more.
-        if !all.iter().any(|status| matches!(status.state, Stage::Waiting | Stage::Stopping)) {
+        let is_late = |it: &Status| matches!(it.state, Stage::Waiting | Stage::Stopping) || it.settling;
+        if !all.iter().any(is_late) {
             return Some(news(&all, &formation, who));
         }
     }
@@ -181,6 +182,9 @@ fn news(all: &[Status], formation: &Formation, who: &str) -> String {
     for Status { id, .. } in all.iter().filter(|it| it.state == Stage::Crashed || it.crashes > 0) {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{id} has crashed; the others run on, `ganger ps` shows when it is up");
+    }
+    for Status { id, .. } in all.iter().filter(|it| it.late) {
+        let _ = writeln!(text, "{id} is not ready yet; `ganger wait` waits for it");
     }
     text
 }

@@ -28,10 +28,11 @@ pub(super) fn explain_options(app: &AppArgs, name: Option<&ProcessName>) -> Vec<
     let table = name.and_then(|name| app.settings.process(name));
     for Setting { key, texts } in table.into_iter().flat_map(ProcessTable::settings) {
         let is_weaker = settled.contains(key) || key.name == "mute" && app.options.is_above_file("mute");
-        if let (false, Some(Text { text, span }), Some(name)) = (is_weaker, texts.first(), name) {
+        if let (false, Some(Text { span, .. }), Some(name)) = (is_weaker, texts.first(), name) {
             let line = app.settings.line(*span);
             let origin = format!("{}:{line}", app.settings.path().display());
-            rows.push(Row { key: format!("process.{name}.{}", key.name), value: text.clone(), origin });
+            let value = texts.iter().map(|text| text.text.as_str()).collect::<Vec<_>>().join(",");
+            rows.push(Row { key: format!("process.{name}.{}", key.name), value, origin });
         }
     }
     lines(&rows)

@@ -17,14 +17,17 @@ mod logs;
 mod man;
 mod open;
 mod orders;
+mod prober;
 mod project;
 mod ps;
+mod reach;
 mod remote;
 mod run;
 mod secrets;
 mod show;
 mod start;
 mod terminals;
+mod wait;
 mod wishes;
 mod zone;
 
@@ -50,6 +53,7 @@ pub fn run(cli: Cli, env: &Env) -> Result<u8, Error> {
             | Command::Reload(_)
             | Command::Logs(_)
             | Command::Open(_)
+            | Command::Wait(_)
             | Command::Config(ConfigArgs { running: true, .. }),
         ) => project::with_good_settings(cli, env)?,
         Some(Command::Start(_) | Command::Run(_) | Command::Check(_) | Command::Config(_)) | None => {
@@ -75,6 +79,7 @@ pub fn run(cli: Cli, env: &Env) -> Result<u8, Error> {
         Command::Reload(args) => orders::reload(&app, &args, env),
         Command::Logs(args) => logs::logs(&app, &args, env),
         Command::Open(args) => open::open(&app, &args, env),
+        Command::Wait(args) => wait::wait(&app, args, env),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "ganger", &mut text);

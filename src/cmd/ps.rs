@@ -13,8 +13,6 @@ use crate::cli::{AppArgs, PsArgs};
 use crate::control::proto::{Exit, Instance, Process, Request};
 use crate::env::Env;
 use crate::error::Error;
-use crate::model::{Port, ProcessName};
-use crate::os::ports;
 
 pub(super) fn ps(app: &AppArgs, args: &PsArgs, env: &Env) -> Result<u8, Error> {
     let mut remote = Remote::find(app, env)?;
@@ -39,7 +37,8 @@ fn object(process: &Process) -> Value {
         "pid": process.pid,
         "port": process.port,
         "state": process.state,
-        "ready": is_ready(process),
+        "ready": process.ready,
+        "waits_for": process.waits_for,
         "since": process.since,
         "restarts": process.restarts,
         "restart_in": process.restart_in,
@@ -47,13 +46,6 @@ fn object(process: &Process) -> Value {
         "exit": process.exit,
         "command": process.command,
     })
-}
-
-/// Whether it does its work: `web` when somebody listens on its port, another when it is up. Seen
-/// from here and not by the instance, which has no time to read the system's tables for everybody.
-fn is_ready(process: &Process) -> bool {
-    let listens = || process.port.and_then(|port| Port::new(port.into())).is_none_or(ports::is_listening);
-    process.state == "up" && (process.kind != ProcessName::WEB || listens())
 }
 
 /// All processes, type by type.
@@ -106,6 +98,12 @@ fn line(process: &Process, now: Timestamp, zone: &TimeZone) -> String {
         (Some(Exit::Error(error)), None) => drop(write!(line, ", not started: {error}")),
         (_, _) => {}
     }
+    if !process.waits_for.is_empty() {
+        let _ = write!(line, ", for {}", process.waits_for.join(", "));
+    }
+    if process.ready {
+        line.push_str(", ready");
+    }
     if let Some(left) = process.restart_in {
         let _ = write!(line, ", restart in {left:.0} s");
     }
@@ -142,6 +140,8 @@ mod tests {
             restart_in: None,
             crashes: 0,
             exit,
+            ready: false,
+            waits_for: Vec::new(),
         }
     }
 

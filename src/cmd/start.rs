@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -16,6 +17,7 @@ use super::children::{OsChildren, starting};
 use super::daemon::{self, Starter};
 use super::inbox::{self, Heard};
 use super::listen::{Listening, ReadAgain};
+use super::prober::Prober;
 use super::project::{Need, Project};
 use super::show::{Look, Show};
 use super::wishes::wishes;
@@ -164,14 +166,16 @@ fn start_all(it: It, show: Show, open_files: OpenFiles, link: Link) -> io::Resul
         fleet.release_first(Slot(0));
     }
     if let Some(beside) = &beside {
-        fleet.run_last(beside.slot());
+        fleet.run_last(beside.slot(), planner.wishes.wait_limit());
     }
     let members = specs.iter().map(Member::of).collect();
-    let spawner = Spawner::new(open_files)?;
+    let spawner = Arc::new(Spawner::new(open_files)?);
+    let prober = Prober::new(outbox.clone(), pump.history(), spawner.clone());
     let children = OsChildren {
         specs,
         root,
         spawner,
+        prober,
         ahead: Ahead::default(),
         terminals,
         apart,

@@ -3,12 +3,13 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use crate::cli::{AppArgs, StartArgs};
+use crate::cli::{AppArgs, StartArgs, StartOptions};
 use crate::config::formation::{Formation, Selection, parse_names};
 use crate::config::names::Names;
 use crate::config::options::Origin;
 use crate::config::scoped::Scoped;
 use crate::config::settings::ProcessTable;
+use crate::config::waits::{self, Wait};
 use crate::error::Error;
 use crate::model::{ProcessName, PtyChoice};
 use crate::output::format::FormatChoice;
@@ -29,11 +30,40 @@ pub(super) fn wishes(args: &AppArgs, start: &StartArgs, types: &[ProcessName]) -
     }
     Ok(Wishes {
         selection,
+        waits: waits(args, options, types)?,
+        wait_timeout: options.wait_timeout,
         timeout: scoped("timeout", &options.timeout, args, types)?,
         stop_signal: scoped("stop-signal", &options.stop_signal, args, types)?,
         on_exit: scoped("on-exit", &options.on_exit, args, types)?,
         pty: pty(args, start, types)?,
         release: options.release,
+    })
+}
+
+/// Who waits for what. Circles are found here, where all that is said of it comes together.
+fn waits(args: &AppArgs, options: &StartOptions, types: &[ProcessName]) -> Result<Vec<Wait>, Error> {
+    let mut said = Vec::new();
+    for text in &options.wait_for {
+        let waits = waits::parse(text, types);
+        let usage = |(message, hint)| Error::Usage { message: format!("--wait-for {message}"), hint };
+        said.extend(waits.map_err(usage)?);
+    }
+    let waits = waits::over(said, args.settings.waits(types));
+    let release = types.iter().find(|name| options.release && name.as_str() == ProcessName::RELEASE);
+    let Some((circle, at)) = waits::circle(types, &waits, &args.settings.ready(), release) else {
+        return Ok(waits);
+    };
+    let names: Vec<&str> = circle.iter().map(ProcessName::as_str).collect();
+    let message = format!("these would wait for one another for ever: {}", names.join(" → "));
+    let hint = match release {
+        Some(release) if circle.contains(release) => {
+            "take one of these waits out; all others start when `release` has ended"
+        }
+        _ => "take one of these waits out",
+    };
+    Err(match at {
+        Some(at) => Error::Files(vec![args.settings.error(at, message).hint(hint)]),
+        None => Error::usage(format!("--wait-for: {message}"), hint),
     })
 }
 

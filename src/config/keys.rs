@@ -14,6 +14,8 @@ pub enum Shape {
     List,
     /// The same, each item for all processes or, as `NAME=VALUE`, for one type.
     Scoped,
+    /// One or an array, each `NAME=VALUE` for one type; in a process's table without the name.
+    Named,
     /// Variables by name.
     Variables,
 }
@@ -47,6 +49,10 @@ pub enum Value {
     Pty,
     /// The colour of a process.
     Color,
+    /// What a process waits for.
+    Wait,
+    /// What says that a process is ready.
+    Ready,
 }
 
 /// A key.
@@ -85,6 +91,8 @@ pub const OPTIONS: &[Key] = &[
     key("timeout", Shape::Scoped, Value::Seconds, r#"[5, "worker=30"]"#).in_process(),
     key("stop-signal", Shape::Scoped, Value::Signal, r#""worker=QUIT""#).in_process(),
     key("on-exit", Shape::Scoped, Value::OnExit, r#""worker=restart""#).in_process(),
+    key("wait-for", Shape::Named, Value::Wait, r#"["web=tcp:5432", "web=worker"]"#).in_process(),
+    key("wait-timeout", Shape::One, Value::Seconds, "90"),
     key("release", Shape::Flag, Value::Text, "true"),
     key("daemon", Shape::Flag, Value::Text, "true"),
     key("pty", Shape::One, Value::Pty, r#""never""#).in_process(),
@@ -105,6 +113,8 @@ pub const OF_PROCESS: &[Key] = &[
     key("color", Shape::One, Value::Color, r#""magenta""#)
         .about("The colour of its name before its lines, or `none`"),
     key("mute", Shape::Flag, Value::Text, "true").about("Show none of its lines"),
+    key("ready", Shape::One, Value::Ready, r#""http://localhost:5000/health""#)
+        .about("What says that it is ready: `port` (it listens on its PORT), or a probe as of `wait-for`"),
 ];
 
 /// Options that are one wish: who says one of them says nothing of the other.
@@ -139,7 +149,7 @@ impl Key {
     /// Whether the file has its say for the types that nobody above it speaks of. Any other option
     /// counts as a whole, from the strongest that says it.
     pub fn is_layered(&self) -> bool {
-        self.in_process && matches!(self.shape, Shape::One | Shape::Scoped)
+        self.in_process && matches!(self.shape, Shape::One | Shape::Scoped | Shape::Named)
     }
 
     /// The other option of the same wish.

@@ -114,7 +114,11 @@ impl Given {
             let text = text.to_string_lossy();
             text.split(',').any(|item| !item.contains('='))
         };
-        self.key.shape != Shape::Scoped || self.texts.iter().any(has_general)
+        match self.key.shape {
+            Shape::Scoped => self.texts.iter().any(has_general),
+            Shape::Named => false,
+            Shape::Flag | Shape::One | Shape::List | Shape::Variables => true,
+        }
     }
 }
 

@@ -12,8 +12,10 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::keys::Key;
+use super::probe::ReadyProbe;
 use super::scoped::Scoped;
 use super::source::{Source, Span};
+use super::waits::{self, Wait};
 use crate::model::{ProcessColor, ProcessName};
 
 /// What a `ganger.toml` says. The default is that of none.
@@ -121,6 +123,35 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// Who waits for what, each with its place. A table wins over what is said of its type outside of
+    /// it. What [`check`](Self::check) has complained about is left out.
+    pub fn waits(&self, types: &[ProcessName]) -> Vec<Wait> {
+        let option = self.option("wait-for").map(|setting| &setting.texts[..]).unwrap_or_default();
+        let outside = option.iter().flat_map(|text| {
+            let waits = waits::parse(&text.text, types).unwrap_or_default();
+            waits.into_iter().map(|wait| Wait { at: Some(text.span), ..wait })
+        });
+        let in_tables = self.processes.iter().flat_map(|table| {
+            let texts = table.setting("wait-for").map(|setting| &setting.texts[..]).unwrap_or_default();
+            let wait = |text: &Text| {
+                let (who, probe) = (table.name.text.parse().ok()?, text.text.parse().ok()?);
+                Some(Wait { who, probe, at: Some(text.span) })
+            };
+            texts.iter().filter_map(wait)
+        });
+        waits::over(in_tables.collect(), outside.collect())
+    }
+
+    /// What says when a type is ready, where somebody said so.
+    pub fn ready(&self) -> Vec<(ProcessName, ReadyProbe, Span)> {
+        let of = |table: &ProcessTable| {
+            Some((table.name.text.parse().ok()?, table.ready()?, table.text("ready")?.span))
+        };
+        self.processes.iter().filter_map(of).collect()
+    }
+}
+
 impl ProcessTable {
     /// The type it is about, as it is written.
     pub fn name(&self) -> &Text {
@@ -153,6 +184,11 @@ impl ProcessTable {
     /// The colour of what stands before its lines.
     pub fn color(&self) -> Option<ProcessColor> {
         self.text("color")?.text.parse().ok()
+    }
+
+    /// What says that it is ready.
+    pub fn ready(&self) -> Option<ReadyProbe> {
+        self.text("ready")?.text.parse().ok()
     }
 
     /// Whether its lines are hidden.

@@ -63,7 +63,8 @@ impl Desk {
     pub async fn answer(&self, request: Request) -> Answer {
         let order = |which: Which, order| What::Order { names: which.names, order, wait: which.wait };
         Answer::One(match request {
-            Request::Ps => self.ask(What::Status).await,
+            Request::Ps => self.ps().await,
+            Request::Wait { names, timeout } => self.wait(names, timeout).await,
             Request::Up(which) => self.ask(order(which, Order::Up)).await,
             Request::Stop(which) => self.ask(order(which, Order::Stop)).await,
             Request::Restart(which) => self.ask(order(which, Order::Restart)).await,
@@ -103,15 +104,29 @@ impl Desk {
         }
     }
 
-    async fn ask(&self, what: What) -> Reply {
-        match self.tell(what).await {
-            Some(answer) => self.reply(&answer),
-            None => Reply::Error(ended()),
+    async fn ps(&self) -> Reply {
+        let mut answer = self.tell(What::Status).await;
+        if let Some(command::Answer::Status(all, _)) = &mut answer {
+            self.look(all).await;
         }
+        self.reply_or_end(answer)
+    }
+
+    async fn ask(&self, what: What) -> Reply {
+        self.reply_or_end(self.tell(what).await)
+    }
+
+    pub(super) fn reply_or_end(&self, answer: Option<command::Answer>) -> Reply {
+        answer.map_or_else(|| Reply::Error(ended()), |answer| self.reply(&answer))
+    }
+
+    /// Tells the driver something. One that has ended need not know.
+    pub(super) fn note(&self, message: Message) {
+        let _ = self.driver.send(message);
     }
 
     /// Asks the driver. No answer if it has ended.
-    async fn tell(&self, what: What) -> Option<command::Answer> {
+    pub(super) async fn tell(&self, what: What) -> Option<command::Answer> {
         let (answer, mut answers) = unbounded_channel();
         self.driver.send(Message::Command(Command { what, answer })).ok()?;
         answers.recv().await
@@ -129,7 +144,8 @@ impl Desk {
                 processes: all.iter().map(change).collect(),
                 formation: counts(formation),
             }),
-            command::Answer::Ending => Reply::Result(serde_json::Value::Null),
+            // What waits has an answer of its own.
+            command::Answer::Awaited(_) | command::Answer::Ending => Reply::Result(serde_json::Value::Null),
             command::Answer::Environment(environment) => {
                 Reply::result(&Variables { variables: environment.iter().map(variable).collect() })
             }
@@ -183,6 +199,8 @@ fn process(status: &Status) -> Process {
         restart_in: status.again.map(|left| (left.as_secs_f64() * 1000.0).round() / 1000.0),
         crashes: status.crashes,
         exit: status.last.as_ref().map(exit),
+        ready: status.ready,
+        waits_for: status.waits_for.clone(),
     }
 }
 

@@ -18,5 +18,6 @@ pub mod desk;
 mod logs;
 pub mod place;
 pub mod proto;
+mod ready;
 pub mod server;
 mod turns;

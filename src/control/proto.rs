@@ -32,7 +32,7 @@ pub const VERSION: u32 = 1;
 pub const MAX_REQUEST: usize = 64 * 1024;
 
 /// What a client wants.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "cmd", rename_all = "kebab-case")]
 pub enum Request {
     /// What runs: [`Instance`].
@@ -59,6 +59,14 @@ pub enum Request {
         /// Answer when it is done, and not at once.
         #[serde(default = "yes")]
         wait: bool,
+    },
+    /// Wait until processes are ready: [`Waited`].
+    Wait {
+        /// Types and instances; none: all, but what was stopped by a command.
+        #[serde(default)]
+        names: Vec<String>,
+        /// How long, in seconds, from 0 to 86400.
+        timeout: f64,
     },
     /// The environment of a process: [`Variables`].
     Config {
@@ -277,6 +285,44 @@ pub struct Process {
     pub crashes: u32,
     /// How its last run ended.
     pub exit: Option<Exit>,
+    /// Whether it is up and ready.
+    #[serde(default)]
+    pub ready: bool,
+    /// What it waits for while it is `waiting`, as it was written.
+    #[serde(default)]
+    pub waits_for: Vec<String>,
+}
+
+/// What has become of a wait.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waited {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The processes that were meant.
+    pub processes: Vec<Readiness>,
+}
+
+/// See [`Waited`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// All are ready.
+    Ready,
+    /// One of them will not be, unless somebody starts it.
+    Never,
+    /// The time is over.
+    OutOfTime,
+}
+
+/// Whether a process is ready.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Readiness {
+    /// Its name, `web.1`.
+    pub name: String,
+    /// Whether it is.
+    pub ready: bool,
+    /// Why it is not, for people.
+    pub why: Option<String>,
 }
 
 /// How a run ended.

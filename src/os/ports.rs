@@ -124,6 +124,32 @@ pub fn is_listening(port: Port) -> bool {
     in_use(port).unwrap_or(false)
 }
 
+/// Whether a process of ours listens on `port`: the one with the pid `leader`, one below it, or one that
+/// has left it and was started with `PS=name`. By the system's tables, so that no connection is made: a
+/// server that takes one at a time is not disturbed.
+///
+/// A listener whose owner cannot be seen counts: what another user's program has open is hidden (one that
+/// `sudo` runs, a container's proxy), and the port was free before the process was started. Blocks for
+/// some milliseconds if somebody listens, else for less.
+#[cfg(target_os = "linux")]
+pub fn is_own_listening(port: Port, leader: i32, name: &str) -> bool {
+    let mut sockets = std::collections::HashSet::new();
+    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        sockets.extend(proc::listeners(&std::fs::read_to_string(table).unwrap_or_default(), port));
+    }
+    if sockets.is_empty() {
+        return false;
+    }
+    let owners = proc::owners(&sockets);
+    owners.is_empty() || owners.iter().any(|(pid, _)| proc::is_below(*pid, leader, name))
+}
+
+/// See the Linux version; without such tables it is whoever listens.
+#[cfg(not(target_os = "linux"))]
+pub fn is_own_listening(port: Port, _: i32, _: &str) -> bool {
+    is_listening(port)
+}
+
 /// The process that listens on `port`: this system does not tell without `lsof`.
 #[cfg(not(target_os = "linux"))]
 pub fn holder(_port: Port) -> Option<Holder> {
@@ -205,6 +231,19 @@ mod proc {
         let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
         let behind = memchr::memrchr(b')', &stat)? + 1;
         str::from_utf8(&stat[behind..]).ok()?.split_ascii_whitespace().nth(1)?.parse().ok()
+    }
+
+    /// Whether `pid` is that of `leader` or of one below it, or was started as `name`.
+    pub(super) fn is_below(pid: u32, leader: i32, name: &str) -> bool {
+        let above = std::iter::successors(Some(pid), |pid| parent(*pid).filter(|parent| *parent > 1));
+        // A process that ends meanwhile may make a circle of what is read.
+        let mut above = above.take(1000);
+        above.any(|pid| i32::try_from(pid) == Ok(leader)) || {
+            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environment
+                .split(|byte| *byte == 0)
+                .any(|item| item.strip_prefix(b"PS=") == Some(name.as_bytes()))
+        }
     }
 
     /// The owner whose parent is no owner; of several the one with the lowest number.

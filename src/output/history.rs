@@ -140,6 +140,22 @@ impl History {
         Bytes { history: self.clone(), track, offset, news }
     }
 
+    /// Where what a process has written until now ends, for each stream.
+    pub fn ends(&self, id: &InstanceId) -> [u64; 2] {
+        let store = self.lock();
+        Stream::ALL.map(|stream| store.find(id, stream).map_or(0, |track| store.get(track).end()))
+    }
+
+    /// Reads what a process writes as it is, each stream from there on.
+    pub fn from(&self, id: &InstanceId, offsets: [u64; 2]) -> Vec<Bytes> {
+        let bytes = |(stream, offset)| {
+            let news = self.news.subscribe();
+            let track = self.lock().track(id, stream);
+            Bytes { history: self.clone(), track, offset, news }
+        };
+        Stream::ALL.into_iter().zip(offsets).map(bytes).collect()
+    }
+
     fn now(&self) -> i64 {
         self.now.load(Ordering::Relaxed)
     }

@@ -94,6 +94,16 @@ fn describe_in(fields: &mut Map<String, Value>, event: &Event) {
             fields.insert("pid".into(), (*pid).into());
             fields.insert("port".into(), port.map(Port::get).into());
         }
+        Event::Waiting { id, what } => {
+            set("event", "waiting".into());
+            whose(fields, id);
+            fields.insert("for".into(), what.clone().into());
+        }
+        Event::Ready { id, after } => {
+            set("event", "ready".into());
+            whose(fields, id);
+            fields.insert("after".into(), seconds(*after));
+        }
         Event::Ended { id, end, after, then } => {
             let name = if let Ended::NotStarted(_) = end { "not_started" } else { "exited" };
             set("event", name.into());

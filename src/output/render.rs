@@ -200,7 +200,11 @@ fn is_failure(event: &Event) -> bool {
         }
         Event::Report { end, .. } => !end.is_success(),
         Event::Killed { .. } | Event::LogLost { .. } => true,
-        Event::Started { .. } | Event::StopRequested(_) | Event::Hint(_) => false,
+        Event::Started { .. }
+        | Event::Waiting { .. }
+        | Event::Ready { .. }
+        | Event::StopRequested(_)
+        | Event::Hint(_) => false,
     }
 }
 

@@ -14,6 +14,8 @@ pub fn describe(event: &Event) -> String {
         Event::Started { id, pid, port: Some(port) } => {
             format!("{id} started, pid {pid}, {}", address(id, *port))
         }
+        Event::Waiting { id, what } => format!("{id} waits for {}", what.join(", ")),
+        Event::Ready { id, after } => format!("{id} is ready after {}", duration(*after)),
         Event::Ended { id, end, after, then } => end_of(id, end, *after, *then),
         Event::CommandEnded { program, end, after, then } => {
             end_of(&format_args!("`{program}`"), end, *after, *then)
@@ -99,6 +101,8 @@ mod tests {
             Event::Started { id: id("web.1"), pid: 7, port },
             Event::Started { id: id("worker.1"), pid: 8, port: Port::new(5100) },
             Event::Started { id: id("worker.1"), pid: 8, port: None },
+            Event::Waiting { id: id("web.1"), what: vec!["db".into(), "tcp:5432".into()] },
+            Event::Ready { id: id("db.1"), after: secs(1.23) },
             ended(Ended::Exited(1), Consequence::StopsAll),
             ended(Ended::Exited(0), Consequence::Nothing),
             ended(Ended::Exited(0), Consequence::StartsOthers),
@@ -127,6 +131,8 @@ mod tests {
         web.1 started, pid 7, http://localhost:5000
         worker.1 started, pid 8, port 5100
         worker.1 started, pid 8
+        web.1 waits for db, tcp:5432
+        db.1 is ready after 1.2 s
         web.1 exited with code 1 after 0.8 s; everything stops with it
         web.1 exited with code 0 after 0.8 s
         web.1 exited with code 0 after 0.8 s; now the others start

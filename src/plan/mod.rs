@@ -14,9 +14,11 @@ pub use ports::{PortWish, Ports, base};
 
 use crate::config::environment::{Environment, Origin};
 use crate::config::formation::{self, Selection};
+use crate::config::probe::{Probe, ReadyProbe};
 use crate::config::procfile::{Entry, Procfile};
 use crate::config::scoped::{Scoped, Seconds};
 use crate::config::settings::{ProcessTable, Settings, Variable};
+use crate::config::waits::Wait;
 use crate::error::Error;
 use crate::model::{InstanceId, Port, ProcessName, PtyChoice, Sig};
 use crate::supervisor::event::{OnExit, Policy};
@@ -38,6 +40,14 @@ pub struct ProcessSpec {
     pub cwd: PathBuf,
     /// Whether it has a terminal of its own.
     pub pty: PtyChoice,
+    /// What it waits for before it starts.
+    pub waits: Vec<Probe>,
+    /// How long it may wait.
+    pub wait_limit: Duration,
+    /// What says that it is ready; nothing: that it has started.
+    pub ready: Option<ReadyProbe>,
+    /// Whether `ganger.toml` says what that is.
+    pub ready_is_said: bool,
 }
 
 impl ProcessSpec {
@@ -83,9 +93,16 @@ pub struct Wishes {
     pub on_exit: Scoped<OnExit>,
     /// `--pty`.
     pub pty: Scoped<PtyChoice>,
+    /// Who waits for what.
+    pub waits: Vec<Wait>,
+    /// `--wait-timeout`.
+    pub wait_timeout: Option<Seconds>,
     /// `--release`: the entry of this name runs once, before all others.
     pub release: bool,
 }
+
+/// How long a process may wait if nobody says anything else.
+pub const WAIT_LIMIT: Duration = Duration::from_mins(1);
 
 /// An app: what it consists of and what all its processes share.
 #[derive(Debug)]
@@ -193,8 +210,27 @@ impl App<'_> {
             policy,
             cwd: self.folder_of(&entry.name),
             pty: wishes.pty.of(&entry.name).unwrap_or_default(),
+            waits: wishes.waits_of(&entry.name),
+            wait_limit: wishes.wait_limit(),
+            ready: self.ready(wishes, &entry.name, port),
+            ready_is_said: self.ready_of(&entry.name).is_some(),
             id,
         }
+    }
+
+    /// What says that a process is ready: what `ganger.toml` says, or, of `web` and of a type that
+    /// another waits for, its port. Without a port it is ready when it has started.
+    fn ready(&self, wishes: &Wishes, name: &ProcessName, port: Option<Port>) -> Option<ReadyProbe> {
+        let is_awaited = || wishes.waits.iter().any(|wait| wait.probe == Probe::Process(name.clone()));
+        let ready = match self.ready_of(name) {
+            None if name.as_str() == ProcessName::WEB || is_awaited() => ReadyProbe::Port,
+            said => said?,
+        };
+        (ready != ReadyProbe::Port || port.is_some()).then_some(ready)
+    }
+
+    fn ready_of(&self, name: &ProcessName) -> Option<ReadyProbe> {
+        self.settings.process(name).and_then(ProcessTable::ready)
     }
 
     /// The environment of a command that is no process of the Procfile: it has no port of its
@@ -256,6 +292,15 @@ impl Wishes {
     /// How long this one is given to stop.
     pub fn grace(&self, name: &ProcessName) -> Duration {
         self.timeout.of(name).map_or(Policy::default().grace, |seconds| seconds.0)
+    }
+
+    /// How long each process may wait.
+    pub fn wait_limit(&self) -> Duration {
+        self.wait_timeout.map_or(WAIT_LIMIT, |seconds| seconds.0)
+    }
+
+    fn waits_of(&self, name: &ProcessName) -> Vec<Probe> {
+        self.waits.iter().filter(|wait| wait.who == *name).map(|wait| wait.probe.clone()).collect()
     }
 
     fn policy(&self, name: &ProcessName) -> Policy {

@@ -95,6 +95,12 @@ impl Record {
         }
     }
 
+    /// It has waited for its next run in vain. That took its time, so it is no quick failure: what
+    /// it waits for may come back.
+    pub fn waited(&mut self) {
+        self.age = Age::Settled;
+    }
+
     /// The run ended by itself, or could not begin.
     pub fn ended(&mut self, end: &Ended) -> Verdict {
         let is_new = match self.age {

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::event::Ended;
+use super::event::{Ended, Run};
 use super::fleet::Order;
 use crate::config::environment::Environment;
 use crate::config::formation::FormationError;
@@ -53,6 +53,13 @@ pub enum What {
         /// As above.
         wait: bool,
     },
+    /// Say when all of these are ready, or that one of them will not be; with `now`, at once.
+    Wait {
+        /// Types and instances; none: all.
+        names: Vec<String>,
+        /// Whether to answer at once.
+        now: bool,
+    },
     /// Say what environment a process was started with, or is to be.
     Environment(InstanceId),
 }
@@ -64,12 +71,27 @@ pub enum Answer {
     Status(Vec<Status>, Formation),
     /// What was done with each process, and how many of each type there are now.
     Done(Vec<Done>, Formation),
+    /// Which are ready.
+    Awaited(Vec<Awaited>),
     /// Everything ends.
     Ending,
     /// An environment.
     Environment(Environment),
     /// Nothing was done, and why.
     Refused(Refused),
+}
+
+/// Whether a process is ready that somebody waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Awaited {
+    /// Which one.
+    pub id: InstanceId,
+    /// Whether it is.
+    pub is_ready: bool,
+    /// It will not be, unless somebody starts it.
+    pub never: bool,
+    /// Why it is not.
+    pub why: Option<String>,
 }
 
 /// How many of each type there are, in the order of the Procfile.
@@ -152,6 +174,27 @@ pub struct Status {
     pub crashes: u32,
     /// How the last one that is over ended.
     pub last: Option<Ended>,
+    /// Whether it is up and known to be ready.
+    pub ready: bool,
+    /// Where whoever asks may look whether it is, if nobody has.
+    pub unseen: Option<Unseen>,
+    /// The user has said what shows that it is ready, and that is still looked for.
+    pub settling: bool,
+    /// It was not ready in the time that a wait may take.
+    pub late: bool,
+    /// What it waits for, if it is to start and does.
+    pub waits_for: Vec<String>,
+}
+
+/// A run of which nobody knows yet whether it is ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unseen {
+    /// The run.
+    pub run: Run,
+    /// It is ready when something of its own listens here.
+    pub port: Port,
+    /// The pid of its leader.
+    pub leader: i32,
 }
 
 /// Where a process is, as people are told.

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::command::{Answer, Command, Formation, Refused, Stage, Status, What};
+use super::command::{Answer, Command, Formation, Refused, Stage, Status, Unseen, What};
 use super::driver::{Children, Driver, Member};
 use super::event::{Ended, Slot};
 use super::fleet::{self, Cause, Order, Phase};
@@ -19,6 +19,7 @@ use super::state::State;
 use super::timers::Timer;
 use crate::config::formation::{self, Target};
 use crate::config::names::Names;
+use crate::config::probe::ReadyProbe;
 use crate::error::Error;
 use crate::model::{InstanceId, ProcessName};
 use crate::plan::{Planner, ProcessSpec};
@@ -39,6 +40,7 @@ impl<C: Children> Driver<C> {
                 Ok(Answer::Status(all.map(|slot| self.status(slot)).collect(), self.formation()))
             }
             What::Environment(id) => self.environment(&id),
+            What::Wait { names, now } => return self.wait(&names, now, answer),
             What::End => {
                 self.step(fleet::Input::End);
                 Ok(Answer::Ending)
@@ -62,17 +64,20 @@ impl<C: Children> Driver<C> {
     /// Why this is no time for it, if it is none.
     fn refusal(&self, what: &What) -> Option<Refused> {
         match what {
-            What::Status | What::Environment(_) | What::End => None,
-            What::Order { .. } | What::Scale { .. } | What::Reload { .. } => match self.fleet.phase() {
-                Phase::Running => None,
-                Phase::Releasing => {
-                    let hint = "the processes start when it has ended".to_owned();
-                    Some(failed("the release runs".to_owned(), Some(hint)))
+            What::Status | What::Environment(_) | What::End | What::Wait { now: true, .. } => None,
+            What::Wait { .. } if self.fleet.phase() == Phase::Releasing => None,
+            What::Order { .. } | What::Scale { .. } | What::Reload { .. } | What::Wait { .. } => {
+                match self.fleet.phase() {
+                    Phase::Running => None,
+                    Phase::Releasing => {
+                        let hint = "the processes start when it has ended".to_owned();
+                        Some(failed("the release runs".to_owned(), Some(hint)))
+                    }
+                    Phase::Stopping | Phase::Killing | Phase::Done => {
+                        Some(failed("everything is being stopped".to_owned(), None))
+                    }
                 }
-                Phase::Stopping | Phase::Killing | Phase::Done => {
-                    Some(failed("everything is being stopped".to_owned(), None))
-                }
-            },
+            }
         }
     }
 
@@ -121,7 +126,7 @@ impl<C: Children> Driver<C> {
     }
 
     /// The processes that are meant, and what to do with each.
-    fn named(&mut self, names: &[String], order: Order) -> Result<Orders, Refused> {
+    pub(super) fn named(&mut self, names: &[String], order: Order) -> Result<Orders, Refused> {
         let wanted = Names::parse(names, &self.planner.types())?;
         let mut slots: Vec<Slot> = self.ours().collect();
         if names.is_empty() {
@@ -212,6 +217,7 @@ impl<C: Children> Driver<C> {
             self.fleet.add(spec.policy.clone());
             self.children.hire(spec);
         }
+        self.link();
         Ok(ids.iter().filter_map(|id| known(&self.members, id).map(Slot)).collect())
     }
 
@@ -280,6 +286,7 @@ impl<C: Children> Driver<C> {
                 self.children.hire(spec);
             }
         }
+        self.link();
         slots
     }
 
@@ -309,7 +316,7 @@ impl<C: Children> Driver<C> {
     }
 
     /// Those that are part of the formation.
-    fn ours(&self) -> impl Iterator<Item = Slot> + '_ {
+    pub(super) fn ours(&self) -> impl Iterator<Item = Slot> + '_ {
         self.slots().filter(|slot| self.fleet.has(*slot))
     }
 
@@ -338,7 +345,21 @@ impl<C: Children> Driver<C> {
             again: self.next_start(slot),
             crashes: machine.crashes(),
             last: self.ends.get(&slot).cloned(),
+            ready: self.fleet.is_ready(slot) && self.fleet.present(slot).is_some(),
+            unseen: self.unseen(slot),
+            settling: self.is_settling(slot),
+            late: self.is_late(slot),
+            waits_for: self.waits_for(slot),
         }
+    }
+
+    /// What whoever asks can look at himself, of a process of which nobody has wanted to know yet
+    /// whether it is ready.
+    fn unseen(&self, slot: Slot) -> Option<Unseen> {
+        let (member, run) = (&self.members[slot.0], self.fleet.present(slot)?);
+        let is_open = member.ready == Some(ReadyProbe::Port) && !self.fleet.is_ready(slot);
+        let leader = self.fleet.machine(slot).live_group()?;
+        Some(Unseen { run, port: member.port.filter(|_| is_open)?, leader: leader.0 })
     }
 
     /// How long a process that ended still waits for its next run.
@@ -346,6 +367,7 @@ impl<C: Children> Driver<C> {
         match self.fleet.machine(slot).state() {
             State::Backoff { .. } => self.timers.left(Timer::Process(slot)),
             State::Down
+            | State::Waiting(_)
             | State::Starting { .. }
             | State::Up { .. }
             | State::Stopping(_)
@@ -355,9 +377,10 @@ impl<C: Children> Driver<C> {
         }
     }
 
-    fn stage(&self, slot: Slot) -> Stage {
+    pub(super) fn stage(&self, slot: Slot) -> Stage {
         match self.fleet.machine(slot).state() {
             State::Down if self.fleet.phase() == Phase::Releasing => Stage::Waiting,
+            State::Waiting(_) => Stage::Waiting,
             State::Down => Stage::Stopped,
             State::Starting { .. } | State::Backoff { .. } => Stage::Starting,
             State::Up { .. } => Stage::Up,

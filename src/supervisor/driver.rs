@@ -17,7 +17,10 @@ use super::fleet::{self, Cause, Effect, Fleet, Outcome, Via};
 use super::jobs::Job;
 use super::machine;
 use super::timers::{Timer, Timers};
+use super::watch::{Finding, Watch, WatchId};
+use super::watching::Watching;
 use crate::config::environment::Environment;
+use crate::config::probe::{Probe, ReadyProbe};
 use crate::error::Error;
 use crate::model::{InstanceId, Port, Sig};
 use crate::plan::{Planner, ProcessSpec};
@@ -48,6 +51,10 @@ pub trait Children {
     /// Signals what `id` has started and what is in none of the `groups`; without a signal only
     /// looks. Answers whether there is any.
     fn strays(&mut self, id: &InstanceId, groups: &[Pgid], sig: Option<Sig>) -> bool;
+    /// Looks for something from now on; what is found comes as a [`Message::Found`].
+    fn watch(&mut self, id: WatchId, watch: &Watch);
+    /// Looks no longer, and ends what looks.
+    fn unwatch(&mut self, id: WatchId);
     /// Whether nobody is left in the group.
     fn group_is_empty(&mut self, pgid: Pgid) -> bool;
     /// The next dead child of any kind, not yet reaped: its pid and its end.
@@ -102,6 +109,10 @@ pub enum Message {
     GuardGone,
     /// Somebody commands us from outside.
     Command(Command),
+    /// A search has shown something.
+    Found(WatchId, Finding),
+    /// Somebody has seen, without being asked, that this run is ready.
+    Ready(Run),
 }
 
 /// Who runs in a slot, for the messages.
@@ -113,12 +124,28 @@ pub struct Member {
     pub port: Option<Port>,
     /// What the shell gets.
     pub command: OsString,
+    /// What it waits for before each start.
+    pub waits: Vec<Probe>,
+    /// How long it may wait.
+    pub wait_limit: Duration,
+    /// What says that it is ready; nothing: that it has started.
+    pub ready: Option<ReadyProbe>,
+    /// Whether the user has said what that is.
+    pub ready_is_said: bool,
 }
 
 impl Member {
     /// Who runs as `spec` says.
     pub fn of(spec: &ProcessSpec) -> Self {
-        Self { id: spec.id.clone(), port: spec.port, command: spec.command.clone() }
+        Self {
+            id: spec.id.clone(),
+            port: spec.port,
+            command: spec.command.clone(),
+            waits: spec.waits.clone(),
+            wait_limit: spec.wait_limit,
+            ready: spec.ready.clone(),
+            ready_is_said: spec.ready_is_said,
+        }
     }
 }
 
@@ -134,6 +161,8 @@ pub struct Driver<C> {
     pub(super) jobs: Vec<Job>,
     /// The dead whose strays were asked to end.
     asked: HashSet<Run>,
+    /// What is looked for outside.
+    pub(super) watching: Watching,
     inbox: UnboundedReceiver<Message>,
     pub(super) timers: Timers,
     leaders: HashMap<i32, Run>,
@@ -166,6 +195,7 @@ impl<C: Children> Driver<C> {
             planner,
             jobs: Vec::new(),
             asked: HashSet::new(),
+            watching: Watching::default(),
             inbox,
             timers: Timers::default(),
             leaders: HashMap::new(),
@@ -175,6 +205,7 @@ impl<C: Children> Driver<C> {
             outcome: None,
             last_asked: None,
         };
+        driver.link();
         driver.step(fleet::Input::Start);
         driver
     }
@@ -190,6 +221,7 @@ impl<C: Children> Driver<C> {
         loop {
             self.settle();
             self.note_stages();
+            self.watch();
             if let Some(outcome) = self.outcome {
                 self.report();
                 return (outcome, self.children, self.inbox);
@@ -220,6 +252,8 @@ impl<C: Children> Driver<C> {
                 self.check_groups();
             }
             Message::Command(command) => self.command(command),
+            Message::Found(id, finding) => self.found(id, finding),
+            Message::Ready(run) => self.step(fleet::Input::Ready(run)),
             Message::OutputGone(outcome) => self.step(fleet::Input::OutputGone(outcome)),
             Message::Resized => self.children.resized(),
             Message::GuardGone => {
@@ -301,7 +335,7 @@ impl<C: Children> Driver<C> {
         }
     }
 
-    fn one(&mut self, slot: Slot, input: machine::Input) {
+    pub(super) fn one(&mut self, slot: Slot, input: machine::Input) {
         self.step(fleet::Input::One(slot, input));
     }
 
@@ -336,6 +370,8 @@ impl<C: Children> Driver<C> {
                 }
             }
             machine::Effect::CloseOutput(run) => self.children.close_output(run),
+            machine::Effect::Disarm => self.timers.disarm(Timer::Process(slot)),
+            machine::Effect::OutOfTime(epoch) => self.out_of_time(slot, epoch),
             machine::Effect::Arm(epoch, after) => self.timers.arm(Timer::Process(slot), epoch, after),
             machine::Effect::Overdue => {
                 let (id, after) = (self.id(slot), self.fleet.machine(slot).policy().grace);
@@ -360,13 +396,18 @@ impl<C: Children> Driver<C> {
         }
     }
 
+    /// From now on it is counted how long the process at `slot` runs.
+    pub(super) fn begin_times(&mut self, slot: Slot) {
+        self.times.insert(slot, (Instant::now(), None));
+    }
+
     fn spawn(&mut self, run: Run) {
         self.times.remove(&run.slot);
         if !self.fleet.wants(run) {
             let withdrawn = StartError { message: "not started".into(), hint: None };
             return self.one(run.slot, machine::Input::SpawnFailed(run, withdrawn));
         }
-        self.times.insert(run.slot, (Instant::now(), None));
+        self.begin_times(run.slot);
         if let Some(error) = self.port_error(run.slot) {
             return self.one(run.slot, machine::Input::SpawnFailed(run, error));
         }
@@ -403,12 +444,12 @@ impl<C: Children> Driver<C> {
         }
     }
 
-    fn ran_for(&self, slot: Slot) -> Option<Duration> {
+    pub(super) fn ran_for(&self, slot: Slot) -> Option<Duration> {
         let (began, ended) = self.times.get(&slot)?;
         Some(ended.unwrap_or_else(Instant::now) - *began)
     }
 
-    fn id(&self, slot: Slot) -> InstanceId {
+    pub(super) fn id(&self, slot: Slot) -> InstanceId {
         self.members[slot.0].id.clone()
     }
 }

@@ -3,7 +3,7 @@
 //! real children would jump ahead of them.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::driver::{Children, Driver, Holder, Member, Message};
 use super::event::{Ended, Event, Pgid, Policy, Run, Slot, StartError};
 use super::fleet::{Fleet, Outcome, Via};
+use super::watch::{Watch, WatchId};
 use crate::config::environment::Environment;
 use crate::model::{InstanceId, Port, Sig};
 use crate::plan::{Planner, ProcessSpec};
@@ -40,6 +41,8 @@ pub(super) struct Record {
     pub(super) dead: VecDeque<(i32, Ended)>,
     pub(super) reaped: Vec<i32>,
     pub(super) running: Vec<Run>,
+    /// What is looked for.
+    pub(super) watches: BTreeMap<WatchId, Watch>,
 }
 
 pub(super) struct Fake {
@@ -116,6 +119,14 @@ impl Children for Fake {
         false
     }
 
+    fn watch(&mut self, id: WatchId, watch: &Watch) {
+        self.record.borrow_mut().watches.insert(id, watch.clone());
+    }
+
+    fn unwatch(&mut self, id: WatchId) {
+        self.record.borrow_mut().watches.remove(&id);
+    }
+
     fn group_is_empty(&mut self, pgid: Pgid) -> bool {
         self.record.borrow().running.iter().all(|run| pid(*run) != pgid.0)
     }
@@ -172,9 +183,22 @@ pub(super) fn stage_of(tempers: &[Temper], policies: Vec<Policy>) -> Stage {
     let fleet = Fleet::new(policies);
     let name: crate::model::ProcessName = "web".parse().expect("a name");
     let members = (1..=u16::try_from(tempers.len()).expect("few"))
-        .map(|n| Member { id: InstanceId::new(name.clone(), n), port: None, command: "x".into() })
+        .map(|n| member(InstanceId::new(name.clone(), n)))
         .collect();
     Stage { record, outbox, driver: Driver::start(fleet, members, Planner::default(), fake, inbox) }
+}
+
+/// One that waits for nothing.
+pub(super) fn member(id: InstanceId) -> Member {
+    Member {
+        id,
+        port: None,
+        command: "x".into(),
+        waits: Vec::new(),
+        wait_limit: Duration::from_mins(1),
+        ready: None,
+        ready_is_said: false,
+    }
 }
 
 /// Runs on a clock that jumps to the next timer whenever nothing else is to do.

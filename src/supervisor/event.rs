@@ -27,7 +27,7 @@ impl fmt::Debug for Run {
 }
 
 /// One setting of a process's timer. A timer of an older epoch changes nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Epoch(pub u32);
 
 /// A process group, which is also the pid of its leader.
@@ -114,6 +114,20 @@ pub enum Event {
         pid: i32,
         /// The port it was given.
         port: Option<Port>,
+    },
+    /// The process is to start, and waits.
+    Waiting {
+        /// Which one.
+        id: InstanceId,
+        /// For what: probes, as they were written.
+        what: Vec<String>,
+    },
+    /// The process is ready. Told of those that somebody waits for, or that have a word for it.
+    Ready {
+        /// Which one.
+        id: InstanceId,
+        /// How long after its start.
+        after: Duration,
     },
     /// The process has ended, and all it wrote was handed on before.
     Ended {

@@ -13,6 +13,8 @@ use super::machine::{self, Machine};
 use super::needs::Needs;
 pub use super::phase::{Cause, Effect, Input, Order, Outcome, Phase, Via};
 use super::state::{State, Then};
+use super::waits::Waits;
+pub use super::waits::{Condition, ReadyWhen};
 use crate::model::Sig;
 
 /// How long processes are given when the guard is gone: everything must be over in 2 s, and the
@@ -40,6 +42,8 @@ pub struct Fleet {
     pub(super) machines: Vec<Machine>,
     /// For each of them.
     pub(super) words: Vec<Word>,
+    /// For each of them.
+    pub(super) waits: Vec<Waits>,
     /// What runs before all others, and its end starts them.
     pub(super) release: Option<Slot>,
     /// What runs when all others do; see [`Fleet::run_last`].
@@ -60,9 +64,11 @@ impl Fleet {
         let machines: Vec<Machine> =
             policies.into_iter().enumerate().map(|(i, policy)| Machine::new(Slot(i), policy)).collect();
         let words = vec![Word::Policy; machines.len()];
+        let waits = vec![Waits::default(); machines.len()];
         Self {
             machines,
             words,
+            waits,
             release: None,
             last: None,
             needs: Needs::default(),
@@ -79,6 +85,7 @@ impl Fleet {
         let slot = Slot(self.machines.len());
         self.machines.push(Machine::new(slot, policy));
         self.words.push(Word::Retire);
+        self.waits.push(Waits::default());
         if let Some(last) = self.last {
             self.needs.add(last, slot);
         }
@@ -122,6 +129,7 @@ impl Fleet {
         let starts_or_answers = match machine.state() {
             State::Draining(now) => now.then != Then::Policy || machine.policy().on_exit == OnExit::Restart,
             State::Down
+            | State::Waiting(_)
             | State::Starting { .. }
             | State::Up { .. }
             | State::Stopping(_)
@@ -185,6 +193,10 @@ impl Fleet {
             Input::Start => self.begin(&mut effects),
             Input::One(slot, input) => self.one(slot, input, &mut effects),
             Input::Order(slot, order) => self.order(slot, order, &mut effects),
+            Input::Met(slot, epoch, place) => self.met(slot, epoch, place),
+            Input::Ready(run) => self.told_ready(run),
+            // Who may go now is looked at after each input.
+            Input::Linked => {}
             Input::End => {
                 if matches!(self.phase, Phase::Releasing | Phase::Running) {
                     effects.push(Effect::StopRequested(Sig::TERM));
@@ -236,7 +248,9 @@ impl Fleet {
         if self.is_ordered(slot) {
             match input {
                 machine::Input::Spawned(..) => self.words[slot.0] = Word::Policy,
-                machine::Input::SpawnFailed(..) if !self.tries_again(slot) => self.words[slot.0] = Word::Stop,
+                machine::Input::SpawnFailed(..) | machine::Input::GiveUp(..) if !self.tries_again(slot) => {
+                    self.words[slot.0] = Word::Stop;
+                }
                 _ => {}
             }
         }
@@ -247,7 +261,13 @@ impl Fleet {
     }
 
     fn tries_again(&self, slot: Slot) -> bool {
-        self.machine(slot).policy().on_exit == OnExit::Restart
+        self.machine(slot).policy().on_exit == OnExit::Restart && !self.first_wait(slot)
+    }
+
+    /// Whether it waits for its first run. What has never run is not started again: it would only
+    /// wait again.
+    fn first_wait(&self, slot: Slot) -> bool {
+        matches!(self.machine(slot).state(), State::Waiting(_)) && self.machine(slot).runs() == 0
     }
 
     /// Whether this input ends everything: a process ended that nobody asked to, and its policy
@@ -262,12 +282,17 @@ impl Fleet {
                 machine::Input::SpawnFailed(run, error),
                 State::Starting { run: ordered, then: Then::Policy },
             ) if run == ordered && !self.is_ordered(slot) => (*run, Ended::NotStarted(error.clone())),
+            (machine::Input::GiveUp(epoch, error), State::Waiting(now))
+                if *epoch == now.epoch && !self.is_ordered(slot) =>
+            {
+                (Run { slot, number: machine.runs() + 1 }, Ended::NotStarted(error.clone()))
+            }
             _ => return None,
         };
         match machine.policy().on_exit {
-            OnExit::Restart => None,
+            OnExit::Restart if self.tries_again(slot) => None,
             OnExit::Ignore if end.is_success() => None,
-            OnExit::Ignore | OnExit::Stop => Some(Cause::Process { run, end }),
+            OnExit::Restart | OnExit::Ignore | OnExit::Stop => Some(Cause::Process { run, end }),
         }
     }
 

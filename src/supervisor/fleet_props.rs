@@ -1,11 +1,12 @@
 //! What must hold of all processes together, in every order of events.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::event::{Ended, OnExit, Pgid, Policy, Run, Slot, StartError};
-use super::fleet::{Cause, Effect, Fleet, Input, Order, Outcome, Phase, Via};
+use super::fleet::{Cause, Condition, Effect, Fleet, Input, Order, Outcome, Phase, ReadyWhen, Via};
 use super::machine;
 use super::state::State;
 use crate::model::Sig;
@@ -21,6 +22,7 @@ pub(super) enum Move {
     Hurry,
     Forward,
     Rings(usize),
+    Ready(usize),
     Ordered(usize, Order),
     End,
     Hired,
@@ -38,6 +40,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         1 => Just(Move::Hurry),
         1 => Just(Move::Forward),
         2 => slot.clone().prop_map(Move::Rings),
+        4 => slot.clone().prop_map(Move::Ready),
         4 => (0..5_usize, orders()).prop_map(|(slot, order)| Move::Ordered(slot, order)),
         1 => Just(Move::End),
         1 => Just(Move::Hired),
@@ -67,6 +70,10 @@ pub(super) struct World {
     expected: Option<Outcome>,
     /// Who needs whom, without circles.
     needs: Vec<(usize, usize)>,
+    /// Who waits for whom, without circles.
+    waits: Vec<(usize, usize)>,
+    /// The runs of which somebody has said that they are ready.
+    ready: HashSet<Run>,
     /// Those that were given up, in that order.
     crashed: Vec<(Slot, u8)>,
     /// A process that cannot be started.
@@ -85,6 +92,8 @@ impl World {
             killed: Vec::new(),
             expected: None,
             needs: Vec::new(),
+            waits: Vec::new(),
+            ready: HashSet::new(),
             crashed: Vec::new(),
             unstartable: None,
         }
@@ -95,6 +104,7 @@ impl World {
         let effects = self.fleet.step(input);
         self.assert_turns(&before);
         self.note_crashes();
+        self.note_in_vain();
         for effect in effects {
             match effect {
                 Effect::One(slot, machine::Effect::Spawn(run)) => {
@@ -106,6 +116,7 @@ impl World {
                         };
                         assert!(may, "a spawn before its time or after the end began");
                         assert!(!self.alive.contains_key(&slot), "two runs of {slot:?} at once");
+                        self.assert_waited(slot);
                         self.alive.insert(slot, run);
                         machine::Input::Spawned(run, Pgid(i32::try_from(slot.0).expect("few") + 10))
                     } else {
@@ -124,6 +135,15 @@ impl World {
                     }
                 }
                 Effect::One(slot, machine::Effect::Arm(epoch, _)) => drop(self.timers.insert(slot, epoch)),
+                Effect::One(slot, machine::Effect::Disarm) => drop(self.timers.remove(&slot)),
+                Effect::One(slot, machine::Effect::OutOfTime(epoch)) => {
+                    let machine = self.fleet.machine(slot);
+                    let again = machine.policy().on_exit == OnExit::Restart && machine.runs() > 0;
+                    if !self.fleet.is_ordered(slot) && !again {
+                        self.expect(Outcome::Exit(1));
+                    }
+                    self.feed(Input::One(slot, machine::Input::GiveUp(epoch, refused())));
+                }
                 Effect::One(slot, machine::Effect::CloseOutput(_)) => drop(self.draining.remove(&slot)),
                 Effect::Done(outcome) => {
                     assert!(self.alive.is_empty(), "done while {:?} live", self.alive);
@@ -147,6 +167,41 @@ impl World {
 
     fn is_up(&self, slot: usize) -> bool {
         matches!(self.fleet.machine(Slot(slot)).state(), State::Up { .. })
+    }
+
+    /// The process is up when the one at `whom`, as somebody has said, is ready.
+    fn wait_for(&mut self, who: usize, whom: usize) {
+        self.waits.push((who, whom));
+        let of = |(waiting, whom): &(usize, usize)| (*waiting == who).then_some(Slot(*whom));
+        let conditions = self.waits.iter().filter_map(of).map(|whom| Condition::Ready([whom].into()));
+        self.fleet.waits_for(Slot(who), conditions.collect(), Duration::from_mins(1));
+        self.fleet.ready_when(Slot(whom), ReadyWhen::Told);
+        self.needs.push((who, whom));
+    }
+
+    /// Nobody starts before what it waits for is ready, as far as anybody has it.
+    fn assert_waited(&self, who: Slot) {
+        for (_, whom) in self.waits.iter().filter(|(waiting, _)| Slot(*waiting) == who) {
+            let (whom, state) = (Slot(*whom), self.fleet.machine(Slot(*whom)).state());
+            let is_ready = self.alive.get(&whom).is_some_and(|run| self.ready.contains(run));
+            let is_done =
+                matches!(state, State::Over { end } if end.is_success()) && !self.fleet.is_stopped(whom);
+            assert!(is_ready || is_done || !self.fleet.has(whom), "{who:?} starts before {whom:?} is ready");
+        }
+    }
+
+    /// Who has waited for what was given up, and has never run, ends everything.
+    fn note_in_vain(&mut self) {
+        if let (None, Some(Cause::Process { run, end })) = (self.expected, self.fleet.cause())
+            && matches!(self.fleet.machine(run.slot).state(), State::Crashed { .. })
+        {
+            let in_vain = |(who, whom): &(usize, usize)| {
+                Slot(*whom) == run.slot && self.fleet.machine(Slot(*who)).runs() == 0
+            };
+            if self.waits.iter().any(in_vain) {
+                self.expected = Some(Outcome::Exit(end.exit_status()));
+            }
+        }
     }
 
     /// When everything ends, nobody is asked while somebody needs it.
@@ -240,6 +295,12 @@ impl World {
                     self.slots += 1;
                 }
             }
+            Move::Ready(slot) => {
+                if let Some(run) = self.alive.get(&Slot(slot)).copied() {
+                    self.ready.insert(run);
+                    self.feed(Input::Ready(run));
+                }
+            }
             Move::Forward => self.feed(Input::Forward(Sig::USR1)),
             Move::Rings(slot) => {
                 if let Some(epoch) = self.timers.remove(&Slot(slot)) {
@@ -264,6 +325,7 @@ proptest! {
         unstartable in proptest::option::weighted(0.2, 0..3_usize),
         release in any::<bool>(),
         needs in proptest::collection::vec((0..3_usize, 0..3_usize), 0..4),
+        waits in proptest::collection::vec((0..3_usize, 0..3_usize), 0..4),
     ) {
         let mut policies = policies;
         if release {
@@ -272,6 +334,9 @@ proptest! {
         let mut world = World::new(policies);
         if release {
             world.fleet.release_first(Slot(0));
+        }
+        for (who, whom) in waits.into_iter().filter(|(who, whom)| who > whom) {
+            world.wait_for(who, whom);
         }
         for (who, whom) in needs.into_iter().filter(|(who, whom)| who > whom) {
             world.need(who, whom);

@@ -347,7 +347,7 @@ fn with_last(policies: &[OnExit]) -> (World, Slot) {
     let policy = |on_exit: &OnExit| Policy { on_exit: *on_exit, ..Policy::default() };
     let last = Slot(policies.len());
     let mut world = World::new(policies.iter().map(policy).chain([Policy::default()]).collect());
-    world.fleet.run_last(last);
+    world.fleet.run_last(last, std::time::Duration::from_mins(1));
     (world, last)
 }
 

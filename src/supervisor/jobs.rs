@@ -45,9 +45,11 @@ impl Goal {
         let was = match machine.state() {
             State::Up { .. } => Was::Up,
             State::Down | State::Over { .. } | State::Crashed { .. } => Was::AtRest,
-            State::Starting { .. } | State::Stopping(_) | State::Draining(_) | State::Backoff { .. } => {
-                Was::Between
-            }
+            State::Waiting(_)
+            | State::Starting { .. }
+            | State::Stopping(_)
+            | State::Draining(_)
+            | State::Backoff { .. } => Was::Between,
         };
         Self { slot, order, runs: machine.runs(), was, did: None }
     }
@@ -71,7 +73,7 @@ impl Goal {
                 (false, _) => Some(Did::WasUp(pgid.0)),
             },
             _ if fleet.phase() != Phase::Running => Some(Did::Failed("everything is being stopped".into())),
-            State::Starting { .. } | State::Stopping(_) | State::Draining(_) => None,
+            State::Waiting(_) | State::Starting { .. } | State::Stopping(_) | State::Draining(_) => None,
             State::Backoff { end } | State::Over { end } | State::Crashed { end } => {
                 Some(Did::Failed(failure(end)))
             }
@@ -87,7 +89,8 @@ impl Goal {
             State::Up { run, .. } if run.number > self.runs => {
                 Some(Did::Failed("another command has started it again".into()))
             }
-            State::Starting { .. }
+            State::Waiting(_)
+            | State::Starting { .. }
             | State::Up { .. }
             | State::Stopping(_)
             | State::Draining(_)

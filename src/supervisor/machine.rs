@@ -11,65 +11,14 @@
 use std::time::Duration;
 
 use super::backoff::{Record, Verdict};
-use super::event::{Ended, Epoch, OnExit, Pgid, Policy, Run, Slot, StartError};
-use super::state::{Draining, Force, Open, Output, State, Stopping, Then};
+use super::event::{Ended, Epoch, OnExit, Pgid, Policy, Run, Slot};
+use super::state::{Draining, Force, Open, Output, State, Stopping, Then, Waiting};
+pub use super::step::{Effect, Input};
 use crate::model::Sig;
 
 /// How long output may stay open after the leader has ended and the group is empty or was
 /// killed. Only a process that left the group can hold it then.
 pub const DRAIN: Duration = Duration::from_secs(1);
-
-/// What happened, for one process.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Input {
-    /// Somebody wants it up.
-    Start,
-    /// Somebody wants it down. It has its time, however often that is said.
-    Stop,
-    /// Somebody wants it down at once.
-    Kill,
-    /// Somebody wants a new run.
-    Restart,
-    /// The ordered run is alive.
-    Spawned(Run, Pgid),
-    /// The ordered run could not be started.
-    SpawnFailed(Run, StartError),
-    /// The leader is dead. It must not have been reaped yet, so that its group number is ours.
-    Exited(Run, Ended),
-    /// No member of the group is left.
-    GroupEmpty(Run),
-    /// All output was read.
-    OutputClosed(Run),
-    /// The timer rang.
-    Timeout(Epoch),
-}
-
-/// What is to be done, in order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Effect {
-    /// Start the process as this run; answer with [`Input::Spawned`] or [`Input::SpawnFailed`].
-    Spawn(Run),
-    /// Signal the whole group. Its leader has not been reaped: the number is certainly ours.
-    Signal(Pgid, Sig),
-    /// Signal what is left of a group whose leader was reaped. The number alone proves nothing
-    /// any more: only descendants of ours may be signalled.
-    SignalRest(Pgid, Sig),
-    /// Read what is there and close the output of this run.
-    CloseOutput(Run),
-    /// Set the timer; it replaces the one before.
-    Arm(Epoch, Duration),
-    /// The process was killed because it did not stop in time.
-    Overdue,
-    /// The run is completely over.
-    Finished {
-        /// Which run.
-        run: Run,
-        /// How its leader ended.
-        end: Ended,
-        /// When the next run starts, if one does.
-        again: Option<Duration>,
-    },
-}
 
 /// One process.
 #[derive(Debug, Clone)]
@@ -77,16 +26,19 @@ pub struct Machine {
     slot: Slot,
     policy: Policy,
     state: State,
-    runs: u32,
-    epoch: Epoch,
+    pub(super) runs: u32,
+    pub(super) epoch: Epoch,
     /// What its last runs were like.
-    record: Record,
+    pub(super) record: Record,
+    /// How long it may wait before each of its runs, if it has something to wait for.
+    pub(super) wait: Option<Duration>,
 }
 
 impl Machine {
     /// A process that has not run yet.
     pub fn new(slot: Slot, policy: Policy) -> Self {
-        Self { slot, policy, state: State::Down, runs: 0, epoch: Epoch(0), record: Record::default() }
+        let (state, epoch, record) = (State::Down, Epoch(0), Record::default());
+        Self { slot, policy, state, runs: 0, epoch, record, wait: None }
     }
 
     /// Where it is.
@@ -118,7 +70,8 @@ impl Machine {
     pub fn is_at_rest(&self) -> bool {
         match self.state {
             State::Down | State::Over { .. } | State::Crashed { .. } => true,
-            State::Starting { .. }
+            State::Waiting(_)
+            | State::Starting { .. }
             | State::Up { .. }
             | State::Stopping(_)
             | State::Draining(_)
@@ -131,6 +84,7 @@ impl Machine {
         match self.state {
             State::Up { pgid, .. } | State::Stopping(Stopping { pgid, .. }) => Some(pgid),
             State::Down
+            | State::Waiting(_)
             | State::Starting { .. }
             | State::Draining(_)
             | State::Backoff { .. }
@@ -147,6 +101,7 @@ impl Machine {
                 Open::Output => None,
             },
             State::Down
+            | State::Waiting(_)
             | State::Starting { .. }
             | State::Up { .. }
             | State::Stopping(_)
@@ -165,6 +120,7 @@ impl Machine {
             State::Over { end } => self.at_rest(&input, State::Over { end }, &mut effects),
             State::Crashed { end } => self.at_rest(&input, State::Crashed { end }, &mut effects),
             State::Backoff { end } => self.backing_off(&input, end, &mut effects),
+            State::Waiting(now) => self.waiting(input, now, &mut effects),
             State::Starting { run, then } => self.starting(input, run, then, &mut effects),
             State::Up { run, pgid, output } => self.up(input, run, pgid, output, &mut effects),
             State::Stopping(now) => self.stopping(input, now, &mut effects),
@@ -177,7 +133,7 @@ impl Machine {
         match input {
             Input::Start | Input::Restart => {
                 self.record.forget();
-                self.spawn(effects)
+                self.begin(same.end().cloned(), effects)
             }
             Input::Stop
             | Input::Kill
@@ -186,7 +142,9 @@ impl Machine {
             | Input::Exited(..)
             | Input::GroupEmpty(_)
             | Input::OutputClosed(_)
-            | Input::Timeout(_) => same,
+            | Input::Timeout(_)
+            | Input::Go(_)
+            | Input::GiveUp(..) => same,
         }
     }
 
@@ -194,11 +152,13 @@ impl Machine {
         match input {
             Input::Start | Input::Restart => {
                 self.record.forget();
-                self.spawn(effects)
+                self.begin(Some(end), effects)
             }
-            Input::Timeout(epoch) if *epoch == self.epoch => self.spawn(effects),
+            Input::Timeout(epoch) if *epoch == self.epoch => self.begin(Some(end), effects),
             Input::Stop | Input::Kill => State::Over { end },
             Input::Timeout(_)
+            | Input::Go(_)
+            | Input::GiveUp(..)
             | Input::Spawned(..)
             | Input::SpawnFailed(..)
             | Input::Exited(..)
@@ -231,7 +191,9 @@ impl Machine {
             | Input::Exited(..)
             | Input::GroupEmpty(_)
             | Input::OutputClosed(_)
-            | Input::Timeout(_) => State::Starting { run, then },
+            | Input::Timeout(_)
+            | Input::Go(_)
+            | Input::GiveUp(..) => State::Starting { run, then },
         }
     }
 
@@ -263,7 +225,9 @@ impl Machine {
             | Input::SpawnFailed(..)
             | Input::Exited(..)
             | Input::GroupEmpty(_)
-            | Input::OutputClosed(_) => State::Up { run, pgid, output },
+            | Input::OutputClosed(_)
+            | Input::Go(_)
+            | Input::GiveUp(..) => State::Up { run, pgid, output },
         }
     }
 
@@ -296,7 +260,9 @@ impl Machine {
             | Input::SpawnFailed(..)
             | Input::Exited(..)
             | Input::GroupEmpty(_)
-            | Input::OutputClosed(_) => {}
+            | Input::OutputClosed(_)
+            | Input::Go(_)
+            | Input::GiveUp(..) => {}
         }
         State::Stopping(now)
     }
@@ -343,7 +309,9 @@ impl Machine {
                 | Input::SpawnFailed(..)
                 | Input::Exited(..)
                 | Input::GroupEmpty(_)
-                | Input::OutputClosed(_),
+                | Input::OutputClosed(_)
+                | Input::Go(_)
+                | Input::GiveUp(..),
                 _,
             ) => {}
         }
@@ -369,12 +337,12 @@ impl Machine {
         self.arm(self.policy.grace, effects);
     }
 
-    fn finish(&mut self, run: Run, end: Ended, then: Then, effects: &mut Vec<Effect>) -> State {
+    pub(super) fn finish(&mut self, run: Run, end: Ended, then: Then, effects: &mut Vec<Effect>) -> State {
         match (then, self.policy.on_exit) {
             (Then::Restart, _) => {
                 self.record.forget();
-                effects.push(Effect::Finished { run, end, again: Some(Duration::ZERO) });
-                self.spawn(effects)
+                effects.push(Effect::Finished { run, end: end.clone(), again: Some(Duration::ZERO) });
+                self.begin(Some(end), effects)
             }
             (Then::Policy, OnExit::Restart) => match self.record.ended(&end) {
                 Verdict::Again(delay) => {
@@ -394,14 +362,25 @@ impl Machine {
         }
     }
 
-    fn spawn(&mut self, effects: &mut Vec<Effect>) -> State {
+    /// The next run, or the wait before it; `last` is the end of the one before.
+    fn begin(&mut self, last: Option<Ended>, effects: &mut Vec<Effect>) -> State {
+        let Some(limit) = self.wait else { return self.spawn(effects) };
+        self.arm(limit, effects);
+        State::Waiting(Waiting { epoch: self.epoch, last })
+    }
+
+    pub(super) fn next_run(&mut self) -> Run {
         self.runs += 1;
-        let run = Run { slot: self.slot, number: self.runs };
+        Run { slot: self.slot, number: self.runs }
+    }
+
+    pub(super) fn spawn(&mut self, effects: &mut Vec<Effect>) -> State {
+        let run = self.next_run();
         effects.push(Effect::Spawn(run));
         State::Starting { run, then: Then::Policy }
     }
 
-    fn arm(&mut self, after: Duration, effects: &mut Vec<Effect>) {
+    pub(super) fn arm(&mut self, after: Duration, effects: &mut Vec<Effect>) {
         self.epoch = Epoch(self.epoch.0 + 1);
         effects.push(Effect::Arm(self.epoch, after));
     }

@@ -31,6 +31,8 @@ enum Move {
     GroupEmpties(Age),
     OutputCloses(Age),
     TimerRings(Age),
+    Goes(Age),
+    GivesUp(Age),
 }
 
 fn moves() -> impl Strategy<Value = Vec<Move>> {
@@ -45,9 +47,16 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         4 => age.clone().prop_map(Move::LeaderDies),
         4 => age.clone().prop_map(Move::GroupEmpties),
         4 => age.clone().prop_map(Move::OutputCloses),
-        3 => age.prop_map(Move::TimerRings),
+        3 => age.clone().prop_map(Move::TimerRings),
+        4 => age.clone().prop_map(Move::Goes),
+        1 => age.prop_map(Move::GivesUp),
     ];
     proptest::collection::vec(one, 1..60)
+}
+
+/// Whether it waits before each run.
+fn waits() -> impl Strategy<Value = Option<Duration>> {
+    proptest::option::of(Just(Duration::from_mins(1)))
 }
 
 fn policies() -> impl Strategy<Value = Policy> {
@@ -89,6 +98,21 @@ impl World {
         }
     }
 
+    fn waiting(policy: Policy, limit: Option<Duration>) -> Self {
+        let mut world = Self::new(policy);
+        world.machine.wait(limit);
+        world
+    }
+
+    /// The present wait, or one before it.
+    fn wait(&self, age: Age) -> Option<Epoch> {
+        let State::Waiting(now) = self.machine.state() else { return None };
+        match age {
+            Age::Present => Some(now.epoch),
+            Age::Old => Some(Epoch(now.epoch.0.checked_sub(1)?)),
+        }
+    }
+
     fn run(&self, age: Age) -> Option<Run> {
         let last = self.last?;
         match age {
@@ -125,7 +149,7 @@ impl World {
             }
             Move::SpawnFails => {
                 let run = self.ordered.take()?;
-                Some(Input::SpawnFailed(run, StartError { message: "no".into(), hint: None }))
+                Some(Input::SpawnFailed(run, refused()))
             }
             Move::LeaderDies(Age::Present) => {
                 let run = self.alive.take()?;
@@ -149,11 +173,21 @@ impl World {
                 let Epoch(now) = self.timer?;
                 Some(Input::Timeout(Epoch(now.checked_sub(1)?)))
             }
+            Move::Goes(age) => Some(Input::Go(self.wait(age)?)),
+            Move::GivesUp(age) => Some(Input::GiveUp(self.wait(age)?, refused())),
         }
     }
 
     /// Feeds the input and checks each effect against what is really there.
     fn feed(&mut self, input: Input) -> Vec<Effect> {
+        if let Input::GiveUp(epoch, _) = input
+            && self.wait(Age::Present) == Some(epoch)
+        {
+            // To wait in vain is a run too, though nothing is spawned.
+            self.last = Some(Run { slot: Slot(0), number: self.machine.runs() + 1 });
+            self.unfinished += 1;
+        }
+        let waited = self.wait(Age::Present).is_some();
         let effects = self.machine.step(input);
         for effect in &effects {
             match effect {
@@ -161,6 +195,7 @@ impl World {
                     assert_eq!(self.alive, None, "two runs live at once");
                     assert_eq!(self.ordered, None, "a spawn is ordered while another is unanswered");
                     assert!(!self.wanted_down, "a spawn after a stop");
+                    assert_eq!(waited, self.machine.wait.is_some(), "a spawn without the wait");
                     assert!(Some(*run) > self.last, "runs are never used twice");
                     (self.ordered, self.last) = (Some(*run), Some(*run));
                     self.unfinished += 1;
@@ -184,6 +219,8 @@ impl World {
                     assert_eq!((Some(*run), self.alive), (self.last, None));
                     self.unfinished -= 1;
                 }
+                Effect::Disarm => self.timer = None,
+                Effect::OutOfTime(epoch) => assert_eq!(Some(*epoch), self.wait(Age::Present)),
                 Effect::Overdue => {}
             }
         }
@@ -197,8 +234,8 @@ proptest! {
     /// Two runs never live at once, nothing is spawned after a stop, only the present group is
     /// signalled, and asked once: asserted by [`World::feed`] at each step.
     #[test]
-    fn every_order_of_events_keeps_the_promises(policy in policies(), moves in moves()) {
-        let mut world = World::new(policy);
+    fn every_order_of_events_keeps_the_promises(policy in policies(), moves in moves(), limit in waits()) {
+        let mut world = World::waiting(policy, limit);
         for it in moves {
             if let Some(input) = world.input(it) {
                 world.feed(input);
@@ -208,8 +245,8 @@ proptest! {
 
     /// However it came there: after a stop one timeout kills, and the deaths end it.
     #[test]
-    fn a_stop_and_one_timeout_are_always_enough(policy in policies(), moves in moves()) {
-        let mut world = World::new(policy);
+    fn a_stop_and_one_timeout_are_always_enough(policy in policies(), moves in moves(), limit in waits()) {
+        let mut world = World::waiting(policy, limit);
         for it in moves {
             if let Some(input) = world.input(it) {
                 world.feed(input);
@@ -238,6 +275,10 @@ proptest! {
         prop_assert!(world.machine.is_at_rest(), "{:?}", world.machine.state());
         prop_assert_eq!(world.unfinished, 0);
     }
+}
+
+fn refused() -> StartError {
+    StartError { message: "no".into(), hint: None }
 }
 
 /// A machine that is up, with its run and group.

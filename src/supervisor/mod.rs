@@ -27,7 +27,12 @@ pub mod needs;
 mod opening;
 pub mod phase;
 pub mod state;
+pub mod step;
 mod timers;
+mod waiting;
+pub mod waits;
+pub mod watch;
+mod watching;
 
 #[cfg(test)]
 mod driver_tests;
@@ -39,3 +44,7 @@ mod fleet_tests;
 mod machine_props;
 #[cfg(test)]
 mod restart_tests;
+#[cfg(test)]
+mod waits_tests;
+#[cfg(test)]
+mod watching_tests;

@@ -22,6 +22,11 @@ impl Needs {
         }
     }
 
+    /// Forgets what `who` needs.
+    pub fn forget(&mut self, who: Slot) {
+        self.pairs.retain(|(needy, _)| *needy != who);
+    }
+
     /// Which of those that are `left` are stopped next: all that nobody needs who is left.
     ///
     /// Circles are refused before anything starts. Should there be one all the same, those in it

@@ -1,7 +1,9 @@
 //! What starts when, at the start of everything. A part of the [`Fleet`]; pure.
 
+use std::time::Duration;
+
 use super::event::Slot;
-use super::fleet::{Cause, Effect, Fleet, Phase, Word};
+use super::fleet::{Effect, Fleet, Phase, Word};
 use super::machine;
 use super::state::State;
 
@@ -14,9 +16,11 @@ impl Fleet {
 
     /// The process at `slot` starts when all others are ready, and is stopped before them. Its end
     /// ends everything, whatever the others do. It is none of those that commands know.
-    pub fn run_last(&mut self, slot: Slot) {
+    /// It waits for them `limit` at most.
+    pub fn run_last(&mut self, slot: Slot, limit: Duration) {
         self.last = Some(slot);
         self.words[slot.0] = Word::Retire;
+        self.machines[slot.0].wait(Some(limit));
         for other in self.slots() {
             self.needs.add(slot, other);
         }
@@ -44,8 +48,8 @@ impl Fleet {
     }
 
     fn start_others(&mut self, effects: &mut Vec<Effect>) {
-        let special = [self.release, self.last];
-        for slot in self.slots().filter(|slot| !special.contains(&Some(*slot))) {
+        let release = self.release;
+        for slot in self.slots().filter(|slot| release != Some(*slot)) {
             self.feed(slot, machine::Input::Start, effects);
         }
     }
@@ -55,9 +59,7 @@ impl Fleet {
         if let (Phase::Releasing, Some(release)) = (self.phase, self.release) {
             self.end_release(release, effects);
         }
-        if let (Phase::Running, Some(last)) = (self.phase, self.last) {
-            self.start_last(last, effects);
-        }
+        self.go_on_waiting(effects);
     }
 
     fn end_release(&mut self, release: Slot, effects: &mut Vec<Effect>) {
@@ -70,32 +72,5 @@ impl Fleet {
             self.words[release.0] = Word::Retire;
         }
         self.start_others(effects);
-    }
-
-    fn start_last(&mut self, last: Slot, effects: &mut Vec<Effect>) {
-        if *self.machine(last).state() != State::Down {
-            return;
-        }
-        // What is given up will never be ready.
-        if let Some((run, end)) = self.first_crashed().cloned() {
-            return self.stop(Cause::Process { run, end }, effects);
-        }
-        if self.slots().filter(|slot| self.has(*slot)).all(|slot| self.is_ready(slot)) {
-            self.feed(last, machine::Input::Start, effects);
-        }
-    }
-
-    /// Whether whoever waits for the process need not wait any longer: it has started, or has done
-    /// what it had to do.
-    fn is_ready(&self, slot: Slot) -> bool {
-        match self.machine(slot).state() {
-            State::Up { .. } | State::Over { .. } => true,
-            State::Down
-            | State::Starting { .. }
-            | State::Stopping(_)
-            | State::Draining(_)
-            | State::Backoff { .. }
-            | State::Crashed { .. } => false,
-        }
     }
 }

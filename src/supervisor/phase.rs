@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::event::{Ended, Run, Slot};
+use super::event::{Ended, Epoch, Run, Slot};
 use super::machine;
 use crate::model::Sig;
 
@@ -96,6 +96,12 @@ pub enum Input {
     One(Slot, machine::Input),
     /// A command about one process.
     Order(Slot, Order),
+    /// What the process waits for at this place of its conditions is there.
+    Met(Slot, Epoch, usize),
+    /// The process is ready: somebody has looked.
+    Ready(Run),
+    /// What processes wait for has changed.
+    Linked,
     /// A command ends everything, as TERM does.
     End,
     /// INT, TERM or HUP.

@@ -2,13 +2,15 @@
 //! alternatives inside them. Each set of alternatives is an enum, so that no combination can be
 //! written down that cannot happen.
 
-use super::event::{Ended, Pgid, Run};
+use super::event::{Ended, Epoch, Pgid, Run};
 
 /// Where a process is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     /// It has not run yet.
     Down,
+    /// It is to start, but not before what it waits for is there.
+    Waiting(Waiting),
     /// The spawn was ordered and not answered yet.
     Starting {
         /// The run that was ordered.
@@ -44,6 +46,28 @@ pub enum State {
         /// How it ended.
         end: Ended,
     },
+}
+
+impl State {
+    /// How the last run ended, where it is over.
+    pub fn end(&self) -> Option<&Ended> {
+        match self {
+            Self::Backoff { end } | Self::Over { end } | Self::Crashed { end } => Some(end),
+            Self::Waiting(now) => now.last.as_ref(),
+            Self::Down | Self::Starting { .. } | Self::Up { .. } | Self::Stopping(_) | Self::Draining(_) => {
+                None
+            }
+        }
+    }
+}
+
+/// See [`State::Waiting`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// That of the timer that ends it. It names this wait: what an older one asked for is no answer.
+    pub epoch: Epoch,
+    /// How its last run ended, if there was one.
+    pub last: Option<Ended>,
 }
 
 /// See [`State::Stopping`].

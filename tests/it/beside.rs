@@ -5,7 +5,7 @@ use nix::sys::signal::Signal;
 use crate::kit::{Terminal, Test, eventually};
 
 fn app() -> Test {
-    Test::new().procfile("web: exec gangling --wait\nworker: exec gangling --wait\n")
+    Test::new().procfile("web: exec gangling --listen-port --wait\nworker: exec gangling --wait\n")
 }
 
 /// The app with this command of the shell beside it.
@@ -32,7 +32,9 @@ fn it_runs_while_all_are_up_and_its_status_is_ours() {
 
 #[test]
 fn it_has_stdin_and_the_processes_lines_go_to_stderr() {
-    let test = Test::new().procfile("web: echo hello; gangling --wait\n").args(["start", "--", "sh", "-c"]);
+    let test = Test::new()
+        .procfile("web: echo hello; gangling --listen-port --wait\n")
+        .args(["start", "--", "sh", "-c"]);
     let finished = test.args(["cat; gangling --wait-file go"]).stdin("typed\n");
     let running = finished.start();
     running.wait_for_stderr("web.1  | hello");
@@ -44,7 +46,8 @@ fn it_has_stdin_and_the_processes_lines_go_to_stderr() {
 
 #[test]
 fn a_process_that_dies_before_it_is_done_stops_it() {
-    let test = Test::new().procfile("web: gangling --wait-file go --exit 5\nworker: exec gangling --wait\n");
+    let test = Test::new()
+        .procfile("web: gangling --listen-port --wait-file go --exit 5\nworker: exec gangling --wait\n");
     let test = test.args(["start", "--", "gangling", "--say", "testing", "--wait"]);
     let running = test.start();
     running.wait_for_text(1, "testing");
@@ -59,7 +62,7 @@ fn a_process_that_dies_before_it_is_done_stops_it() {
 #[test]
 fn it_is_stopped_before_the_processes() {
     let test = Test::new()
-        .file("web.sh", "trap 'echo web >> order; exit' TERM; gangling --wait & wait\n")
+        .file("web.sh", "trap 'echo web >> order; exit' TERM; gangling --listen-port --wait & wait\n")
         .file("cmd.sh", "trap : TERM; gangling --linger 200; echo cmd >> order\n")
         .procfile("web: exec sh web.sh\n")
         .args(["start", "--", "sh", "cmd.sh"]);
@@ -92,7 +95,9 @@ fn without_the_program_nothing_starts() {
 #[test]
 fn the_release_comes_before_and_what_is_done_does_not_matter() {
     let test = Test::new()
-        .procfile("release: echo migrated >> order\nonce: echo once\nweb: exec gangling --wait\n")
+        .procfile(
+            "release: echo migrated >> order\nonce: echo once\nweb: exec gangling --listen-port --wait\n",
+        )
         .args(["start", "--release", "--on-exit", "once=ignore", "--", "sh", "-c", "echo cmd >> order"]);
     test.run().code(0);
     assert_eq!(std::fs::read_to_string(test.path("order")).expect("written"), "migrated\ncmd\n");

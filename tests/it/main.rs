@@ -35,6 +35,7 @@ mod output;
 mod policies;
 mod prefix;
 mod pty;
+mod readiness;
 mod recorded_env;
 mod release;
 mod run;

@@ -8,7 +8,9 @@ use crate::config::diagnostic::Diagnostic;
 use crate::config::formation::{Formation, FormationError, parse_name, parse_names, unknown};
 use crate::config::keys::{Key, Shape, Value};
 use crate::config::names::Names;
+use crate::config::probe::{Probe, ReadyProbe};
 use crate::config::scoped::{Scoped, Seconds};
+use crate::config::waits;
 use crate::model::{ProcessColor, ProcessName, PtyChoice, Sig};
 use crate::supervisor::event::OnExit;
 
@@ -28,7 +30,7 @@ impl Settings {
         for table in &self.processes {
             self.note(&mut problems, &table.name, is_type(&table.name.text, types));
             for (key, text) in table.values() {
-                self.note(&mut problems, text, single(key.value, &text.text));
+                self.note(&mut problems, text, single(key.value, &text.text, types));
             }
         }
         problems.sort_by_key(|problem| (problem.line(), problem.column()));
@@ -78,6 +80,7 @@ fn list(key: &Key, text: &str, types: &[ProcessName]) -> Result<(), Complaint> {
         (Shape::Scoped, Value::Seconds) => scoped::<Seconds>(text, types),
         (Shape::Scoped, Value::Signal) => scoped::<Sig>(text, types),
         (Shape::Scoped, Value::OnExit) => scoped::<OnExit>(text, types),
+        (_, Value::Wait) => waits::parse(text, types).map(drop),
         (_, Value::Counts) => Formation::parse([text])
             .and_then(|list| known(list.names().collect()))
             .map_err(|error| of_list(&error)),
@@ -94,19 +97,24 @@ fn scoped<T: FromStr<Err: Display>>(text: &str, types: &[ProcessName]) -> Result
 }
 
 /// A value in the table of a process.
-fn single(value: Value, text: &str) -> Result<(), Complaint> {
+fn single(value: Value, text: &str, types: &[ProcessName]) -> Result<(), Complaint> {
     match value {
-        Value::Seconds => read::<Seconds>(text),
-        Value::Signal => read::<Sig>(text),
-        Value::OnExit => read::<OnExit>(text),
-        Value::Pty => read::<PtyChoice>(text),
-        Value::Color => read::<ProcessColor>(text),
+        Value::Wait => read::<Probe>(text)?.check(types),
+        Value::Ready => match read::<ReadyProbe>(text)? {
+            ReadyProbe::Port => Ok(()),
+            ReadyProbe::Probe(probe) => probe.check(types),
+        },
+        Value::Seconds => read::<Seconds>(text).map(drop),
+        Value::Signal => read::<Sig>(text).map(drop),
+        Value::OnExit => read::<OnExit>(text).map(drop),
+        Value::Pty => read::<PtyChoice>(text).map(drop),
+        Value::Color => read::<ProcessColor>(text).map(drop),
         _ => Ok(()),
     }
 }
 
-fn read<T: FromStr<Err: Display>>(text: &str) -> Result<(), Complaint> {
-    text.parse::<T>().map(drop).map_err(|error| (format!("`{text}`: {error}"), None))
+fn read<T: FromStr<Err: Display>>(text: &str) -> Result<T, Complaint> {
+    text.parse::<T>().map_err(|error| (format!("`{text}`: {error}"), None))
 }
 
 fn is_type(text: &str, types: &[ProcessName]) -> Result<(), Complaint> {

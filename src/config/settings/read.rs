@@ -174,7 +174,7 @@ impl Reader<'_> {
     fn setting(&mut self, key: &'static Key, shape: Shape, item: &Item<'_>) -> Option<Setting> {
         let texts = match (shape, item.get_ref()) {
             (Shape::Flag, DeValue::Boolean(flag)) => Some(vec![flag.to_string()]),
-            (Shape::List | Shape::Scoped, DeValue::Array(items)) => {
+            (Shape::List | Shape::Scoped | Shape::Named, DeValue::Array(items)) => {
                 let good: Option<Vec<Text>> =
                     items.iter().map(|item| Some(text_at(item, scalar(key.value, item)?))).collect();
                 // An empty list says nothing.
@@ -185,7 +185,9 @@ impl Reader<'_> {
                     }
                 };
             }
-            (Shape::One | Shape::List | Shape::Scoped, _) => scalar(key.value, item).map(|text| vec![text]),
+            (Shape::One | Shape::List | Shape::Scoped | Shape::Named, _) => {
+                scalar(key.value, item).map(|text| vec![text])
+            }
             (Shape::Flag | Shape::Variables, _) => None,
         };
         match texts {
@@ -287,8 +289,8 @@ fn takes(value: Value, shape: Shape) -> &'static str {
         (Shape::One, true, true) => "a number or a text",
         (Shape::One, true, false) => "a number",
         (Shape::One, false, _) => "a text",
-        (Shape::List | Shape::Scoped, true, _) => "a number, a text or a list of these",
-        (Shape::List | Shape::Scoped, false, _) => "a text or a list of texts",
+        (Shape::List | Shape::Scoped | Shape::Named, true, _) => "a number, a text or a list of these",
+        (Shape::List | Shape::Scoped | Shape::Named, false, _) => "a text or a list of texts",
     }
 }
 

@@ -153,7 +153,7 @@ fn unknown_keys() {
        |
      4 | foo = 1
        | ^^^
-      hint: it can have color, cwd, env, mute, on-exit, pty, stop-signal, timeout
+      hint: it can have color, cwd, env, mute, on-exit, pty, ready, stop-signal, timeout, wait-for
     ");
 }
 

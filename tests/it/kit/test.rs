@@ -126,6 +126,12 @@ impl Test {
         Finished::new(output.status, output.stdout, output.stderr, self.world.clone())
     }
 
+    /// Starts another ganger with these arguments alone, while this app runs.
+    #[track_caller]
+    pub(crate) fn start_beside<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Running {
+        Self { args: Vec::new(), ..self.clone() }.args(args).start()
+    }
+
     /// As [`Test::run`], while another app of the same test runs.
     #[track_caller]
     pub(crate) fn run_beside(&self) -> Finished {

@@ -1,0 +1,92 @@
+//! Whether somebody answers at an address: a connection, or an HTTP request.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::model::Port;
+
+/// How long a connection may take. Who waits for a machine that drops what it gets asks again.
+const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+
+/// How long a server may take to answer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+
+/// Connects, and closes at once.
+pub(super) async fn tcp(host: String, port: Port) -> Result<(), String> {
+    let known: Vec<IpAddr> = match host.as_str() {
+        // What it means is known, and to ask may take long where the network is away.
+        "localhost" => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+        host => host.parse().into_iter().collect(),
+    };
+    if known.is_empty() {
+        return in_thread(move || connect_by_name(&host, port).map_err(|error| error.to_string())).await;
+    }
+    let mut first = None;
+    for address in known {
+        let connect = tokio::net::TcpStream::connect(SocketAddr::new(address, port.get()));
+        match tokio::time::timeout(CONNECT_LIMIT, connect).await {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) => drop(first.get_or_insert(in_words(&error))),
+            Err(_) => drop(first.get_or_insert_with(|| "no answer".to_owned())),
+        }
+    }
+    Err(first.unwrap_or_default())
+}
+
+fn connect_by_name(host: &str, port: Port) -> io::Result<()> {
+    let mut last = io::Error::other("this name has no address");
+    for address in (host, port.get()).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, CONNECT_LIMIT) {
+            Ok(_) => return Ok(()),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// The system's words without its number.
+fn in_words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// Asks for a page. A status below 400 is a good answer: a redirect (to a login, say) is followed by
+/// browsers and shows that the server works.
+pub(super) async fn http(url: String) -> Result<(), String> {
+    in_thread(move || {
+        let config = ureq::Agent::config_builder()
+            .timeout_global(Some(ANSWER_LIMIT))
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            // A server of a developer's machine has signed its certificate itself; and nothing is sent
+            // that anybody could misuse, nor is the answer believed further than that it came.
+            .tls_config(ureq::tls::TlsConfig::builder().disable_verification(true).build())
+            // What is waited for is here or near; a proxy for the wide world does not know it.
+            .proxy(None)
+            .user_agent(concat!("ganger/", env!("CARGO_PKG_VERSION")))
+            .build();
+        let agent: ureq::Agent = config.into();
+        match agent.get(&url).header("Connection", "close").call() {
+            Ok(answer) if answer.status().as_u16() < 400 => Ok(()),
+            Ok(answer) => Err(format!("status {}", answer.status().as_u16())),
+            Err(ureq::Error::Io(error)) => Err(in_words(&error)),
+            Err(error) => Err(error.to_string()),
+        }
+    })
+    .await
+}
+
+/// Does what blocks in a thread of its own. When nobody wants the answer any more, nobody waits for the
+/// thread: it ends by itself within the limits, or with us.
+async fn in_thread(work: impl FnOnce() -> Result<(), String> + Send + 'static) -> Result<(), String> {
+    let (answer, answered) = oneshot::channel();
+    let work = move || drop(answer.send(work()));
+    std::thread::Builder::new().name("probe".into()).spawn(work).map_err(|error| error.to_string())?;
+    answered.await.unwrap_or_else(|_| Err("nobody has looked".to_owned()))
+}

@@ -1,0 +1,263 @@
+//! What tells that something is there: `tcp:5432`, `http://localhost:9200/`, `cmd:pg_isready`,
+//! `log:db:REGEX`, or the name of a process. Pure: it is only read here.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::formation::closest;
+use crate::model::{Port, ProcessName};
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probe {
+    /// Somebody accepts connections.
+    Tcp {
+        /// A name or an address, without the brackets of IPv6.
+        host: String,
+        /// Where.
+        port: Port,
+    },
+    /// A server answers with a status below 400. The address as it was written.
+    Http(String),
+    /// A shell command exits with 0.
+    Command(String),
+    /// A line of a process's output matches.
+    Log {
+        /// Whose output.
+        process: ProcessName,
+        /// What a line has to have in it.
+        pattern: Pattern,
+    },
+    /// All processes of this type are ready.
+    Process(ProcessName),
+}
+
+/// What says that a process of one's own is ready: a probe, or its port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReadyProbe {
+    /// Something of its own listens on its `PORT`.
+    Port,
+    /// Something else.
+    Probe(Probe),
+}
+
+/// A regular expression; two with the same text are the same.
+#[derive(Debug, Clone)]
+pub struct Pattern(regex_lite::Regex);
+
+/// Why a text is no probe.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ParseProbeError {
+    /// None of the forms.
+    #[error("it is none of tcp:PORT, tcp:HOST:PORT, http://…, https://…, cmd:COMMAND, log:NAME:REGEX, NAME")]
+    Unknown,
+    /// What comes behind `tcp:`.
+    #[error("`tcp:` takes a port from 1 to 65535, or HOST:PORT, an IPv6 address in [ ]")]
+    Tcp,
+    /// What comes behind `http://`.
+    #[error("an address has a host, as in http://localhost:9200/health")]
+    Http,
+    /// What comes behind `cmd:`.
+    #[error("there is no command behind `cmd:`")]
+    Command,
+    /// What comes behind `log:`.
+    #[error("`log:` takes the name of a process and a pattern, as in log:db:ready to accept")]
+    Log,
+    /// A pattern that cannot be read.
+    #[error("the pattern cannot be read: {0}")]
+    Pattern(String),
+}
+
+impl Pattern {
+    /// Whether it is found in a line.
+    pub fn matches(&self, line: &str) -> bool {
+        self.0.is_match(line)
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
+}
+
+impl Eq for Pattern {}
+
+impl Probe {
+    /// The type it is about, if it is about one.
+    pub fn process(&self) -> Option<&ProcessName> {
+        match self {
+            Self::Process(name) | Self::Log { process: name, .. } => Some(name),
+            Self::Tcp { .. } | Self::Http(_) | Self::Command(_) => None,
+        }
+    }
+
+    /// What is wrong with the name in it, for a Procfile with these types; and what to do.
+    pub fn check(&self, types: &[ProcessName]) -> Result<(), (String, Option<String>)> {
+        let Some(name) = self.process().filter(|name| !types.contains(name)) else { return Ok(()) };
+        let hint = closest(name.as_str(), types).map(|close| format!("did you mean `{close}`?"));
+        Err((format!("`{self}`: no process is called `{name}`"), hint))
+    }
+}
+
+impl fmt::Display for Probe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host == LOCALHOST => write!(f, "tcp:{port}"),
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "tcp:[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "tcp:{host}:{port}"),
+            Self::Http(url) => f.write_str(url),
+            Self::Command(command) => write!(f, "cmd:{command}"),
+            Self::Log { process, pattern } => write!(f, "log:{process}:{}", pattern.0.as_str()),
+            Self::Process(name) => write!(f, "{name}"),
+        }
+    }
+}
+
+impl fmt::Display for ReadyProbe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Port => f.write_str("port"),
+            Self::Probe(probe) => write!(f, "{probe}"),
+        }
+    }
+}
+
+const LOCALHOST: &str = "localhost";
+
+impl FromStr for Probe {
+    type Err = ParseProbeError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.trim();
+        if let Some(rest) = text.strip_prefix("tcp:") {
+            return tcp(rest).ok_or(ParseProbeError::Tcp);
+        }
+        let after_scheme = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+        if let Some(rest) = after_scheme {
+            let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+            let good = !host.is_empty() && !host.starts_with(':') && !text.contains(char::is_whitespace);
+            return if good { Ok(Self::Http(text.to_owned())) } else { Err(ParseProbeError::Http) };
+        }
+        if let Some(command) = text.strip_prefix("cmd:") {
+            let command = command.trim();
+            let good = !command.is_empty() && !command.contains('\0');
+            return if good { Ok(Self::Command(command.to_owned())) } else { Err(ParseProbeError::Command) };
+        }
+        if let Some(rest) = text.strip_prefix("log:") {
+            let (name, pattern) = rest.split_once(':').ok_or(ParseProbeError::Log)?;
+            let process = name.trim().parse().map_err(|_| ParseProbeError::Log)?;
+            if pattern.is_empty() {
+                return Err(ParseProbeError::Log);
+            }
+            let read = regex_lite::Regex::new(pattern);
+            let pattern = read.map_err(|error| ParseProbeError::Pattern(error.to_string()))?;
+            return Ok(Self::Log { process, pattern: Pattern(pattern) });
+        }
+        text.parse().map(Self::Process).map_err(|_| ParseProbeError::Unknown)
+    }
+}
+
+fn tcp(text: &str) -> Option<Probe> {
+    let text = text.trim();
+    let (host, port) = match text.rsplit_once(':') {
+        None => (LOCALHOST, text),
+        Some((host, port)) => match host.strip_prefix('[') {
+            Some(address) => {
+                let address = address.strip_suffix(']')?;
+                address.parse::<std::net::Ipv6Addr>().ok()?;
+                (address, port)
+            }
+            // `::1:5432` can be read in two ways.
+            None if host.contains(':') => return None,
+            None => (host, port),
+        },
+    };
+    let good = !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c == '/');
+    let port = port.parse().ok().filter(|_| good)?;
+    Some(Probe::Tcp { host: host.to_owned(), port })
+}
+
+impl FromStr for ReadyProbe {
+    type Err = ParseProbeError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.trim() {
+            "port" => Ok(Self::Port),
+            other => other.parse().map(Self::Probe),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probes_are_read_and_shown_as_they_were_written() {
+        let table = [
+            "tcp:5432",
+            "tcp:db.local:5432",
+            "tcp:127.0.0.1:80",
+            "tcp:[::1]:80",
+            "http://localhost:9200/_cluster/health?wait=1",
+            "https://localhost/",
+            "cmd:pg_isready -q && echo 'a, b=c'",
+            "log:db:ready to accept (connections|anything), x=1:2",
+            "db",
+            "web-api_2",
+        ];
+        for text in table {
+            let probe: Probe = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(probe.to_string(), text);
+            let ready: ReadyProbe = text.parse().expect(text);
+            assert_eq!(ready, ReadyProbe::Probe(probe), "{text}");
+        }
+        assert_eq!("tcp:localhost:1".parse::<Probe>().map(|it| it.to_string()), Ok("tcp:1".to_owned()));
+        assert_eq!("port".parse::<ReadyProbe>(), Ok(ReadyProbe::Port));
+    }
+
+    #[test]
+    fn what_is_no_probe_says_why() {
+        use ParseProbeError::{Command, Http, Log, Tcp, Unknown};
+        let table = [
+            ("", Unknown),
+            ("a b", Unknown),
+            ("udp:53", Unknown),
+            ("/health", Unknown),
+            ("tcp:", Tcp),
+            ("tcp:0", Tcp),
+            ("tcp:65536", Tcp),
+            ("tcp::1", Tcp),
+            ("tcp:::1:80", Tcp),
+            ("tcp:[::1]", Tcp),
+            ("tcp:[x]:1", Tcp),
+            ("tcp:http://x:80", Tcp),
+            ("http://", Http),
+            ("http:///x", Http),
+            ("http://:80/", Http),
+            ("http://a b/", Http),
+            ("cmd:", Command),
+            ("cmd:  ", Command),
+            ("log:db", Log),
+            ("log::x", Log),
+            ("log:db:", Log),
+            ("log:a b:x", Log),
+        ];
+        for (text, expected) in table {
+            assert_eq!(text.parse::<Probe>(), Err(expected), "{text}");
+        }
+        assert!(matches!("log:db:(".parse::<Probe>(), Err(ParseProbeError::Pattern(_))));
+    }
+
+    #[test]
+    fn a_stranger_in_a_probe_is_told() {
+        let types = ["db".parse().expect("a name")];
+        let check = |text: &str| text.parse::<Probe>().expect(text).check(&types);
+        assert_eq!(check("log:db:x"), Ok(()));
+        assert_eq!(check("tcp:1"), Ok(()));
+        let (message, hint) = check("bd").expect_err("a stranger");
+        assert_eq!(message, "`bd`: no process is called `bd`");
+        assert_eq!(hint.as_deref(), Some("did you mean `db`?"));
+    }
+}

@@ -1,0 +1,387 @@
+//! What the driver has looked for, and what it does about what is found.
+//!
+//! A part of the [`Driver`]. What has to be looked for follows from what the fleet waits for and from who
+//! asks; after each message it is compared with what is looked for already. So nobody has to call a
+//! search off, and none is left when nobody wants to know.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::command::{Answer, Awaited, Refused};
+use super::driver::{Children, Driver};
+use super::event::{Epoch, Event, Run, Slot, StartError};
+use super::fleet::{self, Condition, ReadyWhen};
+use super::machine;
+use super::watch::{Finding, Goal, Sought, Watch, WatchId};
+use crate::config::probe::{Probe, ReadyProbe};
+use crate::model::InstanceId;
+
+/// Why a process is not ready that has no other word for it.
+const NO_PORT: &str = "does not listen on its PORT";
+
+/// What is looked for now, and what is known of it.
+#[derive(Debug, Default)]
+pub(super) struct Watching {
+    next: u64,
+    now: Vec<(WatchId, Watch, Option<Arc<str>>)>,
+    /// Runs that were not ready in time, though nobody waited for them.
+    late: HashSet<Run>,
+    /// Lines that were found, by probe, so that they need not be in what is kept of the output.
+    lines: HashSet<(Run, String)>,
+    /// The waits that were told.
+    told: HashSet<(Slot, Epoch)>,
+    /// Clients that want to know when processes are ready.
+    clients: Vec<Client>,
+}
+
+#[derive(Debug)]
+struct Client {
+    slots: Vec<Slot>,
+    answer: UnboundedSender<Answer>,
+}
+
+impl<C: Children> Driver<C> {
+    /// Tells the fleet who waits for what. To be called when processes or files have changed.
+    pub(super) fn link(&mut self) {
+        let last = self.fleet.last();
+        for slot in (0..self.members.len()).map(Slot).filter(|slot| last != Some(*slot)) {
+            let conditions = self.members[slot.0].waits.iter().map(|probe| self.condition(probe)).collect();
+            let when = match &self.members[slot.0].ready {
+                None => ReadyWhen::Started,
+                Some(ReadyProbe::Probe(Probe::Process(name))) => ReadyWhen::Like(self.of_type(name.as_str())),
+                Some(_) => ReadyWhen::Told,
+            };
+            let limit = self.members[slot.0].wait_limit;
+            self.fleet.waits_for(slot, conditions, limit);
+            self.fleet.ready_when(slot, when);
+        }
+        self.step(fleet::Input::Linked);
+    }
+
+    fn condition(&self, probe: &Probe) -> Condition {
+        match probe {
+            Probe::Process(name) => Condition::Ready(self.of_type(name.as_str())),
+            Probe::Log { process, .. } => Condition::Written(self.of_type(process.as_str())),
+            Probe::Tcp { .. } | Probe::Http(_) | Probe::Command(_) => Condition::Outside,
+        }
+    }
+
+    fn of_type(&self, name: &str) -> BTreeSet<Slot> {
+        let of_it = |slot: &Slot| self.members[slot.0].id.name.as_str() == name;
+        (0..self.members.len()).map(Slot).filter(of_it).collect()
+    }
+
+    /// Has looked for what is to be looked for, and for nothing else.
+    pub(super) fn watch(&mut self) {
+        // What is known already may start somebody, and then there is more to look for.
+        loop {
+            self.answer_clients();
+            if !self.watch_once() {
+                break;
+            }
+        }
+        self.tell_waits();
+    }
+
+    fn watch_once(&mut self) -> bool {
+        self.watching.late.retain(|run| self.fleet.present(run.slot) == Some(*run));
+        self.watching.lines.retain(|(run, _)| self.fleet.last_run(run.slot) == Some(*run));
+        let wanted = self.wanted();
+        let (kept, gone): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.watching.now).into_iter().partition(|(_, it, _)| wanted.contains(it));
+        self.watching.now = kept;
+        for (id, ..) in gone {
+            self.children.unwatch(id);
+        }
+        let known = |watching: &Watching, watch: &Watch| watching.now.iter().any(|(_, it, _)| it == watch);
+        let new: Vec<Watch> = wanted.into_iter().filter(|watch| !known(&self.watching, watch)).collect();
+        let mut found = false;
+        for watch in new {
+            if self.was_written(&watch.what) {
+                self.there(&watch);
+                found = true;
+                continue;
+            }
+            self.watching.next += 1;
+            let id = WatchId(self.watching.next);
+            self.children.watch(id, &watch);
+            self.watching.now.push((id, watch, None));
+        }
+        found
+    }
+
+    /// Whether a line that is looked for has been found before, in the same run.
+    fn was_written(&self, what: &Sought) -> bool {
+        let Sought::Line(probe, runs) = what else { return false };
+        let text = probe.to_string();
+        runs.iter().any(|(run, _)| self.watching.lines.contains(&(*run, text.clone())))
+    }
+
+    fn wanted(&self) -> Vec<Watch> {
+        let mut wanted = Vec::new();
+        for (slot, epoch) in self.fleet.waiting() {
+            for place in self.missing_outside(slot) {
+                let sought = self.sought(&self.members[slot.0].waits[place]);
+                let (goal, limit) = (Goal::Start(epoch, place), self.limit(slot, place));
+                wanted.extend(sought.map(|what| Watch { slot, goal, what, limit }));
+            }
+        }
+        let mut awaited = self.fleet.awaited();
+        awaited.extend(self.watching.clients.iter().flat_map(|client| &client.slots));
+        let mut runs: Vec<(Run, bool)> =
+            self.fleet.to_be_told(&awaited).into_iter().map(|run| (run, true)).collect();
+        // What has a word of its own for it is looked at in any case, but not for ever.
+        let is_said = |slot: &Slot| self.members[slot.0].ready_is_said;
+        let said: BTreeSet<Slot> = (0..self.members.len()).map(Slot).filter(is_said).collect();
+        let others = self.fleet.to_be_told(&said).into_iter();
+        let others = others.filter(|run| !self.watching.late.contains(run));
+        let others: Vec<Run> = others.filter(|run| runs.iter().all(|(known, _)| known != run)).collect();
+        runs.extend(others.into_iter().map(|run| (run, false)));
+        for (run, for_ever) in runs {
+            let (slot, goal) = (run.slot, Goal::Ready(run));
+            let limit = (!for_ever).then_some(self.members[slot.0].wait_limit);
+            wanted.extend(self.sign(slot).map(|what| Watch { slot, goal, what, limit }));
+        }
+        wanted
+    }
+
+    /// How long a condition is looked for. When all have ended who could write a line, what they have
+    /// written is looked through once more.
+    fn limit(&self, slot: Slot, place: usize) -> Option<Duration> {
+        let Condition::Written(of) = &self.fleet.conditions(slot)[place] else { return None };
+        let mut ours = of.iter().filter(|slot| self.fleet.has(**slot)).peekable();
+        let is_over = |slot: &Slot| self.fleet.machine(*slot).is_at_rest() && !self.is_to_start(*slot);
+        (ours.peek().is_some() && ours.all(is_over)).then_some(Duration::ZERO)
+    }
+
+    /// The conditions of a waiting process that are not the fleet's to know.
+    fn missing_outside(&self, slot: Slot) -> impl Iterator<Item = usize> + '_ {
+        let conditions = self.fleet.conditions(slot);
+        let places = self.fleet.missing(slot).into_iter();
+        places.filter(|place| !matches!(conditions[*place], Condition::Ready(_)))
+    }
+
+    /// What shows that a process which is up is ready.
+    fn sign(&self, slot: Slot) -> Option<Sought> {
+        let member = &self.members[slot.0];
+        match member.ready.as_ref()? {
+            ReadyProbe::Port => Some(Sought::Port(member.port?, self.fleet.machine(slot).live_group()?)),
+            ReadyProbe::Probe(probe) => self.sought(probe),
+        }
+    }
+
+    /// What is to be looked for; nothing, while nobody has run who could have written the line.
+    fn sought(&self, probe: &Probe) -> Option<Sought> {
+        match probe {
+            Probe::Tcp { .. } | Probe::Http(_) | Probe::Command(_) => Some(Sought::Probe(probe.clone())),
+            Probe::Log { process, .. } => {
+                let slots = self.of_type(process.as_str()).into_iter();
+                let runs = slots.filter_map(|slot| Some((self.fleet.last_run(slot)?, self.id(slot))));
+                let runs: Vec<(Run, InstanceId)> = runs.collect();
+                (!runs.is_empty()).then(|| Sought::Line(probe.clone(), runs))
+            }
+            Probe::Process(_) => None,
+        }
+    }
+
+    /// A search has shown something.
+    pub(super) fn found(&mut self, id: WatchId, finding: Finding) {
+        let Some(at) = self.watching.now.iter().position(|(known, ..)| *known == id) else { return };
+        match finding {
+            Finding::NotYet(why) => self.watching.now[at].2 = Some(why),
+            Finding::GaveUp => {
+                let (_, watch, _) = self.watching.now.remove(at);
+                self.children.unwatch(id);
+                match watch.goal {
+                    Goal::Ready(run) => drop(self.watching.late.insert(run)),
+                    Goal::Start(epoch, place) => self.in_vain(watch.slot, epoch, place),
+                }
+            }
+            Finding::There => {
+                let (_, watch, _) = self.watching.now.remove(at);
+                self.children.unwatch(id);
+                self.there(&watch);
+            }
+        }
+    }
+
+    fn there(&mut self, watch: &Watch) {
+        if let Sought::Line(probe, runs) = &watch.what {
+            self.watching.lines.extend(runs.iter().map(|(run, _)| (*run, probe.to_string())));
+        }
+        match watch.goal {
+            Goal::Start(epoch, place) => self.step(fleet::Input::Met(watch.slot, epoch, place)),
+            Goal::Ready(run) => {
+                let (id, after) = (self.id(run.slot), self.ran_for(run.slot).unwrap_or_default());
+                self.children.tell(Event::Ready { id, after });
+                self.step(fleet::Input::Ready(run));
+            }
+        }
+    }
+
+    /// Says who waits, once for each wait.
+    fn tell_waits(&mut self) {
+        let waits: Vec<(Slot, Epoch)> =
+            self.fleet.waiting().filter(|(slot, _)| self.fleet.last() != Some(*slot)).collect();
+        self.watching.told.retain(|told| waits.contains(told));
+        for (slot, epoch) in waits {
+            if self.watching.told.insert((slot, epoch)) {
+                let (id, what) = (self.id(slot), self.waits_for(slot));
+                self.children.tell(Event::Waiting { id, what });
+            }
+        }
+    }
+
+    /// What a waiting process still waits for.
+    pub(super) fn waits_for(&self, slot: Slot) -> Vec<String> {
+        if self.fleet.waiting().all(|(waiting, _)| waiting != slot) || self.fleet.last() == Some(slot) {
+            return Vec::new();
+        }
+        let probes = &self.members[slot.0].waits;
+        self.fleet.missing(slot).into_iter().map(|place| probes[place].to_string()).collect()
+    }
+
+    /// It has waited as long as it may.
+    pub(super) fn out_of_time(&mut self, slot: Slot, epoch: Epoch) {
+        let after = self.members[slot.0].wait_limit.as_secs_f64();
+        let missing = self.missing_in_words(slot, epoch);
+        let message = if self.fleet.last() == Some(slot) {
+            format!("it has waited {after} s until all are ready: {}", missing.join(", "))
+        } else {
+            format!("it has waited {after} s for {}", missing.join(" and for "))
+        };
+        let hint = if missing.iter().any(|why| why.contains(NO_PORT)) {
+            "what is ready without listening there says so with `ready` in ganger.toml; \
+             `--wait-timeout` gives it more time"
+        } else {
+            "`--wait-timeout` gives it more time"
+        };
+        self.give_up(slot, epoch, message, Some(hint));
+    }
+
+    /// The line it waits for will not come.
+    fn in_vain(&mut self, slot: Slot, epoch: Epoch, place: usize) {
+        let probe = &self.members[slot.0].waits[place];
+        let who = probe.process().map(ToString::to_string).unwrap_or_default();
+        let message = format!("it waits for {probe}, and {who} has ended without such a line");
+        self.give_up(slot, epoch, message, None);
+    }
+
+    fn give_up(&mut self, slot: Slot, epoch: Epoch, message: String, hint: Option<&str>) {
+        self.begin_times(slot);
+        let error = StartError { message: message.into(), hint: hint.map(Into::into) };
+        self.one(slot, machine::Input::GiveUp(epoch, error));
+    }
+
+    fn missing_in_words(&self, slot: Slot, epoch: Epoch) -> Vec<String> {
+        if self.fleet.last() == Some(slot) {
+            let late =
+                self.ours().filter(|slot| !self.fleet.is_stopped(*slot) && !self.fleet.is_ready(*slot));
+            return late.map(|slot| self.not_ready(slot)).collect();
+        }
+        let in_words = |place: usize| {
+            let probe = &self.members[slot.0].waits[place];
+            let why = match (&self.fleet.conditions(slot)[place], self.why(Goal::Start(epoch, place))) {
+                (Condition::Written(_), _) => Some("no such line".to_owned()),
+                (Condition::Outside, why) => why.map(ToString::to_string),
+                (Condition::Ready(slots), _) => {
+                    let late = slots.iter().filter(|it| self.fleet.has(**it) && !self.fleet.is_ready(**it));
+                    Some(late.map(|slot| self.not_ready(*slot)).collect::<Vec<_>>().join(", "))
+                }
+            };
+            why.map_or_else(|| probe.to_string(), |why| format!("{probe} ({why})"))
+        };
+        self.fleet.missing(slot).into_iter().map(in_words).collect()
+    }
+
+    /// Why a process is not ready.
+    fn not_ready(&self, slot: Slot) -> String {
+        let (id, stage) = (self.id(slot), self.stage(slot));
+        let Some(run) = self.fleet.present(slot) else { return format!("{id} is {}", stage.as_str()) };
+        let why = self.why(Goal::Ready(run)).map(ToString::to_string);
+        match (&self.members[slot.0].ready, why) {
+            (Some(ReadyProbe::Port), _) => {
+                let port = self.members[slot.0].port.map(|port| format!(" {port}")).unwrap_or_default();
+                format!("{id} {NO_PORT}{port}")
+            }
+            (Some(ReadyProbe::Probe(probe)), Some(why)) => format!("{id} is not ready: {probe}: {why}"),
+            (Some(ReadyProbe::Probe(probe)), None) => format!("{id} is not ready: {probe}"),
+            (None, _) => format!("{id} is not ready"),
+        }
+    }
+
+    fn why(&self, goal: Goal) -> Option<&Arc<str>> {
+        let mut of_it = self.watching.now.iter().filter(|(_, watch, _)| watch.goal == goal);
+        of_it.find_map(|(.., why)| why.as_ref())
+    }
+
+    /// Notes that a client wants to know when these processes are ready; or, with `now`, tells it how
+    /// things are.
+    pub(super) fn wait(&mut self, names: &[String], now: bool, answer: UnboundedSender<Answer>) {
+        let slots = match self.slots_to_wait_for(names) {
+            Ok(slots) => slots,
+            Err(refused) => return drop(answer.send(Answer::Refused(refused))),
+        };
+        let client = Client { slots, answer };
+        if now {
+            return drop(client.answer.send(Answer::Awaited(self.awaited(&client.slots))));
+        }
+        self.watching.clients.push(client);
+    }
+
+    fn slots_to_wait_for(&mut self, names: &[String]) -> Result<Vec<Slot>, Refused> {
+        let slots: Vec<Slot> =
+            self.named(names, fleet::Order::Stop)?.into_iter().map(|(slot, _)| slot).collect();
+        if slots.is_empty() {
+            let hint = Some("`ganger ps` shows what there is".to_owned());
+            return Err(Refused { message: "no process runs".to_owned(), hint, is_usage: false });
+        }
+        Ok(slots)
+    }
+
+    fn answer_clients(&mut self) {
+        for client in std::mem::take(&mut self.watching.clients) {
+            let slots = &client.slots;
+            let all = slots.iter().all(|slot| self.fleet.is_ready(*slot));
+            let never = slots.iter().any(|slot| self.fleet.never_ready(*slot) && !self.is_to_start(*slot));
+            if all || never {
+                // Whoever asked may have gone.
+                let _ = client.answer.send(Answer::Awaited(self.awaited(slots)));
+            } else if !client.answer.is_closed() {
+                self.watching.clients.push(client);
+            }
+        }
+    }
+
+    /// Whether a process that is down starts by itself, since the release runs before it.
+    fn is_to_start(&self, slot: Slot) -> bool {
+        self.fleet.phase() == fleet::Phase::Releasing && self.fleet.machine(slot).runs() == 0
+    }
+
+    fn awaited(&self, slots: &[Slot]) -> Vec<Awaited> {
+        let one = |slot: &Slot| {
+            let is_ready = self.fleet.is_ready(*slot);
+            Awaited {
+                id: self.id(*slot),
+                is_ready,
+                never: self.fleet.never_ready(*slot) && !self.is_to_start(*slot),
+                why: (!is_ready).then(|| self.not_ready(*slot)),
+            }
+        };
+        slots.iter().map(one).collect()
+    }
+
+    /// Whether the process has a word of its own for it, and is looked at whether it is ready.
+    pub(super) fn is_settling(&self, slot: Slot) -> bool {
+        let is_up = self.fleet.present(slot).is_some();
+        is_up && self.members[slot.0].ready_is_said && !self.fleet.is_ready(slot) && !self.is_late(slot)
+    }
+
+    /// Whether the process was not ready in the time that a wait may take.
+    pub(super) fn is_late(&self, slot: Slot) -> bool {
+        self.fleet.present(slot).is_some_and(|run| self.watching.late.contains(&run))
+    }
+}
