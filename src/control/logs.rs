@@ -62,7 +62,7 @@ fn item(said: Said) -> LogItem {
         Said::Skipped(id, skipped) => {
             LogItem::Skipped { process: id.to_string(), kind: id.name.to_string(), skipped }
         }
-        Said::Line(Line { id, stream, time, bytes, cut }) => {
+        Said::Line(Line { id, stream, time, bytes, cut, .. }) => {
             let (line, line_b64) = match String::from_utf8(bytes) {
                 Ok(text) => (Some(text), None),
                 Err(error) => (None, Some(STANDARD.encode(error.as_bytes()))),
