@@ -147,6 +147,9 @@ pub enum Command {
     Reload(ReloadArgs),
     /// Show what the processes of the running instance wrote last
     Logs(LogsArgs),
+    /// Have the terminal of a process: for its debugger or prompt
+    #[command(alias = "connect")]
+    Attach(AttachArgs),
     /// Open a process in the browser, once it listens on its port
     Open(OpenArgs),
     /// Print the completions for a shell
@@ -346,6 +349,16 @@ pub struct LogsArgs {
     /// One JSON object a line
     #[arg(long)]
     pub json: bool,
+}
+
+/// `ganger attach`.
+#[derive(Debug, Args)]
+pub struct AttachArgs {
+    /// The process: an instance, or a type that runs once
+    pub name: String,
+    /// Where ganger runs, go on showing its lines meanwhile
+    #[arg(long)]
+    pub tee: bool,
 }
 
 /// `ganger open`.

@@ -9,6 +9,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::control::desk::{About, Desk};
 use crate::control::place::{NoPlace, Place, Places};
 use crate::control::proto::Refusal;
+use crate::control::seats::Seats;
 use crate::control::server;
 use crate::env::Env;
 use crate::error::Error;
@@ -82,6 +83,7 @@ impl Listening {
         driver: &UnboundedSender<Message>,
         read: ReadAgain,
         pump: &Pump,
+        seats: &Seats,
         need: bool,
     ) -> io::Result<()> {
         let listener = self.place.as_ref().map_err(String::clone).and_then(|place| {
@@ -91,7 +93,7 @@ impl Listening {
         match listener {
             Ok(listener) => {
                 let (root, history) = (self.root.clone(), pump.history());
-                let about = About { read, pid: self.pid, root, history };
+                let about = About { read, pid: self.pid, root, history, seats: seats.clone() };
                 tokio::spawn(server::serve(listener, Desk::new(driver.clone(), about)));
             }
             Err(why) if need => return Err(io::Error::other(format!("there is no socket: {why}"))),

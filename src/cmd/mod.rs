@@ -5,6 +5,7 @@
 
 mod again;
 mod ahead;
+mod attach;
 mod beside;
 mod check;
 mod children;
@@ -49,6 +50,7 @@ pub fn run(cli: Cli, env: &Env) -> Result<u8, Error> {
             | Command::Up(_)
             | Command::Reload(_)
             | Command::Logs(_)
+            | Command::Attach(_)
             | Command::Open(_)
             | Command::Config(ConfigArgs { running: true, .. }),
         ) => project::with_good_settings(cli, env)?,
@@ -74,6 +76,7 @@ pub fn run(cli: Cli, env: &Env) -> Result<u8, Error> {
         Command::Up(args) => orders::up(&app, args, env),
         Command::Reload(args) => orders::reload(&app, &args, env),
         Command::Logs(args) => logs::logs(&app, &args, env),
+        Command::Attach(args) => attach::attach(&app, args, env),
         Command::Open(args) => open::open(&app, &args, env),
         Command::Completions { shell } => {
             let mut text = Vec::new();

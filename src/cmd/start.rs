@@ -19,6 +19,7 @@ use super::project::{Need, Project};
 use super::show::{Look, Show};
 use super::wishes::wishes;
 use crate::cli::{AppArgs, StartArgs};
+use crate::control::seats::Seats;
 use crate::env::Env;
 use crate::error::{Error, FAILURE};
 use crate::model::{Port, ProcessName, Sig};
@@ -138,7 +139,9 @@ async fn supervise(it: It, show: Show, open_files: OpenFiles, link: Link) -> io:
     };
     pipe::widen(&out);
     let pump = Pump::start(setup, out, notify)?;
-    listening.open(&outbox, read, &pump, daemon)?;
+    let seats = Seats::new(pump.view());
+    terminals.resize(&seats);
+    listening.open(&outbox, read, &pump, &seats, daemon)?;
     starter.watch(&outbox, listening.describe())?;
     inbox::listen(&link, outbox, message)?;
     let mut fleet = Fleet::new(specs.iter().map(|spec| spec.policy.clone()));
@@ -157,6 +160,7 @@ async fn supervise(it: It, show: Show, open_files: OpenFiles, link: Link) -> io:
         spawner,
         ahead: Ahead::default(),
         terminals,
+        seats,
         apart,
         log_folder,
         pump,

@@ -95,13 +95,7 @@ pub(super) fn names(
             types.push(id.name.clone());
         }
     }
-    let names = Names::parse(texts, &types).map_err(|error| {
-        let refusal = Refusal::usage(error.to_string());
-        match error.hint() {
-            Some(hint) => refusal.hint(hint),
-            None => refusal,
-        }
-    })?;
+    let names = Names::parse(texts, &types).map_err(Refusal::from)?;
     match names.instances().iter().find(|id| !ids.contains(id)) {
         Some(missing) => {
             let there: Vec<String> = ids.iter().map(|id| format!("`{id}`")).collect();
