@@ -215,6 +215,9 @@ pub struct StartOptions {
     /// Leave the terminal: return when all are up, and run on without it
     #[arg(short = 'D', long, env = "GANGER_DAEMON", hide_env = true, value_parser = FalseyValueParser::new())]
     pub daemon: bool,
+    /// Give this process the terminal from its start on, until Ctrl-] is pressed there
+    #[arg(long, value_name = "NAME", env = "GANGER_ATTACH", hide_env = true)]
+    pub attach: Option<String>,
     /// When each process has a terminal (pty) of its own instead of a pipe; `auto`: if stdout is
     /// a terminal [default: auto]
     #[arg(long, value_name = "WHEN", env = "GANGER_PTY", hide_env = true)]

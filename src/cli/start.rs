@@ -34,6 +34,7 @@ impl StartOptions {
             on_exit: or(self.on_exit, outer.on_exit),
             release: self.release || outer.release,
             daemon: self.daemon || outer.daemon,
+            attach: self.attach.or(outer.attach),
             pty: self.pty.or(outer.pty),
             show: self.show.or(outer.show),
         }

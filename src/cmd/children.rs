@@ -7,6 +7,7 @@ use super::ahead::{Ahead, Job};
 use super::beside::Beside;
 use super::check::missing_program;
 use super::daemon::Starter;
+use super::front::Front;
 use super::terminals::Terminals;
 use crate::config::environment::{Environment, Origin};
 use crate::control::seats::Seats;
@@ -43,6 +44,8 @@ pub(super) struct OsChildren {
     pub(super) link: Link,
     /// The command that runs beside them, if there is one.
     pub(super) beside: Option<Beside>,
+    /// Who has our terminal, if a process is to.
+    pub(super) front: Option<Front>,
     /// Who waits for the start.
     pub(super) starter: Starter,
     /// The guard is dead: nobody else ends what left its group.
@@ -95,6 +98,9 @@ impl Children for OsChildren {
         self.pump.open(run, spec.id.clone(), started, kind, outputs);
         if let Some(terminal) = terminal {
             self.seats.open(spec.id.clone(), pid, terminal);
+            if let Some(front) = &self.front {
+                front.opened(&spec.id, &self.pump.view());
+            }
         }
         Ok(Pgid(pid))
     }
@@ -172,6 +178,9 @@ impl Children for OsChildren {
 
     fn reap(&mut self, pid: i32) {
         reap::reap(pid);
+        if let Some(front) = &self.front {
+            front.ended(pid, &self.pump.view());
+        }
     }
 
     fn close_output(&mut self, run: Run) {

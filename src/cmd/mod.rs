@@ -12,6 +12,7 @@ mod children;
 mod config;
 mod daemon;
 mod explain;
+mod front;
 mod inbox;
 mod listen;
 mod logs;

@@ -13,6 +13,7 @@ use super::ahead::Ahead;
 use super::beside::{self, Beside};
 use super::children::{OsChildren, starting};
 use super::daemon::{self, Starter};
+use super::front::Front;
 use super::inbox::{self, Heard};
 use super::listen::{Listening, ReadAgain};
 use super::project::{Need, Project};
@@ -51,7 +52,7 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
     let listening = Listening::prepare(&project.root, env)?;
     if start.options.daemon {
         daemon::check(start)?;
-        listening.insist()?;
+        listening.socket_for("--daemon")?;
     }
     let app = project.app(args, |ports| {
         let app = App { ports: Some(ports), ..project.app_without_ports() };
@@ -77,6 +78,8 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
         }
     }
 
+    let front = Front::plan((args, start, env), &specs, &types, &listening, &project.root)?;
+
     let open_files = OpenFiles::raise().map_err(|error| Error::system("asking for limits", error))?;
     // The last that can go wrong before anything starts: a run that is refused leaves no files.
     let mut show = look.show(&specs)?;
@@ -89,7 +92,7 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
     let Project { root, procfile, environment, settings, .. } = project;
     let planner = Planner { procfile, environment, settings, ports, wishes };
     let read = read_again(env, &root, ports);
-    let it = It { specs, beside, planner, root, listening, read, starter: starter.clone() };
+    let it = It { specs, beside, front, planner, root, listening, read, starter: starter.clone() };
     let outcome = launch(it, show, open_files);
     match outcome.inspect_err(|error| starter.failed(error))? {
         Outcome::Exit(status) => Ok(status),
@@ -119,6 +122,7 @@ fn in_use(spec: &ProcessSpec) -> Result<Option<Port>, Error> {
 struct It {
     specs: Vec<ProcessSpec>,
     beside: Option<Beside>,
+    front: Option<Front>,
     planner: Planner,
     root: PathBuf,
     listening: Listening,
@@ -127,7 +131,7 @@ struct It {
 }
 
 async fn supervise(it: It, show: Show, open_files: OpenFiles, link: Link) -> io::Result<Outcome> {
-    let It { specs, beside, planner, root, listening, read, starter } = it;
+    let It { specs, beside, front, planner, root, listening, read, starter } = it;
     let (outbox, inbox) = unbounded_channel();
     let (ended, pump_ended) = unbounded_channel();
     let Show { setup, terminals, apart, log_folder, own: _, daemon } = show;
@@ -166,10 +170,15 @@ async fn supervise(it: It, show: Show, open_files: OpenFiles, link: Link) -> io:
         pump,
         link,
         beside,
+        front,
         starter,
         alone: false,
     };
-    let (outcome, children, inbox) = Driver::new(fleet, members, planner, children, inbox).run().await;
+    let (outcome, mut children, mut inbox) =
+        Driver::new(fleet, members, planner, children, inbox).run().await;
+    if let Some(front) = children.front.clone() {
+        front.give_back(&mut children, &mut inbox).await;
+    }
     finish(&children, inbox, pump_ended).await;
     children.starter.ended(outcome);
     drop(listening);
