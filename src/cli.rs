@@ -147,6 +147,9 @@ pub enum Command {
     Reload(ReloadArgs),
     /// Show what the processes of the running instance wrote last
     Logs(LogsArgs),
+    /// Have the terminal of a process: for its debugger or prompt
+    #[command(alias = "connect")]
+    Attach(AttachArgs),
     /// Open a process in the browser, once it listens on its port
     Open(OpenArgs),
     /// Wait until processes are ready
@@ -227,6 +230,9 @@ pub struct StartOptions {
     /// Leave the terminal: return when all are up, and run on without it
     #[arg(short = 'D', long, env = "GANGER_DAEMON", hide_env = true, value_parser = FalseyValueParser::new())]
     pub daemon: bool,
+    /// Give this process the terminal from its start on, until Ctrl-] is pressed there
+    #[arg(long, value_name = "NAME", env = "GANGER_ATTACH", hide_env = true)]
+    pub attach: Option<String>,
     /// When each process has a terminal (pty) of its own instead of a pipe; `auto`: if stdout is
     /// a terminal [default: auto]
     #[arg(long, value_name = "WHEN", env = "GANGER_PTY", hide_env = true)]
@@ -361,6 +367,16 @@ pub struct LogsArgs {
     /// One JSON object a line
     #[arg(long)]
     pub json: bool,
+}
+
+/// `ganger attach`.
+#[derive(Debug, Args)]
+pub struct AttachArgs {
+    /// The process: an instance, or a type that runs once
+    pub name: String,
+    /// Where ganger runs, go on showing its lines meanwhile
+    #[arg(long)]
+    pub tee: bool,
 }
 
 /// `ganger open`.

@@ -36,6 +36,7 @@ impl StartOptions {
             wait_timeout: self.wait_timeout.or(outer.wait_timeout),
             release: self.release || outer.release,
             daemon: self.daemon || outer.daemon,
+            attach: self.attach.or(outer.attach),
             pty: self.pty.or(outer.pty),
             show: self.show.or(outer.show),
         }

@@ -8,9 +8,11 @@ use super::ahead::{Ahead, Job};
 use super::beside::Beside;
 use super::check::missing_program;
 use super::daemon::Starter;
+use super::front::Front;
 use super::prober::Prober;
 use super::terminals::Terminals;
 use crate::config::environment::{Environment, Origin};
+use crate::control::seats::Seats;
 use crate::error::Error;
 use crate::model::{InstanceId, Port, Sig};
 use crate::os::guard::Link;
@@ -37,6 +39,8 @@ pub(super) struct OsChildren {
     pub(super) prober: Prober,
     pub(super) ahead: Ahead,
     pub(super) terminals: Terminals,
+    /// The terminals that processes have.
+    pub(super) seats: Seats,
     pub(super) pump: Pump,
     /// Stdout and stderr are to be told apart.
     pub(super) apart: bool,
@@ -45,6 +49,8 @@ pub(super) struct OsChildren {
     pub(super) link: Link,
     /// The command that runs beside them, if there is one.
     pub(super) beside: Option<Beside>,
+    /// Who has our terminal, if a process is to.
+    pub(super) front: Option<Front>,
     /// Who waits for the start.
     pub(super) starter: Starter,
     /// The guard is dead: nobody else ends what left its group.
@@ -88,8 +94,8 @@ impl Children for OsChildren {
             return started;
         }
         self.prober.begins(&self.specs[run.slot.0].id);
-        let Self { specs, root, spawner, terminals, apart, ahead, .. } = self;
-        let job = |run: Run| job(&specs[run.slot.0], root, terminals, *apart);
+        let Self { specs, root, spawner, terminals, seats, apart, ahead, .. } = self;
+        let job = |run: Run| job(&specs[run.slot.0], root, (terminals, seats), *apart);
         let spawned = ahead.start(run, spawner, job).map_err(|error| start_error(&error))?;
         let spec = &self.specs[run.slot.0];
         let Spawned { pid, outputs, terminal } = spawned;
@@ -97,7 +103,10 @@ impl Children for OsChildren {
         let started = Event::Started { id: spec.id.clone(), pid, port: spec.port };
         self.pump.open(run, spec.id.clone(), started, kind, outputs);
         if let Some(terminal) = terminal {
-            self.terminals.keep(spec.id.clone(), terminal);
+            self.seats.open(spec.id.clone(), pid, terminal);
+            if let Some(front) = &self.front {
+                front.opened(&spec.id, &self.pump.view());
+            }
         }
         Ok(Pgid(pid))
     }
@@ -136,7 +145,7 @@ impl Children for OsChildren {
     fn environment(&self, slot: Slot) -> Environment {
         let spec = &self.specs[slot.0];
         let mut all = spec.environment.clone();
-        if is_to_be_unbuffered(spec, self.terminals.is_open(&spec.id)) {
+        if is_to_be_unbuffered(spec, self.seats.is_open(&spec.id)) {
             all.set(UNBUFFERED, "1", Origin::Ganger("its output is a pipe"));
         }
         all
@@ -184,6 +193,9 @@ impl Children for OsChildren {
 
     fn reap(&mut self, pid: i32) {
         reap::reap(pid);
+        if let Some(front) = &self.front {
+            front.ended(pid, &self.pump.view());
+        }
     }
 
     fn close_output(&mut self, run: Run) {
@@ -192,8 +204,8 @@ impl Children for OsChildren {
 
     fn tell(&mut self, event: Event) {
         let hint = match &event {
-            Event::Ended { id, end, .. } => {
-                self.terminals.close(id);
+            Event::Ended { id, end, then, .. } => {
+                self.seats.ended(id, end, *then);
                 self.hint(id, end)
             }
             Event::CommandEnded { end: Ended::NotStarted(error), .. } => {
@@ -235,13 +247,18 @@ impl Children for OsChildren {
     }
 
     fn resized(&mut self) {
-        self.pump.resize(self.terminals.resize());
+        self.pump.resize(self.terminals.resize(&self.seats));
     }
 }
 
 /// What the start of a process takes.
-fn job(spec: &ProcessSpec, root: &Path, terminals: &Terminals, apart: bool) -> io::Result<Job> {
-    let outlet = match terminals.make(spec.pty)? {
+fn job(
+    spec: &ProcessSpec,
+    root: &Path,
+    (terminals, seats): (&Terminals, &Seats),
+    apart: bool,
+) -> io::Result<Job> {
+    let outlet = match terminals.make(spec.pty, &spec.id, seats)? {
         Some(pty) => Outlet::Pty(pty),
         None if apart => Outlet::TwoPipes,
         None => Outlet::Pipe,

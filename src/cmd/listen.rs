@@ -10,6 +10,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::control::desk::{About, Desk};
 use crate::control::place::{NoPlace, Place, Places};
 use crate::control::proto::Refusal;
+use crate::control::seats::Seats;
 use crate::control::server;
 use crate::env::Env;
 use crate::error::Error;
@@ -53,12 +54,16 @@ impl Listening {
         Ok(Self { place, root: root.display().to_string(), pid })
     }
 
-    /// Fails where there is no place: a daemon could not be stopped.
-    pub(super) fn insist(&self) -> Result<(), Error> {
-        let Err(why) = &self.place else { return Ok(()) };
-        let message = format!("--daemon: there is no place for the socket that would control it: {why}");
-        let hint = "set GANGER_SOCKET to a path in a folder that you may write to, or leave -D out";
-        Err(Error::Start { message, hint: Some(hint.to_owned()) })
+    /// The socket. Fails where there is no place for one: `option` cannot do without.
+    pub(super) fn socket_for(&self, option: &str) -> Result<&Path, Error> {
+        let why = match &self.place {
+            Ok(place) => return Ok(place.socket()),
+            Err(why) => why,
+        };
+        let message = format!("{option}: there is no place for the socket that it needs: {why}");
+        let hint =
+            format!("set GANGER_SOCKET to a path in a folder that you may write to, or leave {option} out");
+        Err(Error::Start { message, hint: Some(hint) })
     }
 
     /// Says that this process is the one to signal, if it is another one since the place was taken.
@@ -98,10 +103,10 @@ impl Listening {
         listener: StdListener,
         driver: &UnboundedSender<Message>,
         read: ReadAgain,
-        pump: &Pump,
+        (pump, seats): (&Pump, &Seats),
     ) -> io::Result<()> {
         let (root, history) = (self.root.clone(), pump.history());
-        let about = About { read, pid: self.pid, root, history };
+        let about = About { read, pid: self.pid, root, history, seats: seats.clone() };
         let listener = UnixListener::from_std(listener)?;
         tokio::spawn(server::serve(listener, Desk::new(driver.clone(), about)));
         Ok(())

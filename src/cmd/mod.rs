@@ -5,12 +5,14 @@
 
 mod again;
 mod ahead;
+mod attach;
 mod beside;
 mod check;
 mod children;
 mod config;
 mod daemon;
 mod explain;
+mod front;
 mod inbox;
 mod listen;
 mod logs;
@@ -52,6 +54,7 @@ pub fn run(cli: Cli, env: &Env) -> Result<u8, Error> {
             | Command::Up(_)
             | Command::Reload(_)
             | Command::Logs(_)
+            | Command::Attach(_)
             | Command::Open(_)
             | Command::Wait(_)
             | Command::Config(ConfigArgs { running: true, .. }),
@@ -78,6 +81,7 @@ pub fn run(cli: Cli, env: &Env) -> Result<u8, Error> {
         Command::Up(args) => orders::up(&app, args, env),
         Command::Reload(args) => orders::reload(&app, &args, env),
         Command::Logs(args) => logs::logs(&app, &args, env),
+        Command::Attach(args) => attach::attach(&app, args, env),
         Command::Open(args) => open::open(&app, &args, env),
         Command::Wait(args) => wait::wait(&app, args, env),
         Command::Completions { shell } => {

@@ -177,7 +177,7 @@ async fn line(outputs: Vec<Bytes>, pattern: Pattern) {
             let (mut chunk, mut text, mut found) = (Vec::new(), Vec::new(), false);
             loop {
                 chunk.clear();
-                bytes.next(&mut chunk);
+                bytes.next(&mut chunk, u64::MAX);
                 if chunk.is_empty() {
                     break;
                 }

@@ -15,6 +15,7 @@ use super::ahead::Ahead;
 use super::beside::{self, Beside};
 use super::children::{OsChildren, starting};
 use super::daemon::{self, Starter};
+use super::front::Front;
 use super::inbox::{self, Heard};
 use super::listen::{Listening, ReadAgain};
 use super::prober::Prober;
@@ -22,6 +23,7 @@ use super::project::{Need, Project};
 use super::show::{Look, Show};
 use super::wishes::wishes;
 use crate::cli::{AppArgs, StartArgs};
+use crate::control::seats::Seats;
 use crate::env::Env;
 use crate::error::{Error, FAILURE};
 use crate::model::{Port, ProcessName, Sig};
@@ -57,7 +59,7 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
     let listening = Listening::prepare(&project.root, env)?;
     if start.options.daemon {
         daemon::check(start)?;
-        listening.insist()?;
+        listening.socket_for("--daemon")?;
     }
     let app = project.app(args, |ports| {
         let app = App { ports: Some(ports), ..project.app_without_ports() };
@@ -83,6 +85,8 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
         }
     }
 
+    let front = Front::plan((args, start, env), &specs, &types, &listening, &project.root)?;
+
     let open_files = OpenFiles::raise().map_err(|error| Error::system("asking for limits", error))?;
     // The last that can go wrong before anything starts: a run that is refused leaves no files.
     let mut show = look.show(&specs)?;
@@ -95,7 +99,7 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
     let Project { root, procfile, environment, settings, .. } = project;
     let planner = Planner { procfile, environment, settings, ports, wishes };
     let read = read_again(env, &root, ports);
-    let it = It { specs, beside, planner, root, listening, read, starter: starter.clone() };
+    let it = It { specs, beside, front, planner, root, listening, read, starter: starter.clone() };
     let outcome = launch(it, show, open_files);
     match outcome.inspect_err(|error| starter.failed(error))? {
         Outcome::Exit(status) => Ok(status),
@@ -127,6 +131,7 @@ fn in_use(spec: &ProcessSpec) -> Result<Option<Port>, Error> {
 struct It {
     specs: Vec<ProcessSpec>,
     beside: Option<Beside>,
+    front: Option<Front>,
     planner: Planner,
     root: PathBuf,
     listening: Listening,
@@ -146,7 +151,7 @@ struct Started {
 
 /// Starts what is to start first, before all that no process has to wait for.
 fn start_all(it: It, show: Show, open_files: OpenFiles, link: Link) -> io::Result<Started> {
-    let It { specs, beside, planner, root, listening, read, starter } = it;
+    let It { specs, beside, front, planner, root, listening, read, starter } = it;
     let (outbox, inbox) = unbounded_channel();
     let (ended, pump_ended) = unbounded_channel();
     let Show { setup, terminals, apart, log_folder, own: _, daemon } = show;
@@ -158,6 +163,8 @@ fn start_all(it: It, show: Show, open_files: OpenFiles, link: Link) -> io::Resul
     };
     pipe::widen(&out);
     let pump = Pump::start(setup, out, notify)?;
+    let seats = Seats::new(pump.view());
+    terminals.resize(&seats);
     // Before the first process: that one may want to know what runs.
     let socket = listening.open(&pump, daemon)?;
     let mut fleet = Fleet::new(specs.iter().map(|spec| spec.policy.clone()));
@@ -178,11 +185,13 @@ fn start_all(it: It, show: Show, open_files: OpenFiles, link: Link) -> io::Resul
         prober,
         ahead: Ahead::default(),
         terminals,
+        seats,
         apart,
         log_folder,
         pump,
         link,
         beside,
+        front,
         starter,
         alone: false,
     };
@@ -198,11 +207,17 @@ async fn supervise(started: Started) -> io::Result<Outcome> {
     let children = driver.children();
     inbox::listen(&children.link, outbox.clone(), message)?;
     if let Some(socket) = socket {
-        listening.serve(socket, &outbox, read, &children.pump)?;
+        listening.serve(socket, &outbox, read, (&children.pump, &children.seats))?;
+    }
+    if let Some(front) = &children.front {
+        front.bring_when_clear(children.pump.view());
     }
     children.starter.watch(&outbox, listening.describe())?;
     drop(outbox);
-    let (outcome, children, inbox) = driver.run().await;
+    let (outcome, mut children, mut inbox) = driver.run().await;
+    if let Some(front) = children.front.clone() {
+        front.give_back(&mut children, &mut inbox).await;
+    }
     finish(&children, inbox, pump_ended).await;
     children.starter.ended(outcome);
     drop(listening);

@@ -1,13 +1,12 @@
-//! Which processes have a pty, how large it is, and when it is closed.
+//! Which processes have a pty, and how large it is.
 //!
-//! It keeps the terminal of each process until that has ended: were it closed when the output
-//! is, a process that has closed its output and works on would get HUP.
+//! The terminals themselves are kept in [`Seats`], where others come to them.
 
-use std::collections::HashMap;
 use std::io;
 
+use crate::control::seats::Seats;
 use crate::model::{InstanceId, PtyChoice};
-use crate::os::pty::{Pty, Size, Terminal};
+use crate::os::pty::{Pty, Size};
 use crate::output::render::Margin;
 
 /// The least number of columns a process gets, however long the names are.
@@ -18,14 +17,13 @@ const LEAST_COLUMNS: u16 = 20;
 pub(super) struct Terminals {
     on_terminal: bool,
     margin: Margin,
-    open: HashMap<InstanceId, Terminal>,
 }
 
 impl Terminals {
     /// `on_terminal` says whether our stdout is a terminal, `margin` how much of a line there is
     /// ours.
     pub(super) fn new(on_terminal: bool, margin: Margin) -> Self {
-        Self { on_terminal, margin, open: HashMap::new() }
+        Self { on_terminal, margin }
     }
 
     /// One more process. Answers whether that leaves less of a line to the others.
@@ -35,34 +33,18 @@ impl Terminals {
 
     /// A pty for a process that starts, or `None` if it is to have a pipe. Where the system has
     /// none to give, that is an error only for those who insist.
-    pub(super) fn make(&self, choice: PtyChoice) -> io::Result<Option<Pty>> {
+    pub(super) fn make(&self, choice: PtyChoice, id: &InstanceId, seats: &Seats) -> io::Result<Option<Pty>> {
+        let size = seats.size(id, self.size());
         match choice {
-            PtyChoice::Always => Pty::open(self.size()).map(Some),
-            PtyChoice::Auto if self.on_terminal => Ok(Pty::open(self.size()).ok()),
+            PtyChoice::Always => Pty::open(size).map(Some),
+            PtyChoice::Auto if self.on_terminal => Ok(Pty::open(size).ok()),
             PtyChoice::Auto | PtyChoice::Never => Ok(None),
         }
     }
 
-    pub(super) fn keep(&mut self, id: InstanceId, terminal: Terminal) {
-        self.open.insert(id, terminal);
-    }
-
-    /// Whether the process has one now.
-    pub(super) fn is_open(&self, id: &InstanceId) -> bool {
-        self.open.contains_key(id)
-    }
-
-    /// Closes the terminal of a process that has ended.
-    pub(super) fn close(&mut self, id: &InstanceId) {
-        self.open.remove(id);
-    }
-
     /// Gives all of them the size that ours has now. Answers the columns of ours.
-    pub(super) fn resize(&self) -> u16 {
-        let size = self.size();
-        for terminal in self.open.values() {
-            terminal.resize(size);
-        }
+    pub(super) fn resize(&self, seats: &Seats) -> u16 {
+        seats.resize(self.size());
         self.ours().columns
     }
 

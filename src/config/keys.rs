@@ -95,6 +95,7 @@ pub const OPTIONS: &[Key] = &[
     key("wait-timeout", Shape::One, Value::Seconds, "90"),
     key("release", Shape::Flag, Value::Text, "true"),
     key("daemon", Shape::Flag, Value::Text, "true"),
+    key("attach", Shape::One, Value::Text, r#""web""#),
     key("pty", Shape::One, Value::Pty, r#""never""#).in_process(),
     key("format", Shape::One, Value::Choice, r#""json""#),
     key("timestamps", Shape::One, Value::Text, r#""%H:%M:%S%.3f""#),

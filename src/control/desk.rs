@@ -13,14 +13,19 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use tokio::sync::mpsc::{Receiver, UnboundedSender, unbounded_channel};
 
+use super::attach;
+use super::frames::Attached;
 use super::logs::{self, Wish};
 use super::proto::{
     Change, Changes, Count, Did, Exit, Instance, Process, Refusal, Reply, Request, Variable, Variables, Which,
 };
-use super::server::Answer;
+use super::seats::Seats;
+use super::server::{Answer, TakeOver};
+use super::target;
 use crate::config::environment;
 use crate::error::{FAILURE, USAGE};
 use crate::model::{InstanceId, Port, ProcessName};
+use crate::os::pty::Size;
 use crate::output::history::History;
 use crate::plan::Planner;
 use crate::supervisor::command::{self, Command, Done, Formation, Status, What};
@@ -45,6 +50,8 @@ pub struct About {
     pub root: String,
     /// What its processes wrote last.
     pub history: History,
+    /// Their terminals.
+    pub seats: Seats,
 }
 
 impl fmt::Debug for About {
@@ -79,7 +86,27 @@ impl Desk {
                 Ok(lines) => return Answer::Written(lines),
                 Err(refusal) => Reply::Error(refusal),
             },
+            Request::Attach { name, rows, columns, tee } => {
+                let size = Size { rows, columns }.sane();
+                match self.attach(&name, size, tee).await {
+                    Ok((attached, go_on)) => return Answer::TakeOver(Reply::result(&attached), go_on),
+                    Err(refusal) => Reply::Error(refusal),
+                }
+            }
         })
+    }
+
+    async fn attach(&self, name: &str, size: Size, tee: bool) -> Result<(Attached, TakeOver), Refusal> {
+        let Some(command::Answer::Status(all, formation)) = self.tell(What::Status).await else {
+            return Err(ended());
+        };
+        let types: Vec<ProcessName> = formation.into_iter().map(|(name, _)| name).collect();
+        let (id, pid) = target::which(name, &types, &all)?;
+        let Some(place) = self.about.seats.join(&id, size, tee) else {
+            return Err(target::without_terminal(&id));
+        };
+        let go_on = attach::take_over(place, &self.about.history, &id, size.rows);
+        Ok((Attached { name: id.to_string(), pid }, go_on))
     }
 
     async fn logs(&self, wish: Wish, names: &[String]) -> Result<Receiver<Vec<u8>>, Refusal> {
@@ -204,7 +231,7 @@ fn process(status: &Status) -> Process {
     }
 }
 
-fn exit(end: &Ended) -> Exit {
+pub(super) fn exit(end: &Ended) -> Exit {
     match end {
         Ended::Exited(code) => Exit::Code(*code),
         Ended::Signaled(sig) => Exit::Signal(sig.to_string().trim_start_matches("SIG").to_owned()),

@@ -62,7 +62,7 @@ fn item(said: Said) -> LogItem {
         Said::Skipped(id, skipped) => {
             LogItem::Skipped { process: id.to_string(), kind: id.name.to_string(), skipped }
         }
-        Said::Line(Line { id, stream, time, bytes, cut }) => {
+        Said::Line(Line { id, stream, time, bytes, cut, .. }) => {
             let (line, line_b64) = match String::from_utf8(bytes) {
                 Ok(text) => (Some(text), None),
                 Err(error) => (None, Some(STANDARD.encode(error.as_bytes()))),
@@ -95,13 +95,7 @@ pub(super) fn names(
             types.push(id.name.clone());
         }
     }
-    let names = Names::parse(texts, &types).map_err(|error| {
-        let refusal = Refusal::usage(error.to_string());
-        match error.hint() {
-            Some(hint) => refusal.hint(hint),
-            None => refusal,
-        }
-    })?;
+    let names = Names::parse(texts, &types).map_err(Refusal::from)?;
     match names.instances().iter().find(|id| !ids.contains(id)) {
         Some(missing) => {
             let there: Vec<String> = ids.iter().map(|id| format!("`{id}`")).collect();

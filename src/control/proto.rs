@@ -25,6 +25,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::config::formation::FormationError;
+
 /// The version of everything here.
 pub const VERSION: u32 = 1;
 
@@ -83,6 +85,19 @@ pub enum Request {
         /// Types and instances; none are all.
         #[serde(default)]
         names: Vec<String>,
+    },
+    /// Have the terminal of a process: [`Attached`](super::frames::Attached), and then the
+    /// connection has [frames](super::frames).
+    Attach {
+        /// A type or an instance.
+        name: String,
+        /// The size of the client's terminal.
+        rows: u16,
+        /// As above.
+        columns: u16,
+        /// The main view goes on showing the lines of the process.
+        #[serde(default)]
+        tee: bool,
     },
 }
 
@@ -164,6 +179,12 @@ impl Refusal {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+}
+
+impl From<FormationError> for Refusal {
+    fn from(error: FormationError) -> Self {
+        Self { hint: error.hint(), ..Self::usage(error.to_string()) }
     }
 }
 
@@ -400,14 +421,14 @@ impl Reply {
     }
 }
 
-fn to_line(body: &impl Serialize) -> Vec<u8> {
+pub(super) fn to_line(body: &impl Serialize) -> Vec<u8> {
     // Strings, numbers and maps with string keys: nothing that could fail.
     let mut line = serde_json::to_vec(&Line { v: VERSION, body }).unwrap_or_default();
     line.push(b'\n');
     line
 }
 
-fn from_line<T: DeserializeOwned>(line: &[u8]) -> Result<T, Refusal> {
+pub(super) fn from_line<T: DeserializeOwned>(line: &[u8]) -> Result<T, Refusal> {
     let value: Value = serde_json::from_slice(line)
         .map_err(|error| Refusal::usage(format!("this is no line of JSON: {error}")))?;
     match value.get("v").and_then(Value::as_u64) {

@@ -4,6 +4,7 @@
 //! [`crate::model`] and plain numbers; no type of `nix` or `libc` leaves this folder. What only
 //! Linux has (subreaper, `/proc`, pidfd) is chosen here by `cfg`, so that nothing above knows.
 
+pub mod console;
 pub mod daemon;
 pub mod descendants;
 mod exec;

@@ -1,7 +1,7 @@
 //! Terminals for processes: making one, giving it to a process, its size, its end.
 //!
 //! It talks to `spawn`, which starts the process, and to whoever keeps the [`Terminal`]. It never
-//! reads or writes a terminal; the pump does that.
+//! reads a terminal; the pump does that.
 //!
 //! On Linux the session of a process on a pty is led by a small process of its own, the *anchor*,
 //! and not by the process. When the leader of a session ends, the kernel sends HUP to the
@@ -17,6 +17,9 @@ use std::os::fd::{AsFd, AsRawFd as _, OwnedFd, RawFd};
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::pty::{PtyMaster, Winsize, grantpt, posix_openpt, unlockpt};
 use nix::sys::termios::{InputFlags, OutputFlags, SetArg, tcgetattr, tcsetattr};
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use super::signals;
 
@@ -42,6 +45,12 @@ impl Size {
         let result = unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) };
         let known = result == 0 && size.ws_row > 0 && size.ws_col > 0;
         known.then_some(Self { rows: size.ws_row, columns: size.ws_col })
+    }
+
+    /// The same, or what is usual in place of a size that is none.
+    #[must_use]
+    pub fn sane(self) -> Self {
+        if self.rows == 0 || self.columns == 0 { Self::USUAL } else { self }
     }
 
     fn winsize(self) -> Winsize {
@@ -96,6 +105,33 @@ impl Terminal {
     pub fn resize(&self, size: Size) {
         // It can only fail for a descriptor that is no terminal.
         let _ = set_size(&self.0, size);
+    }
+
+    /// Its size.
+    pub fn size(&self) -> Option<Size> {
+        Size::of(&self.0)
+    }
+
+    /// Types. Never blocks; while nobody reads what was typed before, it says so by
+    /// [`io::ErrorKind::WouldBlock`].
+    pub fn type_in(&self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(nix::unistd::write(&self.0, bytes)?)
+    }
+
+    /// Waits until more can be typed. Needs tokio's reactor.
+    #[allow(unsafe_code)]
+    pub async fn takes_more(&self) -> io::Result<()> {
+        let copy = self.0.try_clone()?;
+        // SAFETY: an OwnedFd is one open descriptor for its whole life, and this one is ours alone.
+        let watched = unsafe { AsyncFd::register_with_interest(copy, Interest::WRITABLE) };
+        watched?.writable().await.map(drop)
+    }
+
+    /// Whether a line end of the process would come with a CR if [`Pty::open`] had not put that
+    /// off. Programs that draw by themselves say (`ONLCR`) that they want none.
+    pub fn wants_cr(&self) -> bool {
+        let flags = tcgetattr(&self.0).map(|modes| modes.output_flags);
+        flags.is_ok_and(|it| it.contains(OutputFlags::ONLCR) && !it.contains(OutputFlags::OPOST))
     }
 }
 
@@ -242,6 +278,11 @@ mod tests {
         let (output, terminal) = pty.given_away().expect("descriptors");
         terminal.resize(Size { rows: 8, columns: 9 });
         assert_eq!(Size::of(&slave), Some(Size { rows: 8, columns: 9 }));
+        assert!(terminal.wants_cr(), "as every new terminal");
+        let mut modes = tcgetattr(&slave).expect("modes");
+        modes.output_flags.remove(OutputFlags::ONLCR);
+        tcsetattr(&slave, SetArg::TCSANOW, &modes).expect("set");
+        assert!(!terminal.wants_cr(), "of a program that draws");
         drop(slave);
         // The kernel may hand it over in pieces, and then says that nobody is there.
         let mut read = Vec::new();

@@ -54,6 +54,14 @@ impl Format {
         }
     }
 
+    /// Appends a line of ganger's own that is no event; in JSON there is none.
+    pub(super) fn notice(&mut self, text: &str, out: &mut Vec<u8>) {
+        match self {
+            Self::Text(renderer) => renderer.notice(out, text),
+            Self::Json(_) => {}
+        }
+    }
+
     /// Appends an event to `out`; `tail` are the last lines of the process a report is about.
     pub(super) fn event<'a>(
         &mut self,

@@ -17,10 +17,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use super::modes::Modes;
 use super::source::Stream;
 use crate::model::InstanceId;
-use store::{Cursor, Store};
+use store::Store;
 
+pub(super) use store::Cursor;
 pub use store::{Line, Said, TrackId};
 
 /// How many bytes of lines are copied at once: so long may the pump have to wait.
@@ -131,13 +133,58 @@ impl History {
         Lines { history: self.clone(), wanted, start: Some(count), cursors: Vec::new(), news, closed: false }
     }
 
-    /// Reads what a process writes as it is, from about its last screen on.
-    pub fn screen(&self, id: &InstanceId, rows: u16) -> Bytes {
+    /// Reads what a process writes as it is, from about its last screen on, with the modes that a
+    /// terminal has to be in for that. If the process draws on the other screen, that is where it
+    /// entered it.
+    pub fn screen(&self, id: &InstanceId, rows: u16) -> (Modes, Bytes) {
         let news = self.news.subscribe();
-        let mut store = self.lock();
-        let track = store.track(id, Stream::Stdout);
-        let offset = store.screen(track, usize::from(rows), SCREEN);
-        Bytes { history: self.clone(), track, offset, news }
+        let (track, begin, offset, end) = {
+            let mut store = self.lock();
+            let track = store.track(id, Stream::Stdout);
+            let it = store.get(track);
+            let (begin, end) = (it.run().max(it.start()), it.end());
+            (track, begin, store.screen(track, usize::from(rows), SCREEN), end)
+        };
+        let mut bytes = Bytes { history: self.clone(), track, offset: begin, news };
+        let mut modes = Modes::at(begin);
+        bytes.look_at(&mut modes, offset);
+        let mut at_end = modes.clone();
+        bytes.look_at(&mut at_end, end);
+        bytes.offset = offset;
+        if let Some(entered) = at_end.other_screen() {
+            bytes.offset = entered.max(end.saturating_sub(SCREEN));
+            modes = at_end;
+        }
+        (modes, bytes)
+    }
+
+    /// The begin of the line that each output of this process is in.
+    pub(super) fn line_begins(&self, id: &InstanceId) -> Vec<Cursor> {
+        let store = self.lock();
+        let tracks: Vec<TrackId> = store.all(|its| its == id).collect();
+        store.last(&tracks, 0, false)
+    }
+
+    /// Whose output it is.
+    pub(super) fn id_of(&self, cursor: Cursor) -> InstanceId {
+        self.lock().id(cursor.track).clone()
+    }
+
+    /// The next whole lines from these places on, some at a time.
+    pub(super) fn read(&self, cursors: &mut [Cursor]) -> Vec<Said> {
+        self.lock().read(cursors, BATCH, false)
+    }
+
+    /// What there is of the line that begins at this place.
+    pub(super) fn rest(&self, cursor: Cursor) -> Vec<u8> {
+        let (mut offset, mut rest) = (cursor.offset, Vec::new());
+        self.lock().copy(cursor.track, &mut offset, usize::MAX, &mut rest);
+        rest
+    }
+
+    /// The place of what was written last among all that was.
+    pub(super) fn order(&self) -> u64 {
+        self.lock().order()
     }
 
     /// Where what a process has written until now ends, for each stream.
@@ -211,11 +258,39 @@ pub struct Bytes {
 }
 
 impl Bytes {
-    /// Puts what came since the last call into `out`, some at a time. Answers whether bytes
-    /// before it were given up.
-    pub fn next(&mut self, out: &mut Vec<u8>) -> bool {
+    /// Puts what came since the last call into `out`, some at a time, and nothing behind the place
+    /// `until`. Answers how many bytes before it were given up.
+    pub fn next(&mut self, out: &mut Vec<u8>, until: u64) -> u64 {
         self.news.borrow_and_update();
-        self.history.lock().copy(self.track, &mut self.offset, BATCH, out)
+        self.history.reads.fetch_add(1, Ordering::Relaxed);
+        let left = usize::try_from(until.saturating_sub(self.offset)).unwrap_or(BATCH);
+        self.history.lock().copy(self.track, &mut self.offset, left.min(BATCH), out)
+    }
+
+    /// How far it has read, in bytes of this output.
+    pub fn place(&self) -> u64 {
+        self.offset
+    }
+
+    /// Where the present run begins and where all that there is now ends, likewise.
+    pub fn run(&self) -> (u64, u64) {
+        let store = self.history.lock();
+        let it = store.get(self.track);
+        (it.run(), it.end())
+    }
+
+    /// Has `modes` look at what is between here and `end`, with a free lock now and then.
+    fn look_at(&mut self, modes: &mut Modes, end: u64) {
+        let mut bytes = Vec::new();
+        while self.offset < end {
+            bytes.clear();
+            let most = usize::try_from(end - self.offset).unwrap_or(BATCH).min(BATCH);
+            self.history.lock().copy(self.track, &mut self.offset, most, &mut bytes);
+            if bytes.is_empty() {
+                return;
+            }
+            modes.push(&bytes);
+        }
     }
 
     /// Waits until there may be more, after there was none. For ever, when nothing will come any

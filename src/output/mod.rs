@@ -13,11 +13,13 @@
 
 pub mod clock;
 pub mod format;
+mod held;
 pub mod history;
 pub mod json;
 pub mod lines;
 pub mod log;
 mod look;
+pub mod modes;
 mod pace;
 mod prefix;
 mod printer;

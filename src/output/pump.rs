@@ -44,6 +44,10 @@ pub(super) enum Order {
     Close(Run),
     Tell(Event),
     Resize(u16),
+    Hold(InstanceId),
+    Show(InstanceId),
+    HoldAll(Box<dyn FnOnce() + Send>),
+    ShowAll,
     End,
 }
 
@@ -130,6 +134,11 @@ impl Pump {
         self.handle.order(Order::End);
     }
 
+    /// What the main view shows of the processes, for those who change that.
+    pub fn view(&self) -> View {
+        View(self.handle.clone())
+    }
+
     /// What all processes wrote last.
     pub fn history(&self) -> History {
         self.history.clone()
@@ -138,6 +147,33 @@ impl Pump {
     /// Bytes written so far: whoever waits for the end sees whether the reader still reads.
     pub fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
+    }
+}
+
+/// What the main view shows. Nothing here blocks.
+#[derive(Debug, Clone)]
+pub struct View(Handle);
+
+impl View {
+    /// Shows no lines of this process from now on; they are kept.
+    pub fn hold(&self, id: InstanceId) {
+        self.0.order(Order::Hold(id));
+    }
+
+    /// Shows them, what came meanwhile first.
+    pub fn show(&self, id: InstanceId) {
+        self.0.order(Order::Show(id));
+    }
+
+    /// Shows nothing at all from now on, and calls `done` when all that came before is written: the
+    /// terminal is somebody else's then.
+    pub fn hold_all(&self, done: impl FnOnce() + Send + 'static) {
+        self.0.order(Order::HoldAll(Box::new(done)));
+    }
+
+    /// Shows everything but what is held for itself, what came meanwhile first.
+    pub fn show_all(&self) {
+        self.0.order(Order::ShowAll);
     }
 }
 

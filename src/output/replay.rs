@@ -18,6 +18,12 @@ use crate::model::InstanceId;
 #[derive(Debug)]
 pub struct Replay {
     format: Format,
+    voices: Voices,
+}
+
+/// How far each of them is.
+#[derive(Debug)]
+pub(super) struct Voices {
     /// What may pass to a terminal; `None` where there is none.
     allowed: Option<Allowed>,
     voices: HashMap<(InstanceId, Stream), Voice>,
@@ -48,20 +54,39 @@ pub struct Told {
 impl Replay {
     /// Writes in this format, with what is `allowed` on a terminal.
     pub fn new(format: Format, allowed: Option<Allowed>) -> Self {
-        Self { format, allowed, voices: HashMap::new() }
+        Self { format, voices: Voices::new(allowed) }
     }
 
     /// Appends a line to `out`.
     pub fn line(&mut self, line: &Told, out: &mut Vec<u8>) {
-        self.format.set_time(line.time);
+        self.voices.line(&mut self.format, line, out);
+    }
+
+    /// Appends what was held back: blank lines, which wait for what comes behind them.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        self.voices.finish(&self.format, out);
+    }
+
+    /// Appends a notice of ganger's own to `out`; in JSON there is none.
+    pub fn notice(&mut self, text: &str, out: &mut Vec<u8>) {
+        self.format.notice(text, out);
+    }
+}
+
+impl Voices {
+    pub(super) fn new(allowed: Option<Allowed>) -> Self {
+        Self { allowed, voices: HashMap::new() }
+    }
+
+    pub(super) fn line(&mut self, format: &mut Format, line: &Told, out: &mut Vec<u8>) {
+        format.set_time(line.time);
         let key = (line.id.clone(), line.stream);
-        let format = &self.format;
         let new = || Voice {
             prefix: format.prefix(&line.id, line.stream),
             sanitizer: self.allowed.map(|allowed| Box::new(Sanitizer::new(allowed))),
         };
         let Voice { prefix, sanitizer } = self.voices.entry(key).or_insert_with(new);
-        match (format, sanitizer) {
+        match (&*format, sanitizer) {
             (Format::Text(renderer), None) => renderer.line(out, prefix, &line.bytes),
             (Format::Text(renderer), Some(sanitizer)) => {
                 for part in [&line.bytes, &b"\n"[..]] {
@@ -72,20 +97,12 @@ impl Replay {
         }
     }
 
-    /// Appends what was held back: blank lines, which wait for what comes behind them.
-    pub fn finish(&mut self, out: &mut Vec<u8>) {
-        let Format::Text(renderer) = &self.format else { return };
+    pub(super) fn finish(&mut self, format: &Format, out: &mut Vec<u8>) {
+        let Format::Text(renderer) = format else { return };
         for Voice { prefix, sanitizer } in self.voices.values_mut() {
             if let Some(sanitizer) = sanitizer {
                 sanitizer.flush(|row| show(renderer, prefix, row, out));
             }
-        }
-    }
-
-    /// Appends a notice of ganger's own to `out`; in JSON there is none.
-    pub fn notice(&mut self, text: &str, out: &mut Vec<u8>) {
-        if let Format::Text(renderer) = &mut self.format {
-            renderer.notice(out, text);
         }
     }
 }

@@ -85,6 +85,8 @@ enum Lines {
 pub(super) enum Voice {
     /// Behind this.
     Shown(Prefix),
+    /// Behind this, but not now: somebody has the process's terminal.
+    Held(Prefix),
     /// Not at all.
     Muted,
 }
@@ -185,6 +187,11 @@ impl Source {
         if let Some(log) = &self.log {
             log.push(chunk);
         }
+        self.say(chunk, paper);
+    }
+
+    /// Puts lines on `paper`, and keeps what is no whole line yet.
+    fn say(&mut self, chunk: &[u8], paper: &mut Paper<'_>) {
         let Voice::Shown(prefix) = &mut self.voice else { return };
         let Paper { format, out, screen } = paper;
         match (&mut self.lines, format, screen) {
@@ -221,9 +228,44 @@ impl Source {
 
     /// Its lines stand behind what `format` has for them from now on.
     pub(super) fn speak(&mut self, format: &Format) {
-        if let Voice::Shown(prefix) = &mut self.voice {
+        if let Voice::Shown(prefix) | Voice::Held(prefix) = &mut self.voice {
             *prefix = format.prefix(&self.id, self.stream);
         }
+    }
+
+    /// Nothing of it is shown from now on. The line that is not finished is whoever's who shows the
+    /// rest later.
+    pub(super) fn hold(&mut self, paper: &mut Paper<'_>) {
+        let Voice::Shown(prefix) = &mut self.voice else { return };
+        let Paper { format, out, screen } = paper;
+        match (&mut self.lines, format, screen) {
+            (Lines::Screen(sanitizer, due), Format::Text(renderer), Some(screen)) => {
+                // Blank lines that wait for what comes behind them.
+                let mut place = Place { run: self.run, prefix, renderer };
+                sanitizer.flush(|row| screen.line(&mut place, row, out));
+                **sanitizer = Sanitizer::new(screen.abilities.allowed);
+                *due = None;
+            }
+            (lines, _, _) => *lines = Lines::Whole(LineBuffer::default()),
+        }
+        self.voice = Voice::Held(prefix.clone());
+    }
+
+    /// It is shown again, from this begin of a line on.
+    pub(super) fn go_on(&mut self, rest: &[u8], paper: &mut Paper<'_>) {
+        if let Voice::Held(prefix) = &self.voice {
+            self.voice = Voice::Shown(prefix.clone());
+            self.say(rest, paper);
+        }
+    }
+
+    pub(super) fn id(&self) -> &InstanceId {
+        &self.id
+    }
+
+    /// Where what it reads is kept.
+    pub(super) fn track(&self) -> TrackId {
+        self.kept.1
     }
 
     /// When there is a half line to show.

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
+use super::held::Held;
 use super::history::History;
 use super::log::{LogFile, Logs};
 use super::pace::Pace;
@@ -59,13 +60,16 @@ pub(super) fn watch(out: &OwnedFd) -> io::Result<(Poll, Waker)> {
 pub(super) struct Worker {
     poll: Poll,
     inbox: Receiver<Order>,
-    printer: Printer,
-    muted: Names,
+    pub(super) printer: Printer,
+    pub(super) muted: Names,
     logs: Option<Logs>,
-    sources: HashMap<Token, Source>,
+    pub(super) sources: HashMap<Token, Source>,
     /// The sources that may have something to read.
     ready: Vec<Token>,
-    history: History,
+    pub(super) history: History,
+    pub(super) held: Held,
+    /// When this round began.
+    pub(super) now: jiff::Timestamp,
     chunk: Vec<u8>,
     /// [`Event::StopRequested`] is in the sink's buffer.
     tells_stop: bool,
@@ -92,6 +96,8 @@ impl Worker {
             sources: HashMap::new(),
             ready: Vec::new(),
             history,
+            held: Held::default(),
+            now: jiff::Timestamp::now(),
             chunk: vec![0; CHUNK],
             tells_stop: false,
             is_new: false,
@@ -114,9 +120,9 @@ impl Worker {
                 memory::forget_the_start();
             }
             pace.woken(Instant::now());
-            let now = jiff::Timestamp::now();
-            self.printer.format.set_time(now);
-            self.history.set_time(now);
+            self.now = jiff::Timestamp::now();
+            self.printer.format.set_time(self.now);
+            self.history.set_time(self.now);
             for event in &events {
                 self.mark(event);
             }
@@ -128,6 +134,7 @@ impl Worker {
             let bytes = self.printer.sink.buffer.len();
             self.flush();
             if end {
+                self.show_rest();
                 self.history.close();
                 self.finish_logs();
                 return (self.notify)(Notice::Ended);
@@ -212,6 +219,13 @@ impl Worker {
                         screen.abilities.columns = columns;
                     }
                 }
+                Order::Hold(id) => self.hold(&id),
+                Order::Show(id) => self.show(&id),
+                Order::HoldAll(done) => {
+                    self.hold_all();
+                    done();
+                }
+                Order::ShowAll => self.show_all(),
                 Order::End => return true,
             }
         }
@@ -245,6 +259,7 @@ impl Worker {
             let (of, from) = ((run, id.clone()), (stream, kind, output));
             let screen = self.printer.screen.as_ref();
             self.sources.insert(token, Source::new(of, from, voice, log, &self.history, screen));
+            self.hold_if_covered(token);
             self.ready.push(token);
         }
         self.tell_if_closed(run);
@@ -257,6 +272,12 @@ impl Worker {
     }
 
     fn tell(&mut self, event: &Event) {
+        if !self.keep_event(event) {
+            self.print(event);
+        }
+    }
+
+    pub(super) fn print(&mut self, event: &Event) {
         self.tells_stop |= matches!(event, Event::StopRequested(_));
         let failed = match event {
             Event::Report { id, end, .. } if !end.is_success() => Some(id),
@@ -316,12 +337,13 @@ impl Worker {
     fn close(&mut self, token: Token) {
         let Some(source) = self.sources.remove(&token) else { return };
         let _ = self.poll.registry().deregister(&mut SourceFd(&source.fd()));
-        let run = source.run();
+        let (run, id) = (source.run(), source.id().clone());
         source.finish(&mut self.printer.paper());
+        self.show_of_ended(&id);
         self.tell_if_closed(run);
     }
 
-    fn flush(&mut self) {
+    pub(super) fn flush(&mut self) {
         // Before it is written: whoever has read it may answer faster than we could say so. Nobody
         // can have read it earlier, and the echo of a signal comes within microseconds.
         if std::mem::take(&mut self.tells_stop) {

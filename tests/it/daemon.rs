@@ -156,7 +156,7 @@ fn without_a_socket_it_is_refused() {
                   'mount -t tmpfs -o ro none '$dir' && exec \"$@\"' sh \"$@\"";
     let test = app().var("XDG_RUNTIME_DIR", "/proc").var("TMPDIR", "/proc").by_shell(script);
     test.run().code(1).stdout("").stderr_has(
-        "ganger: error: cannot start: --daemon: there is no place for the socket that would control it: ",
+        "ganger: error: cannot start: --daemon: there is no place for the socket that it needs: ",
     );
     assert!(!test.path("log").exists());
     let test = app().var("GANGER_SOCKET", "none/socket");

@@ -32,6 +32,7 @@ fn every_command_has_help() {
         "up",
         "reload",
         "logs",
+        "attach",
         "open",
         "completions",
         "man",

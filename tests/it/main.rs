@@ -5,6 +5,9 @@
 //! Linux only: that look goes through `/proc`.
 #![cfg(target_os = "linux")]
 
+mod attach;
+mod attach_start;
+mod attach_view;
 mod backlog;
 mod bad_input;
 mod beside;

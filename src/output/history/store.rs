@@ -25,8 +25,8 @@ pub struct TrackId(pub(super) usize);
 
 /// How far somebody has read one output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Cursor {
-    pub(super) track: TrackId,
+pub(in crate::output) struct Cursor {
+    pub(in crate::output) track: TrackId,
     pub(super) offset: u64,
     /// Line ends before it.
     lines: u64,
@@ -50,6 +50,8 @@ pub struct Line {
     pub stream: Stream,
     /// When its end was read: microseconds since 1970.
     pub time: i64,
+    /// The place of its end among all that was read.
+    pub order: u64,
     /// Without the newline.
     pub bytes: Vec<u8>,
     /// It goes on in the next piece.
@@ -245,19 +247,30 @@ impl Store {
             cursor.lines += 1;
         }
         let cut = next.tail == Tail::Cut;
-        Line { id: id.clone(), stream: *stream, time: next.mark.time, bytes, cut }
+        let Mark { order, time } = next.mark;
+        Line { id: id.clone(), stream: *stream, time, order, bytes, cut }
     }
 
-    /// Copies what came since `offset`, at most `limit` bytes, and moves it. Answers whether
-    /// something had been given up before it was read.
-    pub(super) fn copy(&self, track: TrackId, offset: &mut u64, limit: usize, out: &mut Vec<u8>) -> bool {
+    /// Copies what came since `offset`, at most `limit` bytes, and moves it. Answers how many bytes
+    /// had been given up before they were read.
+    pub(super) fn copy(&self, track: TrackId, offset: &mut u64, limit: usize, out: &mut Vec<u8>) -> u64 {
         let it = self.get(track);
-        let lost = *offset < it.start();
-        let from = if lost { it.first_line() } else { *offset };
-        let to = it.end().min(from + limit as u64);
+        let from = if *offset < it.start() { it.first_line() } else { *offset };
+        let lost = from - *offset;
+        let to = it.end().min(from.saturating_add(limit as u64));
         it.copy(from, to, out);
         *offset = to;
         lost
+    }
+
+    /// Whose output it is.
+    pub(super) fn id(&self, track: TrackId) -> &InstanceId {
+        &self.tracks[track.0].0
+    }
+
+    /// The place of what was written last.
+    pub(super) fn order(&self) -> u64 {
+        self.order
     }
 
     /// Where the last `rows` lines of the present run begin, or its last `most` bytes.

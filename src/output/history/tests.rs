@@ -144,17 +144,39 @@ fn the_screen_is_the_last_rows_of_this_run() {
     history.push(web, b"a\r\n\x1b[31mb\r\n>>> ");
     let shown = |rows| {
         let mut out = Vec::new();
-        assert!(!history.screen(&id("web.1"), rows).next(&mut out), "nothing was lost");
+        let (modes, mut bytes) = history.screen(&id("web.1"), rows);
+        assert!(modes.enter().is_empty());
+        assert_eq!(bytes.next(&mut out, u64::MAX), 0, "nothing was lost");
         String::from_utf8(out).expect("text")
     };
     assert_eq!(shown(2), "\x1b[31mb\r\n>>> ");
     assert_eq!(shown(24), "a\r\n\x1b[31mb\r\n>>> ");
-    let mut bytes = history.screen(&id("web.1"), 1);
+    let (_, mut bytes) = history.screen(&id("web.1"), 1);
     let mut out = Vec::new();
-    bytes.next(&mut out);
+    bytes.next(&mut out, u64::MAX);
     history.push(web, b"1");
-    bytes.next(&mut out);
+    bytes.next(&mut out, u64::MAX);
     assert_eq!(out, b">>> 1");
+}
+
+#[test]
+fn the_other_screen_is_shown_from_where_it_was_entered() {
+    let history = History::default();
+    let web = history.begin(&id("web.1"), Stream::Stdout);
+    history.push(web, b"before\n\x1b[?25l\x1b[?1049h");
+    history.push(web, &b"\x1b[Hdrawn\n".repeat(50));
+    let shown = || {
+        let (modes, mut bytes) = history.screen(&id("web.1"), 5);
+        let mut out = modes.enter();
+        bytes.next(&mut out, u64::MAX);
+        String::from_utf8(out).expect("text")
+    };
+    assert_eq!(shown(), "\x1b[?1049h\x1b[?25l\x1b[H\x1b[2J".to_owned() + &"\x1b[Hdrawn\n".repeat(50));
+    history.push(web, &b"x".repeat(100_000));
+    let long = shown();
+    assert!(long.starts_with("\x1b[?1049h") && long.len() < 70_000, "bounded: {}", long.len());
+    history.push(web, b"\n\x1b[?1049l\x1b[?25hback\n");
+    assert_eq!(shown().lines().last(), Some("\x1b[?1049l\x1b[?25hback"));
 }
 
 proptest! {

@@ -229,6 +229,13 @@ impl Running {
         self.wait()
     }
 
+    /// The same while something else of this test runs.
+    #[track_caller]
+    pub(crate) fn stop_beside(self, signal: Signal) -> Finished {
+        self.signal(signal);
+        self.wait_beside()
+    }
+
     /// Stops ganger as Ctrl-C does and waits for its end.
     #[track_caller]
     pub(crate) fn finish(self) -> Finished {

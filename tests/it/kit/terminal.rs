@@ -152,6 +152,12 @@ impl Terminal {
         nix::unistd::tcgetpgrp(master).expect("a terminal").as_raw()
     }
 
+    /// How the terminal treats what is typed and shown, to be compared.
+    pub(crate) fn modes(&self) -> String {
+        let master = self.master.as_ref().expect("an open window");
+        format!("{:?}", nix::sys::termios::tcgetattr(master).expect("a terminal"))
+    }
+
     /// Closes the window.
     pub(crate) fn close(&mut self) {
         self.master = None;
@@ -162,10 +168,16 @@ impl Terminal {
     /// Waits for the end of the program in it, and looks whether anything is left.
     #[track_caller]
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        let status = poll_for(LIMIT, || self.child.try_wait().expect("waited"));
-        let status = status.unwrap_or_else(|| panic!("it does not end; the screen:\n{}", self.text()));
+        let status = self.wait_beside();
         self.world.assert_nothing_left();
         status
+    }
+
+    /// The same while an app of this test runs: what is alive may be that one's.
+    #[track_caller]
+    pub(crate) fn wait_beside(&mut self) -> ExitStatus {
+        let status = poll_for(LIMIT, || self.child.try_wait().expect("waited"));
+        status.unwrap_or_else(|| panic!("it does not end; the screen:\n{}", self.text()))
     }
 }
 

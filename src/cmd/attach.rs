@@ -1,0 +1,392 @@
+//! `ganger attach`: the terminal of a process in ours.
+//!
+//! It owns our terminal from the first frame to the last and gives it back in every case: at the end
+//! of the process or of ganger, on a signal, in a panic. It never blocks in a write, so that it
+//! always hears the key that leaves.
+
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use super::remote::Remote;
+use super::{complain, print};
+use crate::cli::{AppArgs, AttachArgs};
+use crate::control::frames::{Attached, Bytes, MAX_INPUT, RunEnd, ToClient, ToInstance, WINDOW, Writer};
+use crate::control::proto::{Exit, Request};
+use crate::env::Env;
+use crate::error::{Error, FAILURE};
+use crate::model::Sig;
+use crate::os::console::Console;
+use crate::os::pty::Size;
+use crate::os::signals::{self, Signals};
+use crate::output::modes::Modes;
+
+/// Ctrl-], and what terminals send for it while a program has asked for keys in full: xterm's
+/// `modifyOtherKeys`, and the same in the form that kitty's protocol has.
+const DETACH: [&[u8]; 4] = [b"\x1d", b"\x1b[27;5;93~", b"\x1b[93;5u", b"\x1b[93;5:1u"];
+
+/// How much may wait for a process that does not read what is typed or pasted.
+const MAX_TYPED: usize = 1024 * 1024;
+
+/// How much may wait for our terminal before the instance is not listened to.
+const MAX_SHOWN: usize = 256 * 1024;
+
+/// How long a terminal may take nothing at the end.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// For keys that nobody takes.
+const BELL: u8 = 0x07;
+
+/// Signals that end other programs. Without them a terminal would stay as it is.
+const ENDING: [Sig; 6] = [Sig::INT, Sig::TERM, Sig::HUP, Sig::QUIT, Sig::USR1, Sig::USR2];
+
+pub(super) fn attach(app: &AppArgs, args: AttachArgs, env: &Env) -> Result<u8, Error> {
+    let mut remote = Remote::find(app, env)?;
+    if !(env.stdin_is_terminal && env.stdout_is_terminal) {
+        let message = "attach needs a terminal: stdin and stdout have to be one";
+        let hint = "`ganger logs -f` follows the output without one; programs ask the socket for it";
+        return Err(Error::usage(message, hint));
+    }
+    let size = Size::of(io::stdout()).unwrap_or(Size::USUAL);
+    let request = Request::Attach { name: args.name, rows: size.rows, columns: size.columns, tee: args.tee };
+    // Before the terminal is taken: from then on none of them may end us as they are.
+    let signals: Vec<Sig> = ENDING.into_iter().chain([Sig::WINCH, Sig::TSTP, Sig::CONT]).collect();
+    let root = std::mem::take(&mut remote.root);
+    let taken = remote.client.take_over(&request).map_err(|failure| Remote::failed(failure, &root))?;
+    let (attached, stream, unread) = taken;
+    let attached: Attached = serde_json::from_value(attached).map_err(|error| {
+        Error::system("reading the answer", io::Error::new(io::ErrorKind::InvalidData, error))
+    })?;
+    let wrong = |error| Error::system("taking the terminal", error);
+    stream.set_nonblocking(true).map_err(wrong)?;
+    let signals = Signals::new(&signals).map_err(wrong)?;
+    let console = Console::take().map_err(wrong)?;
+    let mut session = Session::new(attached.name, size, (stream, unread), (console, signals));
+    let end = session.run();
+    session.leave();
+    drop(session.console);
+    finish(&session.name, end)
+}
+
+/// Says why, now that the terminal is as it was.
+fn finish(name: &str, end: io::Result<End>) -> Result<u8, Error> {
+    let (text, status) = match end.map_err(|error| Error::system("passing the terminal on", error))? {
+        End::Detached => (format!("detached from {name}"), 0),
+        End::Process(exit) => (format!("{name} {}", how(&exit)), status(&exit)),
+        End::Instance => ("ganger has ended".to_owned(), FAILURE),
+        End::Signal(sig) => {
+            complain(&format!("detached from {name} by {sig}"));
+            signals::die(sig)
+        }
+    };
+    print(format!("{text}\n").as_bytes())?;
+    Ok(status)
+}
+
+/// Why it ends.
+#[derive(Debug)]
+enum End {
+    /// The key was pressed.
+    Detached,
+    /// The process has ended, and no run follows.
+    Process(Exit),
+    /// The connection is gone.
+    Instance,
+    Signal(Sig),
+}
+
+struct Session {
+    name: String,
+    size: Size,
+    stream: UnixStream,
+    console: Console,
+    signals: Signals,
+    /// What came and is no whole frame yet.
+    unread: Vec<u8>,
+    /// What was typed and is not sent.
+    typed: VecDeque<u8>,
+    /// How much of what was sent has not gone to the process.
+    on_its_way: usize,
+    /// Frames to send.
+    frames: Vec<u8>,
+    /// For our terminal.
+    shown: Vec<u8>,
+    last_shown: u8,
+    /// What was shown has made of our terminal.
+    modes: Modes,
+    writer: Option<Writer>,
+    /// The last frame was read.
+    end: Option<End>,
+}
+
+impl Session {
+    fn new(
+        name: String,
+        size: Size,
+        (stream, unread): (UnixStream, Vec<u8>),
+        (console, signals): (Console, Signals),
+    ) -> Self {
+        Self {
+            size,
+            stream,
+            console,
+            signals,
+            unread,
+            typed: VecDeque::new(),
+            on_its_way: 0,
+            frames: Vec::new(),
+            // Behind it keys are the process's.
+            shown: format!("attached to {name}, Ctrl-] detaches\r\n").into_bytes(),
+            name,
+            last_shown: b'\n',
+            modes: Modes::default(),
+            writer: None,
+            end: None,
+        }
+    }
+
+    fn run(&mut self) -> io::Result<End> {
+        self.read_frames();
+        loop {
+            if self.shown.is_empty()
+                && let Some(end) = self.end.take()
+            {
+                return Ok(end);
+            }
+            self.pack();
+            let wants = (!self.shown.is_empty(), self.end.is_none() && self.shown.len() < MAX_SHOWN);
+            let ready = self.console.wait(
+                &self.stream,
+                &self.signals,
+                (wants.0, wants.1, !self.frames.is_empty()),
+            )?;
+            if ready.signal
+                && let Some(end) = self.hear_signals()?
+            {
+                return Ok(end);
+            }
+            if ready.typed
+                && let Some(end) = self.read_keys()?
+            {
+                return Ok(end);
+            }
+            if ready.output {
+                self.show()?;
+            }
+            if ready.told {
+                self.send()?;
+            }
+            if ready.heard {
+                self.listen()?;
+            }
+        }
+    }
+
+    fn hear_signals(&mut self) -> io::Result<Option<End>> {
+        for received in self.signals.take() {
+            match received.sig {
+                Sig::WINCH => self.resized(),
+                Sig::TSTP => {
+                    self.leave();
+                    self.console.give_back();
+                    signals::stop_self(|| true);
+                    self.console.take_again()?;
+                    self.shown.extend(self.modes.enter());
+                    self.resized();
+                }
+                // Whoever has continued us may have used the terminal meanwhile.
+                Sig::CONT => self.console.take_again()?,
+                sig => return Ok(Some(End::Signal(sig))),
+            }
+        }
+        Ok(None)
+    }
+
+    fn resized(&mut self) {
+        self.size = self.console.size();
+        let Size { rows, columns } = self.size;
+        self.frames.extend(ToInstance::Size { rows, columns }.line());
+    }
+
+    fn read_keys(&mut self) -> io::Result<Option<End>> {
+        let mut keys = [0; 4096];
+        let count = match self.console.read(&mut keys) {
+            // The window was closed; the signal that says so may come later.
+            Ok(0) => return Ok(Some(End::Signal(Sig::HUP))),
+            Ok(count) => count,
+            Err(error) if error.raw_os_error() == Some(libc::EIO) => return Ok(Some(End::Signal(Sig::HUP))),
+            Err(error) if is_for_later(&error) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let keys = &keys[..count];
+        let detach = DETACH.iter().filter_map(|key| memchr::memmem::find(keys, key)).min();
+        self.type_in(&keys[..detach.unwrap_or(count)]);
+        if detach.is_none() {
+            return Ok(None);
+        }
+        // What was typed before it is the process's, if it takes it.
+        self.pack();
+        let _ = self.send();
+        Ok(Some(End::Detached))
+    }
+
+    fn type_in(&mut self, keys: &[u8]) {
+        // Until it is known whose they are, they wait.
+        let may_be_mine = self.writer.is_none_or(|writer| writer.you);
+        if may_be_mine && self.typed.len() + keys.len() <= MAX_TYPED {
+            self.typed.extend(keys);
+        } else if !keys.is_empty() {
+            self.shown.push(BELL);
+        }
+    }
+
+    /// Makes frames of what may be sent now.
+    fn pack(&mut self) {
+        let is_mine = self.writer.is_some_and(|writer| writer.you);
+        while is_mine && !self.typed.is_empty() && self.on_its_way < WINDOW && self.frames.len() < WINDOW {
+            let count = self.typed.len().min(WINDOW - self.on_its_way).min(MAX_INPUT);
+            let bytes: Vec<u8> = self.typed.drain(..count).collect();
+            self.on_its_way += count;
+            self.frames.extend(ToInstance::Input(Bytes(bytes)).line());
+        }
+    }
+
+    fn send(&mut self) -> io::Result<()> {
+        match self.stream.write(&self.frames) {
+            Ok(count) => drop(self.frames.drain(..count)),
+            Err(error) if is_for_later(&error) => {}
+            // It is gone: what it said before that is still to be read.
+            Err(error) if is_the_end(&error) => self.frames.clear(),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn show(&mut self) -> io::Result<()> {
+        match self.console.write(&self.shown) {
+            Ok(count) => {
+                self.modes.push(&self.shown[..count]);
+                self.last_shown = self.shown[..count].last().copied().unwrap_or(self.last_shown);
+                self.shown.drain(..count);
+            }
+            Err(error) if is_for_later(&error) => {}
+            Err(error) if error.raw_os_error() == Some(libc::EIO) => self.shown.clear(),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn listen(&mut self) -> io::Result<()> {
+        let mut chunk = [0; 16 * 1024];
+        match self.stream.read(&mut chunk) {
+            Ok(0) => self.end = Some(End::Instance),
+            Ok(count) => {
+                self.unread.extend_from_slice(&chunk[..count]);
+                self.read_frames();
+            }
+            Err(error) if is_for_later(&error) => {}
+            Err(error) if is_the_end(&error) => self.end = Some(End::Instance),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn read_frames(&mut self) {
+        let mut from = 0;
+        while let Some(length) = memchr::memchr(b'\n', &self.unread[from..]) {
+            // Of a later version there may be other frames.
+            if let Ok(frame) = ToClient::read(&self.unread[from..from + length]) {
+                self.take(frame);
+            }
+            from += length + 1;
+            if self.end.is_some() {
+                break;
+            }
+        }
+        self.unread.drain(..from);
+    }
+
+    fn take(&mut self, frame: ToClient) {
+        match frame {
+            ToClient::Output(Bytes(bytes)) => self.shown.extend(bytes),
+            ToClient::Skipped(count) => self.notice(&format!("{count} bytes of output are left out here")),
+            ToClient::Taken(count) => self.on_its_way = self.on_its_way.saturating_sub(count),
+            ToClient::Writer(writer) => self.hand_over(writer),
+            ToClient::Run(pid) => self.notice(&format!("{} started again, pid {pid}", self.name)),
+            ToClient::End(RunEnd { exit, again_in: None }) => self.end = Some(End::Process(exit)),
+            ToClient::End(RunEnd { exit, again_in: Some(after) }) => {
+                let mut text = format!("{} {}, starts again", self.name, how(&exit));
+                if after >= 1.0 {
+                    // Writing to a String cannot fail.
+                    let _ = write!(text, " in {after:.0} s");
+                }
+                self.notice(&text);
+            }
+        }
+    }
+
+    fn hand_over(&mut self, writer: Writer) {
+        if !writer.you {
+            self.typed.clear();
+        }
+        let before = self.writer.replace(writer);
+        let who = writer.pid.map_or_else(|| "another client".to_owned(), |pid| format!("pid {pid}"));
+        match (before, writer.you) {
+            (None, true) => {}
+            (None, false) => self.notice(&format!("{who} types here; you look on until it leaves")),
+            (Some(_), true) => {
+                self.notice("you type now");
+                self.resized();
+            }
+            (Some(_), false) => self.notice(&format!("{who} types now")),
+        }
+    }
+
+    /// A line of ganger's own among those of the process.
+    fn notice(&mut self, text: &str) {
+        self.shown.extend(format!("\r\n[{text}]\r\n").into_bytes());
+    }
+
+    /// Gives our terminal its own modes back, if it still takes anything.
+    fn leave(&mut self) {
+        self.shown.clear();
+        let mut rest = self.modes.leave();
+        if self.last_shown != b'\n' {
+            rest.extend_from_slice(b"\r\n");
+        }
+        while !rest.is_empty() {
+            match self.console.write(&rest) {
+                Ok(count) => drop(rest.drain(..count)),
+                Err(error) if is_for_later(&error) && self.console.takes_more(PATIENCE) => {}
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+fn is_for_later(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+fn is_the_end(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}
+
+fn how(exit: &Exit) -> String {
+    match exit {
+        Exit::Code(code) => format!("exited with code {code}"),
+        Exit::Signal(signal) => format!("was killed by SIG{signal}"),
+        Exit::Error(error) => format!("could not be started: {error}"),
+    }
+}
+
+/// As a shell has it for a program that it ran itself.
+fn status(exit: &Exit) -> u8 {
+    match exit {
+        Exit::Code(code) => *code,
+        Exit::Signal(signal) => signal.parse().map_or(FAILURE, Sig::exit_status),
+        Exit::Error(_) => FAILURE,
+    }
+}
