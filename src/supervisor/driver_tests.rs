@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
 use super::driver::{Children, Driver, Holder, Member, Message};
@@ -163,7 +163,24 @@ impl Children for Fake {
 pub(super) struct Stage {
     pub(super) record: Rc<RefCell<Record>>,
     pub(super) outbox: UnboundedSender<Message>,
-    pub(super) driver: Driver<Fake>,
+    pub(super) driver: Unstarted,
+}
+
+/// A driver that has started nothing yet.
+pub(super) struct Unstarted {
+    pub(super) members: Vec<Member>,
+    pub(super) planner: Planner,
+    fleet: Fleet,
+    fake: Fake,
+    inbox: UnboundedReceiver<Message>,
+}
+
+impl Unstarted {
+    /// Its life.
+    pub(super) async fn run(self) -> (Outcome, Fake, UnboundedReceiver<Message>) {
+        let Self { members, planner, fleet, fake, inbox } = self;
+        Driver::start(fleet, members, planner, fake, inbox).run().await
+    }
 }
 
 pub(super) fn stage(tempers: &[Temper], policy: &Policy) -> Stage {
@@ -185,7 +202,8 @@ pub(super) fn stage_of(tempers: &[Temper], policies: Vec<Policy>) -> Stage {
     let members = (1..=u16::try_from(tempers.len()).expect("few"))
         .map(|n| member(InstanceId::new(name.clone(), n)))
         .collect();
-    Stage { record, outbox, driver: Driver::start(fleet, members, Planner::default(), fake, inbox) }
+    let driver = Unstarted { members, planner: Planner::default(), fleet, fake, inbox };
+    Stage { record, outbox, driver }
 }
 
 /// One that waits for nothing.
