@@ -172,6 +172,16 @@ pub(super) fn stage(tempers: &[Temper], policy: &Policy) -> Stage {
 }
 
 pub(super) fn stage_of(tempers: &[Temper], policies: Vec<Policy>) -> Stage {
+    stage_with(tempers, policies, Planner::default(), |_| {})
+}
+
+/// The first processes start at once: what they are to be like has to be said before.
+pub(super) fn stage_with(
+    tempers: &[Temper],
+    policies: Vec<Policy>,
+    planner: Planner,
+    change: impl FnOnce(&mut Vec<Member>),
+) -> Stage {
     let record = Rc::new(RefCell::new(Record::default()));
     let (outbox, inbox) = unbounded_channel();
     let fake = Fake {
@@ -182,10 +192,11 @@ pub(super) fn stage_of(tempers: &[Temper], policies: Vec<Policy>) -> Stage {
     };
     let fleet = Fleet::new(policies);
     let name: crate::model::ProcessName = "web".parse().expect("a name");
-    let members = (1..=u16::try_from(tempers.len()).expect("few"))
+    let mut members = (1..=u16::try_from(tempers.len()).expect("few"))
         .map(|n| member(InstanceId::new(name.clone(), n)))
         .collect();
-    Stage { record, outbox, driver: Driver::start(fleet, members, Planner::default(), fake, inbox) }
+    change(&mut members);
+    Stage { record, outbox, driver: Driver::start(fleet, members, planner, fake, inbox) }
 }
 
 /// One that waits for nothing.
