@@ -220,3 +220,40 @@ fn what_somebody_types_who_looks_on_is_dropped() {
     leave(window);
     running.finish();
 }
+
+#[test]
+fn who_looks_on_still_sees_that_when_the_screen_is_there() {
+    let test = Test::new()
+        .procfile("web: seq 1 100; echo ready; exec gangling --wait\nworker: exec gangling --wait\n")
+        .args(["start", "--pty", "always"]);
+    let running = start(&test);
+    let mut window = attach(&test, "web");
+    window.wait_for("ready\r\n");
+    let mut second = attach(&test, "web");
+    second.wait_for("types here; you look on until it leaves]");
+    let shown = second.wait_for("ready\r\n");
+    let below = shown.lines().count();
+    // The shell's window has 24 lines.
+    assert!((15..=22).contains(&below), "{below}: {shown}");
+    leave(second);
+    leave(window);
+    running.finish();
+}
+
+#[test]
+fn nobody_has_the_terminal_that_he_is_on() {
+    let test = Test::new()
+        .procfile(format!(
+            "web: echo ready; read -r x; {} attach web; echo \"<$?>\"; exec gangling --wait\nworker: exec {ASKED}\n",
+            env!("CARGO_BIN_EXE_ganger")
+        ))
+        .args(["start", "--pty", "always"]);
+    let running = start(&test);
+    let mut window = attach(&test, "web");
+    window.type_text("\r");
+    // All that is shown there would be shown there again, and so on.
+    window.wait_for("ganger: error: this is the terminal of web.1 itself");
+    window.wait_for("<2>");
+    leave(window);
+    running.finish();
+}
