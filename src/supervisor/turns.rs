@@ -11,21 +11,30 @@ use super::machine;
 use super::state::State;
 
 impl Fleet {
-    /// These orders with whoever needs others before those, and what only comes up last. Given in
-    /// any other order, a process would not know that somebody who needs it is about to go.
+    /// These orders in their turn: what goes down first, whoever needs others before those, and what
+    /// comes up after whatever it needs. Given in any other order, a process would not know that somebody
+    /// who needs it is about to go, or would not wait for what is about to come back.
     pub fn in_turn(&self, mut orders: Vec<(Slot, Order)>) -> Vec<(Slot, Order)> {
-        let goes = |(slot, order): &(Slot, Order)| (*order != Order::Up).then_some(*slot);
-        let mut left: BTreeSet<Slot> = orders.iter().filter_map(goes).collect();
-        let mut waves: Vec<BTreeSet<Slot>> = Vec::new();
+        let those = |up: bool| orders.iter().filter(move |(_, order)| (*order == Order::Up) == up);
+        let downs = self.waves(those(false).map(|(slot, _)| *slot).collect());
+        let ups = self.waves(those(true).map(|(slot, _)| *slot).collect());
+        let place = |waves: &[BTreeSet<Slot>], slot| waves.iter().position(|wave| wave.contains(&slot));
+        orders.sort_by_key(|(slot, order)| match order {
+            Order::Restart | Order::Stop | Order::Retire => place(&downs, *slot).unwrap_or(0),
+            Order::Up => downs.len() + ups.len() - place(&ups, *slot).unwrap_or(0),
+        });
+        orders
+    }
+
+    /// Those who need others before those.
+    fn waves(&self, mut left: BTreeSet<Slot>) -> Vec<BTreeSet<Slot>> {
+        let mut waves = Vec::new();
         while !left.is_empty() {
             let next = self.needs.next_to_stop(&left);
             left.retain(|slot| !next.contains(slot));
             waves.push(next);
         }
-        orders.sort_by_key(|(slot, _)| {
-            waves.iter().position(|wave| wave.contains(slot)).unwrap_or(waves.len())
-        });
-        orders
+        waves
     }
 
     /// Whether a command wants the process down that runs on until those who need it are gone.

@@ -97,3 +97,15 @@ fn who_comes_back_first_waits_for_what_has_not_even_gone() {
     ends(&mut world, 2);
     assert_eq!(world.alive.len(), 3);
 }
+
+#[test]
+fn what_comes_back_into_the_formation_is_waited_for() {
+    let mut world = world(2);
+    world.fleet.waits_for(Slot(0), vec![Condition::Ready([Slot(1)].into())], Duration::from_mins(1));
+    order_all(&mut world, &[0, 1], Order::Retire);
+    ends(&mut world, 0);
+    ends(&mut world, 1);
+    world.unstartable = Some(Slot(1));
+    order_all(&mut world, &[0, 1], Order::Up);
+    assert!(world.alive.is_empty(), "what it needs is ordered, and could not be started");
+}

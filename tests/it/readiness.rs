@@ -401,6 +401,7 @@ fn commands_stop_in_that_order_too() {
         (&["stop", "db", "web"], "-web -db "),
         (&["up", "web", "db"], "+db +web "),
         (&["scale", "all=0"], "-web -db "),
+        (&["up", "web", "db"], "+db +web "),
     ] {
         test.beside(command).code(0);
         expected.push_str(what);
