@@ -68,8 +68,10 @@ pub(super) fn attach(app: &AppArgs, args: AttachArgs, env: &Env) -> Result<u8, E
     let mut session = Session::new(attached.name, size, (stream, unread), (console, signals));
     let end = session.run();
     session.leave();
-    drop(session.console);
-    finish(&session.name, end)
+    let name = std::mem::take(&mut session.name);
+    // The process is let go before anything is said: a terminal that takes nothing may hold that up.
+    drop(session);
+    finish(&name, end)
 }
 
 /// Says why, now that the terminal is as it was.

@@ -3,7 +3,9 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 
-use crate::kit::{Running, Terminal, Test, eventually};
+use nix::sys::termios::{FlowArg, tcflow};
+
+use crate::kit::{Running, Terminal, Test, eventually, proc};
 
 /// Says `<…>` for each line it is given.
 const ECHO: &str = "echo ready; while read -r x; do echo \"<$x>\"; done";
@@ -255,5 +257,28 @@ fn nobody_has_the_terminal_that_he_is_on() {
     window.wait_for("ganger: error: this is the terminal of web.1 itself");
     window.wait_for("<2>");
     leave(window);
+    running.finish();
+}
+
+#[test]
+fn a_terminal_that_takes_nothing_holds_no_process() {
+    let test = app();
+    let running = start(&test);
+    let mut window = attach(&test, "web");
+    window.wait_for("ready\r\n");
+    let find = |it: proc::Process| it.command.contains("ganger attach").then_some(it.pid);
+    let client = proc::children(window.pid()).into_iter().find_map(find).expect("an attach");
+    let terminal = std::fs::File::open(format!("/proc/{client}/fd/0")).expect("its terminal");
+    let mut second = attach(&test, "web");
+    second.wait_for("types here");
+    tcflow(&terminal, FlowArg::TCOOFF).expect("stopped");
+    window.type_text("\x1d");
+    // It cannot say so, and has left all the same.
+    second.wait_for("[you type now]");
+    tcflow(&terminal, FlowArg::TCOON).expect("it goes on");
+    window.wait_for("detached from web.1");
+    window.type_text("exit 0\r");
+    window.wait_beside();
+    leave(second);
     running.finish();
 }
