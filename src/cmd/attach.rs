@@ -11,7 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use super::remote::Remote;
-use super::{complain, print};
+use super::{complain, detach_key, print};
 use crate::cli::{AppArgs, AttachArgs};
 use crate::control::frames::{Attached, Bytes, MAX_INPUT, RunEnd, ToClient, ToInstance, WINDOW, Writer};
 use crate::control::proto::{Exit, Request};
@@ -19,13 +19,10 @@ use crate::env::Env;
 use crate::error::{Error, FAILURE};
 use crate::model::Sig;
 use crate::os::console::Console;
+use crate::os::group;
 use crate::os::pty::Size;
 use crate::os::signals::{self, Signals};
 use crate::output::modes::Modes;
-
-/// Ctrl-], and what terminals send for it while a program has asked for keys in full: xterm's
-/// `modifyOtherKeys`, and the same in the form that kitty's protocol has.
-const DETACH: [&[u8]; 4] = [b"\x1d", b"\x1b[27;5;93~", b"\x1b[93;5u", b"\x1b[93;5:1u"];
 
 /// How much may wait for a process that does not read what is typed or pasted.
 const MAX_TYPED: usize = 1024 * 1024;
@@ -59,6 +56,11 @@ pub(super) fn attach(app: &AppArgs, args: AttachArgs, env: &Env) -> Result<u8, E
     let attached: Attached = serde_json::from_value(attached).map_err(|error| {
         Error::system("reading the answer", io::Error::new(io::ErrorKind::InvalidData, error))
     })?;
+    if group::in_session_of(attached.pid) {
+        let message =
+            format!("this is the terminal of {} itself: it would show what it shows", attached.name);
+        return Err(Error::usage(message, "attach from another terminal"));
+    }
     let wrong = |error| Error::system("taking the terminal", error);
     stream.set_nonblocking(true).map_err(wrong)?;
     let signals = Signals::new(&signals).map_err(wrong)?;
@@ -66,8 +68,10 @@ pub(super) fn attach(app: &AppArgs, args: AttachArgs, env: &Env) -> Result<u8, E
     let mut session = Session::new(attached.name, size, (stream, unread), (console, signals));
     let end = session.run();
     session.leave();
-    drop(session.console);
-    finish(&session.name, end)
+    let name = std::mem::take(&mut session.name);
+    // The process is let go before anything is said: a terminal that takes nothing may hold that up.
+    drop(session);
+    finish(&name, end)
 }
 
 /// Says why, now that the terminal is as it was.
@@ -221,7 +225,7 @@ impl Session {
             Err(error) => return Err(error),
         };
         let keys = &keys[..count];
-        let detach = DETACH.iter().filter_map(|key| memchr::memmem::find(keys, key)).min();
+        let detach = detach_key::find(keys);
         self.type_in(&keys[..detach.unwrap_or(count)]);
         if detach.is_none() {
             return Ok(None);

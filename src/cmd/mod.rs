@@ -11,6 +11,7 @@ mod check;
 mod children;
 mod config;
 mod daemon;
+mod detach_key;
 mod explain;
 mod front;
 mod inbox;

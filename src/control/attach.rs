@@ -35,7 +35,9 @@ const OFF_SIZE: Duration = Duration::from_millis(100);
 
 /// Goes on with a connection as one of a client that is attached.
 pub(super) fn take_over(place: Place, history: &History, id: &InstanceId, rows: u16) -> TakeOver {
-    let (modes, bytes) = history.screen(id, rows);
+    // What the client says first stays on its screen.
+    let head = if place.types() { 1 } else { 4 };
+    let (modes, bytes) = history.screen(id, rows.saturating_sub(head).max(1));
     Box::new(move |stream, unread| {
         Box::pin(async move {
             let mut talk = Talk::new(place, (modes, bytes), (stream, unread));

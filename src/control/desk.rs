@@ -1,7 +1,7 @@
 //! What each request means: a command for the driver, and its answer as a reply.
 //!
-//! It owns nothing but a way to the driver and what never changes of the instance. It decides
-//! nothing: the driver says what was done and why not.
+//! It owns nothing but a way to the driver, what never changes of the instance and the looks at the
+//! system that a question takes. It decides nothing: the driver says what was done and why not.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -19,6 +19,7 @@ use super::logs::{self, Wish};
 use super::proto::{
     Change, Changes, Count, Did, Exit, Instance, Process, Refusal, Reply, Request, Variable, Variables, Which,
 };
+use super::ready::Looks;
 use super::seats::Seats;
 use super::server::{Answer, TakeOver};
 use super::target;
@@ -38,6 +39,7 @@ use crate::supervisor::fleet::Order;
 pub struct Desk {
     driver: UnboundedSender<Message>,
     about: Arc<About>,
+    pub(super) looks: Arc<Looks>,
 }
 
 /// What never changes of an instance.
@@ -63,7 +65,7 @@ impl fmt::Debug for About {
 impl Desk {
     /// A desk that asks this driver.
     pub fn new(driver: UnboundedSender<Message>, about: About) -> Self {
-        Self { driver, about: Arc::new(about) }
+        Self { driver, about: Arc::new(about), looks: Arc::default() }
     }
 
     /// Carries out a request.

@@ -1,12 +1,17 @@
 //! Who is ready: what `ps` says of it, and the wait of `ganger wait`.
 
+use std::collections::HashSet;
 use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::desk::Desk;
 use super::proto::{Outcome, Readiness, Refusal, Reply, Waited};
 use crate::os::ports;
 use crate::supervisor::command::{Answer, Awaited, Status, Unseen, What};
 use crate::supervisor::driver::Message;
+use crate::supervisor::event::Run;
 
 /// The longest wait.
 const LONGEST: f64 = 86_400.0;
@@ -38,14 +43,13 @@ impl Desk {
     /// Looks at those of which nobody has wanted to know yet whether they are ready. It is done here, where
     /// somebody asks, and delays nobody else.
     pub(super) async fn look(&self, all: &mut [Status]) {
-        let unseen = all.iter().filter_map(|status| Some((status.unseen?, status.id.to_string())));
-        let unseen: Vec<(Unseen, String)> = unseen.collect();
+        let unseen: Vec<Seen> =
+            all.iter().filter_map(|status| Some((status.unseen?, status.id.to_string()))).collect();
         if unseen.is_empty() {
             return;
         }
-        let is_there = |(it, name): &(Unseen, String)| ports::is_own_listening(it.port, it.leader, name);
-        let look = move || unseen.into_iter().filter(is_there).map(|(it, _)| it.run).collect::<Vec<_>>();
-        let ready = tokio::task::spawn_blocking(look).await.unwrap_or_default();
+        let is_there = |(it, name): &Seen| ports::is_own_listening(it.port, it.leader, name);
+        let ready = self.looks.look(unseen, is_there).await;
         for status in all {
             status.ready |= status.unseen.is_some_and(|unseen| ready.contains(&unseen.run));
         }
@@ -55,7 +59,84 @@ impl Desk {
     }
 }
 
+/// What is looked at, and its name.
+type Seen = (Unseen, String);
+
+/// How much older than its question an answer may be.
+const FRESH: Duration = Duration::from_millis(20);
+
+/// Looks at the system, which cost milliseconds each: one at a time, for all who have asked before it
+/// began or soon after. However many ask how often, one of them looks, and not all the time.
+#[derive(Debug, Default)]
+pub(super) struct Looks(Mutex<Looked>);
+
+#[derive(Debug, Default)]
+struct Looked {
+    began: Option<Instant>,
+    at: HashSet<Run>,
+    ready: Vec<Run>,
+}
+
+impl Looks {
+    /// Those of these runs that are there.
+    async fn look(&self, unseen: Vec<Seen>, is_there: impl Fn(&Seen) -> bool + Send + 'static) -> Vec<Run> {
+        let asked = Instant::now();
+        let mut last = self.0.lock().await;
+        let is_new = last.began.is_some_and(|began| asked < began + FRESH);
+        if is_new && unseen.iter().all(|(it, _)| last.at.contains(&it.run)) {
+            return last.ready.clone();
+        }
+        let began = Instant::now();
+        let at = unseen.iter().map(|(it, _)| it.run).collect();
+        let look = move || unseen.into_iter().filter(is_there).map(|(it, _)| it.run).collect::<Vec<_>>();
+        let ready = tokio::task::spawn_blocking(look).await.unwrap_or_default();
+        *last = Looked { began: Some(began), at, ready: ready.clone() };
+        ready
+    }
+}
+
 fn waited(all: &[Awaited], outcome: Outcome) -> Reply {
     let one = |it: &Awaited| Readiness { name: it.id.to_string(), ready: it.is_ready, why: it.why.clone() };
     Reply::result(&Waited { outcome, processes: all.iter().map(one).collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::model::Port;
+    use crate::supervisor::event::Slot;
+
+    fn unseen(slot: usize) -> Seen {
+        let port = Port::new(5000).expect("a port");
+        (Unseen { run: Run { slot: Slot(slot), number: 1 }, port, leader: 1 }, "web.1".to_owned())
+    }
+
+    #[test]
+    fn however_many_ask_at_once_one_looks_for_all() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        runtime.block_on(async {
+            let (looks, count) = (Arc::new(Looks::default()), Arc::new(AtomicUsize::new(0)));
+            let ask = |slots: &[usize]| {
+                let (looks, count) = (looks.clone(), count.clone());
+                let all: Vec<Seen> = slots.iter().map(|slot| unseen(*slot)).collect();
+                let is_there = move |(it, _): &Seen| {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    it.run.slot == Slot(1)
+                };
+                tokio::spawn(async move { looks.look(all, is_there).await })
+            };
+            let asking: Vec<_> = (0..50).map(|_| ask(&[0, 1])).collect();
+            for asking in asking {
+                assert_eq!(asking.await.expect("an answer"), [unseen(1).0.run]);
+            }
+            let looked = count.load(Ordering::Relaxed);
+            assert!((2..=4).contains(&looked), "{looked}: once, and perhaps once more");
+            // What nobody has looked at is looked at.
+            assert_eq!(ask(&[2]).await.expect("an answer"), []);
+            assert_eq!(count.load(Ordering::Relaxed), looked + 1);
+        });
+    }
 }

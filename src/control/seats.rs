@@ -200,6 +200,11 @@ impl Place {
         self.seats.size(&self.id, main)
     }
 
+    /// Whether this client types.
+    pub(super) fn types(&self) -> bool {
+        self.news.borrow().writer(self).0
+    }
+
     /// The terminal, if it is there.
     pub(super) fn terminal(&self) -> Option<Arc<Terminal>> {
         self.seats.lock().seats.get(&self.id)?.terminal.clone()

@@ -25,7 +25,9 @@ pub(super) fn which(name: &str, types: &[ProcessName], all: &[Status]) -> Result
         }
         _ => {
             let there: Vec<String> = found.iter().map(|status| format!("`{}`", status.id)).collect();
-            let refusal = Refusal::usage(format!("`{name}` is {} processes", found.len()));
+            // Of several names only one may be there now.
+            let count = if found.len() > 1 { found.len().to_string() } else { "more than one".to_owned() };
+            let refusal = Refusal::usage(format!("`{name}` is {count} processes"));
             return Err(refusal.hint(format!("name one of them: {}", there.join(", "))));
         }
     };

@@ -2,7 +2,7 @@
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getsid};
 
 use super::descendants;
 use crate::model::Sig;
@@ -53,4 +53,10 @@ pub fn signal_child(pid: i32, sig: Sig) {
 /// Whether this process has a controlling terminal, in the foreground or not.
 pub fn has_terminal() -> bool {
     std::fs::File::open("/dev/tty").is_ok()
+}
+
+/// Whether this process is in the session of another one, and so on its terminal if it has one.
+pub fn in_session_of(pid: i32) -> bool {
+    let own = getsid(None);
+    own.is_ok() && own == getsid(Some(Pid::from_raw(pid)))
 }

@@ -55,7 +55,8 @@ pub struct Modes {
     shape: bool,
     /// xterm's `modifyOtherKeys`.
     other_keys: Option<u16>,
-    /// The flags that were pushed by kitty's keyboard protocol.
+    /// The flags that were set and, above them, those that were pushed by kitty's keyboard protocol.
+    set_keys: u16,
     keys: Vec<u16>,
     /// How many bytes were looked at, and where the other screen was entered.
     position: u64,
@@ -129,6 +130,9 @@ impl Modes {
             out.extend_from_slice(b"\x1b=");
         }
         out.extend(self.other_keys.iter().flat_map(|level| format!("\x1b[>4;{level}m").into_bytes()));
+        if self.set_keys != 0 {
+            out.extend_from_slice(format!("\x1b[={}u", self.set_keys).as_bytes());
+        }
         out.extend(self.keys.iter().flat_map(|flags| format!("\x1b[>{flags}u").into_bytes()));
         out
     }
@@ -140,7 +144,8 @@ impl Modes {
             out.extend_from_slice(format!("\x1b[<{}u", self.keys.len()).as_bytes());
         }
         for (is_set, sequence) in [
-            (self.colored, &b"\x1b[0m"[..]),
+            (self.set_keys != 0, &b"\x1b[=0u"[..]),
+            (self.colored, b"\x1b[0m"),
             (self.other_keys.is_some(), b"\x1b[>4m"),
             (self.keypad, b"\x1b>"),
             (self.charset, b"\x1b(B\x0f"),
@@ -226,6 +231,7 @@ impl Modes {
             (None, b'q') if text.ends_with(' ') => self.shape = first != 0,
             (Some('>'), b'm') if first == 4 => self.other_keys = numbers.get(1).copied().filter(|it| *it > 0),
             (Some('>'), b'u') => self.keys.push(first),
+            (Some('='), b'u') => self.set_keys(first, numbers.get(1).copied().unwrap_or(1)),
             (Some('<'), b'u') => self.keys.truncate(self.keys.len().saturating_sub(first.max(1).into())),
             (Some('!'), b'p') => *self = Self::at(self.position),
             // What the terminal is, where its cursor is, its modes, its window, its keys.
@@ -235,6 +241,17 @@ impl Modes {
             (_, _) => {}
         }
         false
+    }
+
+    /// All flags become these, or these are added, or taken away.
+    fn set_keys(&mut self, flags: u16, how: u16) {
+        let now = self.keys.last_mut().unwrap_or(&mut self.set_keys);
+        match how {
+            1 => *now = flags,
+            2 => *now |= flags,
+            3 => *now &= !flags,
+            _ => {}
+        }
     }
 
     fn set(&mut self, mode: u16, on: bool) {
@@ -291,6 +308,23 @@ mod tests {
         assert_eq!(text(&after("\x1b[?1049h\x1b[?25l\x1bc").leave()), "", "a reset");
         assert_eq!(text(&after("\x1b[1;31mred").leave()), "\x1b[0m");
         assert_eq!(text(&after("\x1b[1;31mred\x1b[m").leave()), "");
+    }
+
+    #[test]
+    fn flags_for_keys_are_set_or_pushed() {
+        for (shown, enter, leave) in [
+            ("\x1b[=5u", "\x1b[=5u", "\x1b[=0u"),
+            ("\x1b[=5u\x1b[=0u", "", ""),
+            ("\x1b[=5;1u\x1b[=8;2u\x1b[=1;3u", "\x1b[=12u", "\x1b[=0u"),
+            ("\x1b[=1u\x1b[>1u\x1b[=5u", "\x1b[=1u\x1b[>5u", "\x1b[<1u\x1b[=0u"),
+        ] {
+            let modes = after(shown);
+            assert_eq!(
+                (text(&modes.enter()), text(&modes.leave())),
+                (enter.into(), leave.into()),
+                "{shown:?}"
+            );
+        }
     }
 
     #[test]

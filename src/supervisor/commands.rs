@@ -99,6 +99,7 @@ impl<C: Children> Driver<C> {
 
     /// Gives orders and says what is to come of them.
     fn order(&mut self, orders: Orders) -> Vec<Goal> {
+        let orders = self.fleet.in_turn(orders);
         let goal = |(slot, order): (Slot, Order)| {
             let goal = Goal::new(slot, order, self.fleet.machine(slot));
             self.step(fleet::Input::Order(slot, order));

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
 use super::driver::{Children, Driver, Holder, Member, Message};
@@ -163,24 +163,7 @@ impl Children for Fake {
 pub(super) struct Stage {
     pub(super) record: Rc<RefCell<Record>>,
     pub(super) outbox: UnboundedSender<Message>,
-    pub(super) driver: Unstarted,
-}
-
-/// A driver that has started nothing yet.
-pub(super) struct Unstarted {
-    pub(super) members: Vec<Member>,
-    pub(super) planner: Planner,
-    fleet: Fleet,
-    fake: Fake,
-    inbox: UnboundedReceiver<Message>,
-}
-
-impl Unstarted {
-    /// Its life.
-    pub(super) async fn run(self) -> (Outcome, Fake, UnboundedReceiver<Message>) {
-        let Self { members, planner, fleet, fake, inbox } = self;
-        Driver::start(fleet, members, planner, fake, inbox).run().await
-    }
+    pub(super) driver: Driver<Fake>,
 }
 
 pub(super) fn stage(tempers: &[Temper], policy: &Policy) -> Stage {
@@ -189,6 +172,16 @@ pub(super) fn stage(tempers: &[Temper], policy: &Policy) -> Stage {
 }
 
 pub(super) fn stage_of(tempers: &[Temper], policies: Vec<Policy>) -> Stage {
+    stage_with(tempers, policies, Planner::default(), |_| {})
+}
+
+/// The first processes start at once: what they are to be like has to be said before.
+pub(super) fn stage_with(
+    tempers: &[Temper],
+    policies: Vec<Policy>,
+    planner: Planner,
+    change: impl FnOnce(&mut Vec<Member>),
+) -> Stage {
     let record = Rc::new(RefCell::new(Record::default()));
     let (outbox, inbox) = unbounded_channel();
     let fake = Fake {
@@ -199,11 +192,11 @@ pub(super) fn stage_of(tempers: &[Temper], policies: Vec<Policy>) -> Stage {
     };
     let fleet = Fleet::new(policies);
     let name: crate::model::ProcessName = "web".parse().expect("a name");
-    let members = (1..=u16::try_from(tempers.len()).expect("few"))
+    let mut members = (1..=u16::try_from(tempers.len()).expect("few"))
         .map(|n| member(InstanceId::new(name.clone(), n)))
         .collect();
-    let driver = Unstarted { members, planner: Planner::default(), fleet, fake, inbox };
-    Stage { record, outbox, driver }
+    change(&mut members);
+    Stage { record, outbox, driver: Driver::start(fleet, members, planner, fake, inbox) }
 }
 
 /// One that waits for nothing.

@@ -5,6 +5,7 @@
 //! first part, what starts when, is in `opening`; the last, from the first signal to the exit
 //! status, in `ending`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::ending::Asked;
@@ -50,6 +51,8 @@ pub struct Fleet {
     pub(super) last: Option<Slot>,
     /// Who is stopped before whom.
     pub(super) needs: Needs,
+    /// Orders to go down that wait for others to be gone.
+    pub(super) turns: BTreeMap<Slot, Order>,
     pub(super) phase: Phase,
     pub(super) cause: Option<Cause>,
     /// Those that were given up, in that order, though some may be up again.
@@ -72,6 +75,7 @@ impl Fleet {
             release: None,
             last: None,
             needs: Needs::default(),
+            turns: BTreeMap::new(),
             phase: Phase::Running,
             cause: None,
             crashed: Vec::new(),
@@ -97,7 +101,7 @@ impl Fleet {
         self.machines[slot.0].change(policy);
     }
 
-    /// `who` needs `whom`: when everything ends it is stopped before that is.
+    /// `who` needs `whom`: where both are to go down it is stopped before that is.
     pub fn need(&mut self, who: Slot, whom: Slot) {
         self.needs.add(who, whom);
     }
@@ -216,31 +220,13 @@ impl Fleet {
             }
             Input::Hurry => self.kill(&mut effects),
         }
+        self.take_turns(&mut effects);
         self.go_on(&mut effects);
         if self.phase == Phase::Stopping {
             self.stop_next(&mut effects);
         }
         self.check_done(&mut effects);
         effects
-    }
-
-    /// Once everything ends, commands change nothing any more.
-    fn order(&mut self, slot: Slot, order: Order, effects: &mut Vec<Effect>) {
-        if self.phase != Phase::Running {
-            return;
-        }
-        let (word, input) = match (order, self.machine(slot).state()) {
-            (Order::Up, State::Up { .. }) => return,
-            // What is on its way down comes up again when it is there: the last order counts.
-            (Order::Up, _) | (Order::Restart, State::Stopping(_) | State::Draining(_)) => {
-                (Word::Start, machine::Input::Start)
-            }
-            (Order::Restart, _) => (Word::Start, machine::Input::Restart),
-            (Order::Stop, _) => (Word::Stop, machine::Input::Stop),
-            (Order::Retire, _) => (Word::Retire, machine::Input::Stop),
-        };
-        self.words[slot.0] = word;
-        self.feed(slot, input, effects);
     }
 
     fn one(&mut self, slot: Slot, input: machine::Input, effects: &mut Vec<Effect>) {
@@ -270,12 +256,14 @@ impl Fleet {
         matches!(self.machine(slot).state(), State::Waiting(_)) && self.machine(slot).runs() == 0
     }
 
-    /// Whether this input ends everything: a process ended that nobody asked to, and its policy
+    /// Whether this input ends everything: a process ended that nobody wanted to, and its policy
     /// does not let that pass.
     fn cause_in(&self, slot: Slot, input: &machine::Input) -> Option<Cause> {
         let machine = self.machine(slot);
         let (run, end) = match (input, machine.state()) {
-            (machine::Input::Exited(run, end), State::Up { run: present, .. }) if run == present => {
+            (machine::Input::Exited(run, end), State::Up { run: present, .. })
+                if run == present && !self.awaits_turn(slot) =>
+            {
                 (*run, end.clone())
             }
             (

@@ -204,15 +204,22 @@ impl World {
         }
     }
 
-    /// When everything ends, nobody is asked while somebody needs it.
+    /// When everything ends, nobody is asked while somebody needs it; and before that, while somebody
+    /// who needs it is on his way down.
     fn assert_turns(&self, was_up: &[bool]) {
-        if self.fleet.phase() != Phase::Stopping || self.fleet.cause() == Some(&Cause::GuardGone) {
+        if self.fleet.cause() == Some(&Cause::GuardGone) {
             return;
         }
         for (who, whom) in &self.needs {
             let asked =
                 matches!(self.fleet.machine(Slot(*whom)).state(), State::Stopping(_)) && was_up[*whom];
-            let is_needed = !self.fleet.machine(Slot(*who)).is_at_rest();
+            let state = self.fleet.machine(Slot(*who)).state();
+            let is_going = matches!(state, State::Stopping(_) | State::Draining(_));
+            let is_needed = match self.fleet.phase() {
+                Phase::Releasing | Phase::Running => is_going || self.fleet.awaits_turn(Slot(*who)),
+                Phase::Stopping => !self.fleet.machine(Slot(*who)).is_at_rest(),
+                Phase::Killing | Phase::Done => false,
+            };
             assert!(!(asked && is_needed), "{whom} is asked to stop before {who}");
         }
     }
@@ -242,7 +249,8 @@ impl World {
                 let Some(run) = self.alive.remove(&slot) else { return };
                 self.draining.insert(slot, (run, true, true));
                 let policy = self.fleet.machine(slot).policy().on_exit;
-                let by_itself = matches!(self.fleet.machine(slot).state(), State::Up { .. });
+                let is_up = matches!(self.fleet.machine(slot).state(), State::Up { .. });
+                let by_itself = is_up && !self.fleet.awaits_turn(slot);
                 if by_itself && (policy == OnExit::Stop || (policy == OnExit::Ignore && code != 0)) {
                     self.expect(Outcome::Exit(code));
                 }

@@ -51,13 +51,13 @@ fn a_clean_end_under_ignore_lets_the_others_run() {
     assert_eq!(world.done, [Outcome::Exit(0)]);
 }
 
-fn world(count: usize) -> World {
+pub(super) fn world(count: usize) -> World {
     let mut world = World::new(vec![Policy::default(); count]);
     world.feed(Input::Start);
     world
 }
 
-fn ends(world: &mut World, slot: usize) {
+pub(super) fn ends(world: &mut World, slot: usize) {
     world.play(Move::Dies(slot, 1));
     world.play(Move::Empties(slot));
     world.play(Move::Closes(slot));
@@ -208,7 +208,7 @@ fn what_was_given_up_and_is_up_again_does_not_count() {
 }
 
 /// A chain, each of which needs the next.
-fn chain(count: usize) -> World {
+pub(super) fn chain(count: usize) -> World {
     let mut world = world(count);
     for slot in 1..count {
         world.need(slot - 1, slot);
@@ -216,7 +216,7 @@ fn chain(count: usize) -> World {
     world
 }
 
-fn asked(world: &World) -> Vec<usize> {
+pub(super) fn asked(world: &World) -> Vec<usize> {
     let stopping = |slot: &usize| matches!(world.fleet.machine(Slot(*slot)).state(), State::Stopping(_));
     (0..world.slots).filter(stopping).collect()
 }

@@ -58,12 +58,13 @@ impl Goal {
         let machine = fleet.machine(self.slot);
         match self.order {
             Order::Up | Order::Restart => self.look_up(fleet, machine),
-            Order::Stop | Order::Retire => self.look_down(machine),
+            Order::Stop | Order::Retire => self.look_down(fleet, machine),
         }
     }
 
     fn look_up(&self, fleet: &Fleet, machine: &Machine) -> Option<Did> {
         match machine.state() {
+            State::Up { .. } if fleet.awaits_turn(self.slot) => None,
             State::Up { run, pgid, .. } => match (run.number > self.runs, self.was) {
                 (true, Was::Up) => Some(Did::Restarted(pgid.0)),
                 (true, Was::AtRest | Was::Between) if self.order == Order::Restart && self.runs > 0 => {
@@ -81,12 +82,12 @@ impl Goal {
         }
     }
 
-    fn look_down(&self, machine: &Machine) -> Option<Did> {
+    fn look_down(&self, fleet: &Fleet, machine: &Machine) -> Option<Did> {
         match machine.state() {
             State::Down => Some(Did::WasDown),
             State::Over { .. } | State::Crashed { .. } if self.was == Was::AtRest => Some(Did::WasDown),
             State::Over { end } | State::Crashed { end } => Some(Did::Stopped(Some(end.clone()))),
-            State::Up { run, .. } if run.number > self.runs => {
+            State::Up { .. } if !fleet.awaits_turn(self.slot) => {
                 Some(Did::Failed("another command has started it again".into()))
             }
             State::Waiting(_)

@@ -1,8 +1,9 @@
 //! Deciding what happens to the processes, and making it happen.
 //!
 //! [`machine`] decides for one process (its states are in [`state`]) and [`fleet`] for all of
-//! them; [`backoff`] when one that ended is started again, [`needs`] in what order they are stopped. They are pure: no clock, no channel, no system call, so that every order of events can
-//! be tried in a test. [`driver`] is the one task that feeds them and performs what they answer.
+//! them; [`backoff`] when one that ended is started again, [`needs`] in what order they are stopped,
+//! `turns` when a command stops several. They are pure: no clock, no channel, no system call, so
+//! that every order of events can be tried in a test. [`driver`] is the one task that feeds them and performs what they answer.
 //! [`event`] is the vocabulary they share,
 //! [`command`] that of those who command from outside.
 //!
@@ -29,6 +30,7 @@ pub mod phase;
 pub mod state;
 pub mod step;
 mod timers;
+mod turns;
 mod waiting;
 pub mod waits;
 pub mod watch;
@@ -44,6 +46,8 @@ mod fleet_tests;
 mod machine_props;
 #[cfg(test)]
 mod restart_tests;
+#[cfg(test)]
+mod turns_tests;
 #[cfg(test)]
 mod waits_tests;
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //!
 //! A process that waits for another by name needs it, until its own last word: a web process that
 //! is being stopped finishes its requests, and they go to its database. So whoever needs others is
-//! stopped before them, and all that nothing binds are stopped at the same time.
+//! stopped before them, at the end (`ending`) and by a command (`turns`), and all that nothing binds
+//! are stopped at the same time.
 
 use std::collections::BTreeSet;
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::event::{Ended, Epoch, Run, Slot};
 use super::fleet::{Cause, Effect, Fleet, Phase, Word};
 use super::machine;
-use super::state::{State, Waiting};
+use super::state::{State, Then, Waiting};
 
 /// Something that has to be before a process starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,7 +146,8 @@ impl Fleet {
     }
 
     fn all_ready(&self, slots: &BTreeSet<Slot>) -> bool {
-        slots.iter().filter(|slot| self.has(**slot)).all(|slot| self.is_ready(*slot))
+        let is_there = |slot: &Slot| self.is_ready(*slot) && !self.awaits_turn(*slot);
+        slots.iter().filter(|slot| self.has(**slot)).all(is_there)
     }
 
     /// Whether whoever waits for the process need not wait any longer: it is ready, or has done what
@@ -192,13 +193,14 @@ impl Fleet {
         }
     }
 
-    /// The run of a process that wrote last, or still writes.
+    /// The run of a process that wrote last, or still writes. What a command is about to start anew has
+    /// not written yet.
     pub fn last_run(&self, slot: Slot) -> Option<Run> {
         let machine = self.machine(slot);
         match machine.state() {
-            State::Up { run, .. } => Some(*run),
-            State::Stopping(now) => Some(now.run),
-            State::Draining(now) => Some(now.run),
+            State::Up { run, .. } => (!self.awaits_turn(slot)).then_some(*run),
+            State::Stopping(now) => (now.then != Then::Restart).then_some(now.run),
+            State::Draining(now) => (now.then != Then::Restart).then_some(now.run),
             State::Backoff { end } | State::Over { end } | State::Crashed { end } => match end {
                 Ended::NotStarted(_) => None,
                 Ended::Exited(_) | Ended::Signaled(_) => Some(Run { slot, number: machine.runs() }),

@@ -8,25 +8,35 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::sleep;
 
 use super::command::{Answer, Command, What};
-use super::driver::Message;
-use super::driver_tests::{Did, Record, Stage, Temper, die, on_paused_clock, stage_of};
+use super::driver::{Member, Message};
+use super::driver_tests::{Did, Record, Stage, Temper, die, on_paused_clock, stage_with};
 use super::event::{Ended, Event, OnExit, Policy, Run, Slot};
 use super::fleet::{Outcome, Via};
 use super::watch::{Finding, Goal, Sought, WatchId};
 use crate::config::probe::{Probe, ReadyProbe};
 use crate::model::{InstanceId, Sig};
+use crate::plan::Planner;
 
 /// `web`, which waits for these, and `db`, which is ready when `ready` is.
 fn app(waits: &[&str], ready: Option<&str>, policies: [OnExit; 2]) -> Stage {
+    app_with(waits, ready, policies, |_| {})
+}
+
+fn app_with(
+    waits: &[&str],
+    ready: Option<&str>,
+    policies: [OnExit; 2],
+    change: impl FnOnce(&mut [Member]),
+) -> Stage {
     let policy = |on_exit| Policy { on_exit, ..Policy::default() };
-    let mut stage = stage_of(&[Temper::Tame; 2], policies.map(policy).into());
-    stage.driver.planner.procfile = two_types();
-    let members = &mut stage.driver.members;
-    members[1].id = InstanceId::new("db".parse().expect("a name"), 1);
-    members[0].waits = waits.iter().map(|text| text.parse().expect("a probe")).collect();
-    members[1].ready = ready.map(|text| text.parse().expect("a probe"));
-    (members[0].port, members[1].port) = ("5000".parse().ok(), "5100".parse().ok());
-    stage
+    let planner = Planner { procfile: two_types(), ..Planner::default() };
+    stage_with(&[Temper::Tame; 2], policies.map(policy).into(), planner, |members| {
+        members[1].id = InstanceId::new("db".parse().expect("a name"), 1);
+        members[0].waits = waits.iter().map(|text| text.parse().expect("a probe")).collect();
+        members[1].ready = ready.map(|text| text.parse().expect("a probe"));
+        (members[0].port, members[1].port) = ("5000".parse().ok(), "5100".parse().ok());
+        change(members);
+    })
 }
 
 const STOP: [OnExit; 2] = [OnExit::Stop, OnExit::Stop];
@@ -240,8 +250,7 @@ fn a_line_of_one_that_has_ended_is_looked_for_once_more() {
 #[test]
 fn a_word_of_ones_own_is_looked_at_for_a_minute_if_nobody_waits() {
     on_paused_clock(async {
-        let mut stage = app(&[], Some("tcp:9"), STOP);
-        stage.driver.members[1].ready_is_said = true;
+        let stage = app_with(&[], Some("tcp:9"), STOP, |members| members[1].ready_is_said = true);
         let (outbox, record) = (stage.outbox.clone(), stage.record.clone());
         let script = async move {
             settle().await;
@@ -323,9 +332,9 @@ fn two_types() -> crate::config::procfile::Procfile {
 #[test]
 fn a_process_can_be_ready_when_another_type_is() {
     on_paused_clock(async {
-        let mut stage = app(&["tcp:1"], None, STOP);
         let db = Probe::Process("db".parse().expect("a name"));
-        stage.driver.members[0].ready = Some(ReadyProbe::Probe(db));
+        let ready = Some(ReadyProbe::Probe(db));
+        let stage = app_with(&["tcp:1"], None, STOP, |members| members[0].ready = ready);
         let (outbox, record) = (stage.outbox.clone(), stage.record.clone());
         let script = async move {
             settle().await;

@@ -3,7 +3,9 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 
-use crate::kit::{Running, Terminal, Test, eventually};
+use nix::sys::termios::{FlowArg, tcflow};
+
+use crate::kit::{Running, Terminal, Test, eventually, proc};
 
 /// Says `<…>` for each line it is given.
 const ECHO: &str = "echo ready; while read -r x; do echo \"<$x>\"; done";
@@ -218,5 +220,65 @@ fn what_somebody_types_who_looks_on_is_dropped() {
     assert_eq!(window.wait_for("<one>\r\n"), "one\r\n<one>\r\n");
     drop(reader);
     leave(window);
+    running.finish();
+}
+
+#[test]
+fn who_looks_on_still_sees_that_when_the_screen_is_there() {
+    let test = Test::new()
+        .procfile("web: seq 1 100; echo ready; exec gangling --wait\nworker: exec gangling --wait\n")
+        .args(["start", "--pty", "always"]);
+    let running = start(&test);
+    let mut window = attach(&test, "web");
+    window.wait_for("ready\r\n");
+    let mut second = attach(&test, "web");
+    second.wait_for("types here; you look on until it leaves]");
+    let shown = second.wait_for("ready\r\n");
+    let below = shown.lines().count();
+    // The shell's window has 24 lines.
+    assert!((15..=22).contains(&below), "{below}: {shown}");
+    leave(second);
+    leave(window);
+    running.finish();
+}
+
+#[test]
+fn nobody_has_the_terminal_that_he_is_on() {
+    let test = Test::new()
+        .procfile(format!(
+            "web: echo ready; read -r x; {} attach web; echo \"<$?>\"; exec gangling --wait\nworker: exec {ASKED}\n",
+            env!("CARGO_BIN_EXE_ganger")
+        ))
+        .args(["start", "--pty", "always"]);
+    let running = start(&test);
+    let mut window = attach(&test, "web");
+    window.type_text("\r");
+    // All that is shown there would be shown there again, and so on.
+    window.wait_for("ganger: error: this is the terminal of web.1 itself");
+    window.wait_for("<2>");
+    leave(window);
+    running.finish();
+}
+
+#[test]
+fn a_terminal_that_takes_nothing_holds_no_process() {
+    let test = app();
+    let running = start(&test);
+    let mut window = attach(&test, "web");
+    window.wait_for("ready\r\n");
+    let find = |it: proc::Process| it.command.contains("ganger attach").then_some(it.pid);
+    let client = proc::children(window.pid()).into_iter().find_map(find).expect("an attach");
+    let terminal = std::fs::File::open(format!("/proc/{client}/fd/0")).expect("its terminal");
+    let mut second = attach(&test, "web");
+    second.wait_for("types here");
+    tcflow(&terminal, FlowArg::TCOOFF).expect("stopped");
+    window.type_text("\x1d");
+    // It cannot say so, and has left all the same.
+    second.wait_for("[you type now]");
+    tcflow(&terminal, FlowArg::TCOON).expect("it goes on");
+    window.wait_for("detached from web.1");
+    window.type_text("exit 0\r");
+    window.wait_beside();
+    leave(second);
     running.finish();
 }

@@ -376,3 +376,40 @@ fn who_waits_is_stopped_before_what_it_waits_for() {
     running.finish().killed_by(Signal::SIGINT);
     assert_eq!(std::fs::read_to_string(test.path("order")).expect("written"), "web\ndb\n");
 }
+
+#[test]
+fn commands_stop_in_that_order_too() {
+    // It writes when it has begun and when it is about to end; the end of web takes its time.
+    let note = |name: &str, last: &str| {
+        let end = format!("{last} echo -{name} >> order; exit");
+        format!("trap '{end}' TERM; echo +{name} >> order; echo up; gangling --wait & wait")
+    };
+    let test = Test::new()
+        .file("web.sh", note("web", "sleep 0.3;"))
+        .file("db.sh", note("db", ""))
+        .procfile("db: exec sh db.sh\nweb: exec sh web.sh\n")
+        .args(["--wait-for", "web=log:db:up"]);
+    let running = test.start();
+    running.wait_ready("web.1");
+    running.wait_ready("db.1");
+    let mut expected = String::new();
+    for (command, what) in [
+        (&["ps"][..], "+db +web "),
+        (&["restart"], "-web -db +db +web "),
+        (&["restart", "db", "web"], "-web -db +db +web "),
+        (&["restart", "db"], "-db +db "),
+        (&["stop", "db", "web"], "-web -db "),
+        (&["up", "web", "db"], "+db +web "),
+        (&["scale", "all=0"], "-web -db "),
+        (&["up", "web", "db"], "+db +web "),
+    ] {
+        test.beside(command).code(0);
+        expected.push_str(what);
+        // Who is up has not written so yet.
+        eventually(&format!("{expected} after {command:?}"), || {
+            std::fs::read_to_string(test.path("order"))
+                .is_ok_and(|order| order.replace('\n', " ") == expected)
+        });
+    }
+    running.finish().killed_by(Signal::SIGINT);
+}
