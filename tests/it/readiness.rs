@@ -132,6 +132,24 @@ fn a_page_is_there_when_its_status_is_no_error() {
 }
 
 #[test]
+fn a_page_of_localhost_is_looked_for_at_both_its_addresses() {
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let listener = TcpListener::bind(address).expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        let server = std::thread::spawn(move || {
+            let (mut client, _) = listener.accept().expect("a client");
+            let _ = client.read(&mut [0; 4096]).expect("a request");
+            client.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").expect("written");
+        });
+        let test = app(WAIT).args(["--wait-for".to_owned(), format!("web=http://localhost:{port}/")]);
+        let running = test.start();
+        running.wait_ready("web.1");
+        server.join().expect("it was asked");
+        running.finish().killed_by(Signal::SIGINT);
+    }
+}
+
+#[test]
 fn a_command_that_looks_leaves_nothing() {
     // It hangs, with children in its group, and is ended with everything; and it forks and ends each time.
     for command in ["gangling --wait & gangling --wait", "gangling --ignore TERM --wait & exit 1"] {
