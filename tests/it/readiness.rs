@@ -40,6 +40,10 @@ fn waits_until(test: &Test, shown: &str, give: impl FnOnce()) -> Running {
     let lines = test.beside(["ps"]).code(0);
     let lines = String::from_utf8_lossy(&lines.stdout).into_owned();
     assert!(lines.contains(&format!(", for {shown}\n")), "{lines}");
+    let waited = test.beside(["wait", "web", "--timeout", "0"]).code(124);
+    let why = format!("web.1 is waiting for {shown}, after N s\n")
+        .replace(&(test.port() + 350).to_string(), "PORT+350");
+    waited.stderr_has(&why);
     give();
     running.wait_ready("web.1");
     assert_eq!(ps(test)[0]["waits_for"], Value::Array(vec![]));
@@ -194,8 +198,11 @@ fn what_is_waited_for_ends_first() {
     let app = |db: &str| app(db).args(["--wait-for", "web=db"]);
     app("exit 4").run().code(4).stdout_has("db.1 exited with code 4 after N s and ended the run\n");
     // Its work was to end well.
-    let running = app("exit 0").args(["--on-exit", "db=ignore"]).start();
+    let test = app("exit 0").args(["--on-exit", "db=ignore"]);
+    let running = test.start();
     running.wait_ready("web.1");
+    let db = &ps(&test)[1];
+    assert_eq!((&db["state"], &db["ready"]), (&"stopped".into(), &true.into()));
     running.finish().killed_by(Signal::SIGINT);
     let never = Test::new().procfile(format!("web: {WAIT}\ndb: echo almost\n")).args([
         "--on-exit",
