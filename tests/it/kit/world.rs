@@ -123,10 +123,10 @@ fn folder_of_ganger() -> PathBuf {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("path").join(profile);
         std::fs::create_dir_all(&folder).expect("created");
         let link = folder.join("ganger");
-        if std::fs::read_link(&link).ok().as_deref() != Some(&ganger) {
+        if std::fs::read_link(&link).ok().as_deref() != Some(ganger) {
             // Put there at once, as another test's program may look for it just now.
             let new = folder.join(format!("new-{}", std::process::id()));
-            std::os::unix::fs::symlink(&ganger, &new).expect("linked");
+            std::os::unix::fs::symlink(ganger, &new).expect("linked");
             std::fs::rename(&new, &link).expect("renamed");
         }
         folder
