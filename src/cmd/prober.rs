@@ -274,10 +274,10 @@ impl Words {
         output.readable().await.is_ok() && self.take(output)
     }
 
-    /// Takes what is there; false at its end.
+    /// Takes what is there, or a part of it where somebody writes without end; false at its end.
     fn take(&mut self, output: &Receiver) -> bool {
         let mut chunk = [0; 4096];
-        loop {
+        for _ in 0..16 {
             match output.try_read(&mut chunk) {
                 Ok(0) => return false,
                 Ok(count) => {
@@ -288,6 +288,7 @@ impl Words {
                 Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
             }
         }
+        true
     }
 
     /// `what`, and the last line.

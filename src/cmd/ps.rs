@@ -101,7 +101,8 @@ fn line(process: &Process, now: Timestamp, zone: &TimeZone) -> String {
     if !process.waits_for.is_empty() {
         let _ = write!(line, ", for {}", process.waits_for.join(", "));
     }
-    if process.ready {
+    // Of one that has ended with 0 that is said.
+    if process.ready && process.pid.is_some() {
         line.push_str(", ready");
     }
     if let Some(left) = process.restart_in {

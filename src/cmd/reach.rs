@@ -5,6 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs 
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use ureq::config::Config;
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
 use crate::model::Port;
 
@@ -71,15 +75,40 @@ pub(super) async fn http(url: String) -> Result<(), String> {
             .proxy(None)
             .user_agent(concat!("ganger/", env!("CARGO_PKG_VERSION")))
             .build();
-        let agent: ureq::Agent = config.into();
+        let agent = ureq::Agent::with_parts(config, DefaultConnector::default(), BothLocal::default());
         match agent.get(&url).header("Connection", "close").call() {
             Ok(answer) if answer.status().as_u16() < 400 => Ok(()),
             Ok(answer) => Err(format!("status {}", answer.status().as_u16())),
             Err(ureq::Error::Io(error)) => Err(in_words(&error)),
+            Err(ureq::Error::Timeout(_)) => Err(format!("no answer within {} s", ANSWER_LIMIT.as_secs())),
             Err(error) => Err(error.to_string()),
         }
     })
     .await
+}
+
+/// Resolves `localhost` to both of its addresses, as for `tcp:`; the system often knows one alone, and a
+/// server may listen on the other.
+#[derive(Debug, Default)]
+struct BothLocal(DefaultResolver);
+
+impl Resolver for BothLocal {
+    fn resolve(
+        &self,
+        url: &Uri,
+        config: &Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        if url.host() != Some("localhost") {
+            return self.0.resolve(url, config, timeout);
+        }
+        let usual = if url.scheme_str() == Some("https") { 443 } else { 80 };
+        let port = url.port_u16().unwrap_or(usual);
+        let mut both = self.empty();
+        both.push((Ipv4Addr::LOCALHOST, port).into());
+        both.push((Ipv6Addr::LOCALHOST, port).into());
+        Ok(both)
+    }
 }
 
 /// Does what blocks in a thread of its own. When nobody wants the answer any more, nobody waits for the

@@ -55,7 +55,9 @@ pub enum ParseProbeError {
     #[error("`tcp:` takes a port from 1 to 65535, or HOST:PORT, an IPv6 address in [ ]")]
     Tcp,
     /// What comes behind `http://`.
-    #[error("an address has a host, as in http://localhost:9200/health")]
+    #[error(
+        "an address has a host, and a port from 1 to 65535 if it has one, as in http://localhost:9200/health"
+    )]
     Http,
     /// What comes behind `cmd:`.
     #[error("there is no command behind `cmd:`")]
@@ -135,8 +137,7 @@ impl FromStr for Probe {
         }
         let after_scheme = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
         if let Some(rest) = after_scheme {
-            let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-            let good = !host.is_empty() && !host.starts_with(':') && !text.contains(char::is_whitespace);
+            let good = has_host(rest) && !text.contains(|c: char| c.is_whitespace() || c.is_control());
             return if good { Ok(Self::Http(text.to_owned())) } else { Err(ParseProbeError::Http) };
         }
         if let Some(command) = text.strip_prefix("cmd:") {
@@ -156,6 +157,19 @@ impl FromStr for Probe {
         }
         text.parse().map(Self::Process).map_err(|_| ParseProbeError::Unknown)
     }
+}
+
+/// Whether what comes behind `http://` begins with a host that can be asked, and a port if there is one.
+fn has_host(text: &str) -> bool {
+    let authority = text.split(['/', '?', '#']).next().unwrap_or_default();
+    let address = authority.rsplit_once('@').map_or(authority, |(_user, address)| address);
+    let (host, port) = match address.strip_prefix('[').map(|rest| rest.split_once(']')) {
+        Some(Some((v6, rest))) if v6.parse::<std::net::Ipv6Addr>().is_ok() => (v6, rest),
+        Some(_) => return false,
+        None => address.split_at(address.find(':').unwrap_or(address.len())),
+    };
+    let good_port = port.is_empty() || port.strip_prefix(':').is_some_and(|it| it.parse::<Port>().is_ok());
+    !host.is_empty() && good_port
 }
 
 fn tcp(text: &str) -> Option<Probe> {
@@ -202,6 +216,9 @@ mod tests {
             "tcp:[::1]:80",
             "http://localhost:9200/_cluster/health?wait=1",
             "https://localhost/",
+            "http://user:a:b@localhost:80",
+            "http://[::1]:80/",
+            "http://[::1]?a=b:c",
             "cmd:pg_isready -q && echo 'a, b=c'",
             "log:db:ready to accept (connections|anything), x=1:2",
             "db",
@@ -237,6 +254,14 @@ mod tests {
             ("http:///x", Http),
             ("http://:80/", Http),
             ("http://a b/", Http),
+            ("http://localhost:99999/", Http),
+            ("http://localhost:0/", Http),
+            ("http://localhost:port", Http),
+            ("http://localhost:/", Http),
+            ("http://[::1/", Http),
+            ("http://[::1]80/", Http),
+            ("http://::1/", Http),
+            ("https://user@/", Http),
             ("cmd:", Command),
             ("cmd:  ", Command),
             ("log:db", Log),

@@ -306,7 +306,7 @@ pub struct Process {
     pub crashes: u32,
     /// How its last run ended.
     pub exit: Option<Exit>,
-    /// Whether it is up and ready.
+    /// Whether it is ready; one that has done its work is.
     #[serde(default)]
     pub ready: bool,
     /// What it waits for while it is `waiting`, as it was written.

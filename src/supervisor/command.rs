@@ -174,7 +174,7 @@ pub struct Status {
     pub crashes: u32,
     /// How the last one that is over ended.
     pub last: Option<Ended>,
-    /// Whether it is up and known to be ready.
+    /// Whether it is known to be ready. One that has done its work is.
     pub ready: bool,
     /// Where whoever asks may look whether it is, if nobody has.
     pub unseen: Option<Unseen>,

@@ -346,7 +346,7 @@ impl<C: Children> Driver<C> {
             again: self.next_start(slot),
             crashes: machine.crashes(),
             last: self.ends.get(&slot).cloned(),
-            ready: self.fleet.is_ready(slot) && self.fleet.present(slot).is_some(),
+            ready: self.fleet.is_ready(slot),
             unseen: self.unseen(slot),
             settling: self.is_settling(slot),
             late: self.is_late(slot),

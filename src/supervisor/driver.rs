@@ -12,7 +12,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
 use super::command::{Command, Stage};
-use super::event::{Ended, Event, Pgid, Run, Slot, StartError};
+use super::event::{Consequence, Ended, Event, Pgid, Run, Slot, StartError};
 use super::fleet::{self, Cause, Effect, Fleet, Outcome, Via};
 use super::jobs::Job;
 use super::machine;
@@ -439,9 +439,26 @@ impl<C: Children> Driver<C> {
         if let Some(Cause::Process { run, end }) = self.fleet.cause().cloned()
             && self.fleet.last() != Some(run.slot)
         {
+            self.tell_of_last_that_never_ran();
             let (id, after) = (self.id(run.slot), self.ran_for(run.slot).unwrap_or_default());
             self.children.tell(Event::Report { id, end, after });
         }
+    }
+
+    /// Who reads the end wants to know whether the command has done anything.
+    fn tell_of_last_that_never_ran(&mut self) {
+        let Some(last) = self.fleet.last().filter(|last| self.fleet.machine(*last).runs() == 0) else {
+            return;
+        };
+        let program = self.members[last.0].command.to_string_lossy().into_owned();
+        let message = "everything ended before all were ready".into();
+        let end = Ended::NotStarted(StartError { message, hint: None });
+        self.children.tell(Event::CommandEnded {
+            program,
+            end,
+            after: Duration::ZERO,
+            then: Consequence::Nothing,
+        });
     }
 
     pub(super) fn ran_for(&self, slot: Slot) -> Option<Duration> {

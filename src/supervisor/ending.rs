@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::event::{Ended, Run, Slot};
-use super::fleet::{Cause, Effect, Fleet, Phase, Via, Word};
+use super::fleet::{Cause, Effect, Fleet, Outcome, Phase, Via, Word};
 use super::machine::{self, Machine};
 use super::state::State;
+use crate::error::FAILURE;
 use crate::model::Sig;
 
 /// How often we were asked to end. Signals to a whole process group (Ctrl-C, `timeout`) or to
@@ -133,7 +134,18 @@ impl Fleet {
             Some((run, end)) => Cause::Process { run: *run, end: end.clone() },
             None => Cause::AllEnded,
         });
-        effects.push(Effect::Done(cause.outcome()));
+        effects.push(Effect::Done(self.outcome(&cause)));
         self.cause = Some(cause);
+    }
+
+    /// How ganger ends for this reason. A good end of another process is none for the one that comes
+    /// last: it has not done its work, and a script is not to take that for success.
+    fn outcome(&self, cause: &Cause) -> Outcome {
+        match (cause, cause.outcome()) {
+            (Cause::Process { run, .. }, Outcome::Exit(0)) if self.last.is_some_and(|it| it != run.slot) => {
+                Outcome::Exit(FAILURE)
+            }
+            (_, outcome) => outcome,
+        }
     }
 }

@@ -390,6 +390,17 @@ fn the_last_is_stopped_before_all_others() {
 }
 
 #[test]
+fn a_good_end_of_another_is_no_success_of_the_last() {
+    let (mut world, last) = with_last(&[OnExit::Stop]);
+    world.feed(Input::Start);
+    world.play(Move::Dies(0, 0));
+    world.play(Move::Empties(0));
+    world.play(Move::Closes(0));
+    ends(&mut world, last.0);
+    assert_eq!(world.done, [Outcome::Exit(1)]);
+}
+
+#[test]
 fn the_last_does_not_start_beside_what_cannot() {
     let (mut world, last) = with_last(&[OnExit::Stop, OnExit::Stop]);
     world.unstartable = Some(Slot(1));

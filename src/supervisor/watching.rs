@@ -300,7 +300,11 @@ impl<C: Children> Driver<C> {
     /// Why a process is not ready.
     fn not_ready(&self, slot: Slot) -> String {
         let (id, stage) = (self.id(slot), self.stage(slot));
-        let Some(run) = self.fleet.present(slot) else { return format!("{id} is {}", stage.as_str()) };
+        let Some(run) = self.fleet.present(slot) else {
+            let waits = self.waits_for(slot);
+            let what = if waits.is_empty() { String::new() } else { format!(" for {}", waits.join(", ")) };
+            return format!("{id} is {}{what}", stage.as_str());
+        };
         let why = self.why(Goal::Ready(run)).map(ToString::to_string);
         match (&self.members[slot.0].ready, why) {
             (Some(ReadyProbe::Port), _) => {

@@ -60,6 +60,19 @@ fn a_process_that_dies_before_it_is_done_stops_it() {
 }
 
 #[test]
+fn a_good_end_before_it_is_done_is_no_success() {
+    let test = Test::new().procfile("web: gangling --wait-file go\n");
+    let test = test.args(["start", "--", "sh", "-c", "echo it runs"]);
+    let running = test.start();
+    running.wait_for_stderr("web.1 started, ");
+    std::fs::write(test.path("go"), "").expect("written");
+    let finished = running.wait().code(1).stdout("");
+    finished
+        .stderr_has("`sh` could not be started: everything ended before all were ready\n")
+        .stderr_has("web.1 exited with code 0 after N s and ended the run\n");
+}
+
+#[test]
 fn it_is_stopped_before_the_processes() {
     let test = Test::new()
         .file("web.sh", "trap 'echo web >> order; exit' TERM; gangling --listen-port --wait & wait\n")

@@ -40,6 +40,10 @@ fn waits_until(test: &Test, shown: &str, give: impl FnOnce()) -> Running {
     let lines = test.beside(["ps"]).code(0);
     let lines = String::from_utf8_lossy(&lines.stdout).into_owned();
     assert!(lines.contains(&format!(", for {shown}\n")), "{lines}");
+    let waited = test.beside(["wait", "web", "--timeout", "0"]).code(124);
+    let why = format!("web.1 is waiting for {shown}, after N s\n")
+        .replace(&(test.port() + 350).to_string(), "PORT+350");
+    waited.stderr_has(&why);
     give();
     running.wait_ready("web.1");
     assert_eq!(ps(test)[0]["waits_for"], Value::Array(vec![]));
@@ -132,6 +136,24 @@ fn a_page_is_there_when_its_status_is_no_error() {
 }
 
 #[test]
+fn a_page_of_localhost_is_looked_for_at_both_its_addresses() {
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let listener = TcpListener::bind(address).expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        let server = std::thread::spawn(move || {
+            let (mut client, _) = listener.accept().expect("a client");
+            let _ = client.read(&mut [0; 4096]).expect("a request");
+            client.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").expect("written");
+        });
+        let test = app(WAIT).args(["--wait-for".to_owned(), format!("web=http://localhost:{port}/")]);
+        let running = test.start();
+        running.wait_ready("web.1");
+        server.join().expect("it was asked");
+        running.finish().killed_by(Signal::SIGINT);
+    }
+}
+
+#[test]
 fn a_command_that_looks_leaves_nothing() {
     // It hangs, with children in its group, and is ended with everything; and it forks and ends each time.
     for command in ["gangling --wait & gangling --wait", "gangling --ignore TERM --wait & exit 1"] {
@@ -176,8 +198,11 @@ fn what_is_waited_for_ends_first() {
     let app = |db: &str| app(db).args(["--wait-for", "web=db"]);
     app("exit 4").run().code(4).stdout_has("db.1 exited with code 4 after N s and ended the run\n");
     // Its work was to end well.
-    let running = app("exit 0").args(["--on-exit", "db=ignore"]).start();
+    let test = app("exit 0").args(["--on-exit", "db=ignore"]);
+    let running = test.start();
     running.wait_ready("web.1");
+    let db = &ps(&test)[1];
+    assert_eq!((&db["state"], &db["ready"]), (&"stopped".into(), &true.into()));
     running.finish().killed_by(Signal::SIGINT);
     let never = Test::new().procfile(format!("web: {WAIT}\ndb: echo almost\n")).args([
         "--on-exit",

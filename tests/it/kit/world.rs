@@ -2,6 +2,7 @@
 //! processes.
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -112,8 +113,25 @@ pub(crate) fn ganger() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_ganger"))
 }
 
+/// One with nothing else in it: where several packages share a target folder, Cargo's own has programs
+/// of all of them, and a test may count on a name that is none.
 fn folder_of_ganger() -> PathBuf {
-    ganger().parent().expect("a folder").to_owned()
+    static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
+        let ganger = ganger();
+        // Tests of two profiles may run at the same time.
+        let profile = ganger.parent().and_then(Path::file_name).expect("a folder");
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("path").join(profile);
+        std::fs::create_dir_all(&folder).expect("created");
+        let link = folder.join("ganger");
+        if std::fs::read_link(&link).ok().as_deref() != Some(ganger) {
+            // Put there at once, as another test's program may look for it just now.
+            let new = folder.join(format!("new-{}", std::process::id()));
+            std::os::unix::fs::symlink(ganger, &new).expect("linked");
+            std::fs::rename(&new, &link).expect("renamed");
+        }
+        folder
+    });
+    FOLDER.clone()
 }
 
 /// Where Cargo puts examples: beside the folder of this test's program.
