@@ -101,12 +101,13 @@ impl Children for OsChildren {
         let Spawned { pid, outputs, terminal } = spawned;
         let kind = if terminal.is_some() { Kind::Pty } else { Kind::Pipe };
         let started = Event::Started { id: spec.id.clone(), pid, port: spec.port };
+        // Room is made before the first byte is read, or the main view would show that one too.
+        if let (Some(front), Some(_)) = (&self.front, &terminal) {
+            front.opened(&spec.id, &self.pump.view());
+        }
         self.pump.open(run, spec.id.clone(), started, kind, outputs);
         if let Some(terminal) = terminal {
             self.seats.open(spec.id.clone(), pid, terminal);
-            if let Some(front) = &self.front {
-                front.opened(&spec.id, &self.pump.view());
-            }
         }
         Ok(Pgid(pid))
     }

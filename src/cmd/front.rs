@@ -94,7 +94,7 @@ impl Front {
         }
     }
 
-    /// A process has a terminal now: if it is the one, the main view makes room for it.
+    /// A process with a terminal has been started: if it is the one, the main view makes room for it.
     pub(super) fn opened(&self, id: &InstanceId, view: &View) {
         let mut state = self.lock();
         if state.id != *id || state.phase != Phase::Waiting {
