@@ -28,7 +28,7 @@ use crate::env::Env;
 use crate::error::{Error, FAILURE};
 use crate::model::{Port, ProcessName, Sig};
 use crate::os::guard::{self, FORWARDED, Link, TERMINATING};
-use crate::os::limits::{OpenFiles, Room};
+use crate::os::limits::{self, OpenFiles, Room};
 use crate::os::spawn::Spawner;
 use crate::os::{pipe, ports, signals, sweep};
 use crate::output::pump::{Notice, Pump};
@@ -40,6 +40,10 @@ use crate::supervisor::fleet::{Fleet, Outcome, Via};
 /// The descriptors that are opened once processes run: three for the runtime's events, five for
 /// signals and the guard's messages, and some for the first clients.
 const OWN_FILES: usize = 16;
+
+/// How many descriptors a process may have here: what it writes, its terminal, and what its start
+/// takes for a moment.
+const FILES_OF_EACH: usize = 4;
 
 /// How long stdout's reader may take nothing before the end does not wait for it any more.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -162,6 +166,8 @@ fn start_all(it: It, show: Show, open_files: OpenFiles, link: Link) -> io::Resul
         None => io::stdout().as_fd().try_clone_to_owned()?,
     };
     pipe::widen(&out);
+    // Before there is a thread.
+    limits::expect_files(OWN_FILES + FILES_OF_EACH * specs.len());
     let pump = Pump::start(setup, out, notify)?;
     let seats = Seats::new(pump.view());
     terminals.resize(&seats);

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// Soft and hard limit on open files, as this process was started with.
@@ -36,6 +37,21 @@ impl OpenFiles {
     /// Sets these limits. Safe between fork and exec.
     pub(super) fn apply(self) -> nix::Result<()> {
         setrlimit(Resource::RLIMIT_NOFILE, self.soft, self.hard)
+    }
+}
+
+/// Has the kernel make its table of our descriptors large enough for `count` of them. Later, when
+/// threads share the table, it waits at each growth until all processors have seen it
+/// (`expand_fdtable` in the kernel's fs/file.c): some milliseconds at 64, 128, 256 and so on.
+///
+/// Only a saving, so failures are not told.
+#[allow(unsafe_code)]
+pub fn expect_files(count: usize) {
+    use std::os::fd::FromRawFd as _;
+    let Ok(lowest) = i32::try_from(count) else { return };
+    if let Ok(fd) = fcntl(io::stdin(), FcntlArg::F_DUPFD_CLOEXEC(lowest)) {
+        // SAFETY: the kernel has just given it to us, and nobody else knows of it.
+        drop(unsafe { OwnedFd::from_raw_fd(fd) });
     }
 }
 
