@@ -6,7 +6,7 @@ use std::time::Duration;
 /// When nothing has come for so long after a start, what it took can be forgotten. Not at once: it
 /// takes a third of a millisecond, and the first lines of the processes would wait for that where
 /// there are few processors.
-pub const SETTLED: Duration = Duration::from_millis(500);
+pub const SETTLED: Duration = Duration::from_millis(150);
 
 /// Gives back what was needed to get here, for a process that mostly waits from now on.
 ///
