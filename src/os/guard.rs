@@ -12,7 +12,7 @@
 //! means "stop your processes and answer with TSTP"; CONT means "go on".
 
 use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,11 @@ use crate::model::Sig;
 /// How long what a killed supervisor left may take before it is killed: all must be gone
 /// within 2 s.
 pub(super) const CRASH_GRACE: Duration = Duration::from_millis(500);
+
+/// How long the guard leaves the processor to those it has just made. Its handlers can wait, since
+/// signals are blocked and kept; the first process cannot: the fork begins on this processor, and only
+/// once this process sleeps.
+const HEAD_START: Duration = Duration::from_millis(5);
 
 /// What the supervisor says to the guard, a byte each.
 const SUSPENDED: u8 = 1;
@@ -93,6 +98,7 @@ pub fn split(grace: Duration) -> io::Result<Link> {
         }
         ForkResult::Parent { child } => {
             drop(theirs);
+            nothing_comes_within(HEAD_START, &[ours.as_fd()]);
             let end = Guard::new(child.as_raw(), ours, grace).and_then(Guard::watch);
             match end {
                 Ok(How::Exited(code)) => std::process::exit(code.into()),
@@ -129,6 +135,13 @@ pub(super) fn fork_single_threaded() -> nix::Result<ForkResult> {
     unsafe { fork() }
 }
 
+/// Sleeps until one of these has something, for so long at most. What came is still there.
+fn nothing_comes_within(time: Duration, places: &[BorrowedFd<'_>]) -> bool {
+    let mut fds: Vec<PollFd<'_>> = places.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect();
+    let timeout = PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX);
+    matches!(poll(&mut fds, timeout), Ok(0))
+}
+
 /// A message for the supervisor: the signal, and whether the kernel sent it.
 pub fn decode(message: [u8; 2]) -> Received {
     Received { sig: Sig::from_number(message[0].into()), from_kernel: message[1] != 0 }
@@ -143,7 +156,7 @@ fn encode(received: Received) -> [u8; 2] {
 /// HUP stays ignored where it was ignored at the start: that is what `nohup` is for. INT does
 /// not: a shell ignores it for whatever it starts in the background, and `kill -INT` must work.
 pub fn take_over_signals(more: &[Sig]) -> io::Result<Signals> {
-    let nohup = signals::ignored().contains(&Sig::HUP);
+    let nohup = signals::is_ignored(Sig::HUP);
     let wanted: Vec<Sig> = TERMINATING
         .into_iter()
         .chain(FORWARDED)
@@ -199,7 +212,7 @@ impl Guard {
 
     /// Guards until the supervisor and everything it left are gone.
     fn watch(mut self) -> io::Result<How> {
-        if self.nothing_comes_within(memory::SETTLED) {
+        if nothing_comes_within(memory::SETTLED, &[self.signals.as_fd(), self.link.as_fd()]) {
             memory::forget_the_start();
         }
         let mut link_open = true;
@@ -225,13 +238,6 @@ impl Guard {
                 (Some(_) | None, _) => {}
             }
         }
-    }
-
-    /// Sleeps until a signal or a message comes, for so long at most. What came is still there.
-    fn nothing_comes_within(&self, time: Duration) -> bool {
-        let mut fds = [self.signals.as_fd(), self.link.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
-        let timeout = PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX);
-        matches!(poll(&mut fds, timeout), Ok(0))
     }
 
     /// Sleeps until a signal or a message comes, or it is time to kill.

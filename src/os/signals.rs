@@ -92,14 +92,15 @@ pub fn unblock() -> io::Result<()> {
     Ok(pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
 }
 
-/// The signals that were ignored when this program was started. `nohup` does that with HUP,
-/// and a shell with INT and QUIT for what it starts in the background.
-pub fn ignored() -> Vec<Sig> {
-    Signal::iterator().map(|signal| Sig::from_number(signal as i32)).filter(|sig| is_ignored(*sig)).collect()
+/// The signals that are ignored, most since before this program was started: `nohup` does that with
+/// HUP, and a shell with INT and QUIT for what it starts in the background.
+pub(super) fn ignored() -> Vec<Signal> {
+    Signal::iterator().filter(|signal| is_ignored(Sig::from_number(*signal as i32))).collect()
 }
 
+/// Whether this signal is.
 #[allow(unsafe_code)]
-fn is_ignored(sig: Sig) -> bool {
+pub(super) fn is_ignored(sig: Sig) -> bool {
     let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: a null new action only reads the present one into `action`, which is large enough.
     unsafe { libc::sigaction(sig.number(), std::ptr::null(), action.as_mut_ptr()) };

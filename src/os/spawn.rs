@@ -10,7 +10,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use nix::sys::signal::{SigHandler, Signal, signal};
+use nix::sys::signal::{SigHandler, signal};
 
 use super::exec::Program;
 use super::limits::OpenFiles;
@@ -19,7 +19,6 @@ use super::pty::{self, Pty, Terminal};
 use super::signals;
 #[cfg(target_os = "linux")]
 use super::vfork;
-use crate::model::Sig;
 
 /// The shell every Procfile command is given to, as `heroku local` and foreman do.
 pub const SHELL: &str = "/bin/sh";
@@ -66,14 +65,13 @@ pub struct Spawner {
     /// stop at end of file live on, and none reads keys that were meant for another.
     _stdin_writer: OwnedFd,
     open_files: OpenFiles,
-    ignored: Vec<Sig>,
 }
 
 impl Spawner {
     /// Prepares. `open_files` are the limits that processes get.
     pub fn new(open_files: OpenFiles) -> io::Result<Self> {
         let (stdin, stdin_writer) = pipe()?;
-        Ok(Self { stdin, _stdin_writer: stdin_writer, open_files, ignored: signals::ignored() })
+        Ok(Self { stdin, _stdin_writer: stdin_writer, open_files })
     }
 
     /// Starts a process in a group of its own, and a session that no other process of ours is
@@ -103,7 +101,7 @@ impl Spawner {
     fn spawn_on_pipes(&self, order: &Order<'_>, stdout: &OwnedFd, stderr: &OwnedFd) -> io::Result<i32> {
         let mut command = command(order);
         command.stdin(self.stdin.try_clone()?).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?);
-        prepare(&mut command, &self.ignored, self.open_files, Place::NewSession);
+        prepare(&mut command, self.open_files, Place::NewSession);
         start(&mut command)
     }
 
@@ -114,7 +112,7 @@ impl Spawner {
         let mut command = command(order);
         command.stdin(pty.slave.try_clone()?).stdout(pty.slave.try_clone()?).stderr(pty.slave.try_clone()?);
         let place = Place::OnTerminal(reporting.as_raw_fd(), Program::new(order)?);
-        prepare(&mut command, &self.ignored, self.open_files, place);
+        prepare(&mut command, self.open_files, place);
         start(&mut command)?;
         // The command keeps copies of the slave; with them its output would never end.
         drop((command, reporting));
@@ -130,7 +128,7 @@ impl Spawner {
 pub fn spawn_attached(order: &Order<'_>, own_group: bool) -> io::Result<i32> {
     let mut command = command(order);
     let place = if own_group { Place::NewGroup } else { Place::OurGroup };
-    prepare(&mut command, &signals::ignored(), OpenFiles::now()?, place);
+    prepare(&mut command, OpenFiles::now()?, place);
     start(&mut command)
 }
 
@@ -165,8 +163,8 @@ enum Place {
 }
 
 #[allow(unsafe_code)]
-fn prepare(command: &mut Command, ignored: &[Sig], open_files: OpenFiles, place: Place) {
-    let ignored: Vec<Signal> = ignored.iter().filter_map(|sig| Signal::try_from(sig.number()).ok()).collect();
+fn prepare(command: &mut Command, open_files: OpenFiles, place: Place) {
+    let ignored = signals::ignored();
     let setup = move || {
         match &place {
             #[cfg(not(target_os = "linux"))]
