@@ -111,7 +111,7 @@ impl Line {
         let mut blank = true;
         loop {
             line.pieces.push((line.text.len(), at));
-            let Some(length) = memchr::memchr(b'\n', &file[at..]) else {
+            let Some(length) = file[at..].iter().position(|byte| *byte == b'\n') else {
                 // Without a line end behind it, a last backslash has nothing to remove.
                 line.text.extend_from_slice(&file[at..]);
                 return (line, file.len());
@@ -244,7 +244,7 @@ impl<'a> Parser<'a> {
         if start == text.len() || text[start] == b'#' {
             return;
         }
-        if let Some(nul) = memchr::memchr(0, text) {
+        if let Some(nul) = text.iter().position(|byte| *byte == 0) {
             return self.problem(line.span(nul..nul + 1), |_| {
                 ("a NUL byte".to_owned(), "remove it: no command can hold one".to_owned())
             });
@@ -268,7 +268,7 @@ impl<'a> Parser<'a> {
                 let hint = "write the name of the process before it, as in `web: python app.py`";
                 ("no process name before the colon".to_owned(), hint.to_owned())
             }),
-            _ if memchr::memchr(b':', text).is_none() => self.no_colon(line, start),
+            _ if !text.contains(&b':') => self.no_colon(line, start),
             _ => self.bad_character(line, end),
         }
     }

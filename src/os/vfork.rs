@@ -19,8 +19,8 @@ use super::exec::Program;
 use super::limits::OpenFiles;
 use super::spawn::Order;
 
-/// For the child's few system calls; glibc's `posix_spawn(3)` has 32 KiB for as many.
-const STACK: usize = 64 * 1024;
+/// For the child's few system calls; glibc's `posix_spawn(3)` has as much for as many.
+const STACK: usize = 32 * 1024;
 
 /// What a new process gets from us beside its [`Order`].
 #[derive(Debug, Clone, Copy)]

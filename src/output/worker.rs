@@ -70,6 +70,7 @@ pub(super) struct Worker {
     pub(super) held: Held,
     /// When this round began.
     pub(super) now: jiff::Timestamp,
+    /// What was read last; empty until the thread runs.
     chunk: Vec<u8>,
     /// [`Event::StopRequested`] is in the sink's buffer.
     tells_stop: bool,
@@ -98,7 +99,7 @@ impl Worker {
             history,
             held: Held::default(),
             now: jiff::Timestamp::now(),
-            chunk: vec![0; CHUNK],
+            chunk: Vec::new(),
             tells_stop: false,
             is_new: false,
             notify: Box::new(notify),
@@ -107,7 +108,12 @@ impl Worker {
 
     /// Until it is told to end.
     pub(super) fn work(mut self) {
+        // Here, and not where the thread is made: processes are started meanwhile.
         let (mut events, mut pace) = (Events::with_capacity(256), Pace::default());
+        self.chunk = vec![0; CHUNK];
+        // The first look for a line end asks the processor what it can do, which takes 50 us where a
+        // hypervisor answers. Nobody waits for a line yet.
+        memchr::memchr(b'\n', &[]);
         loop {
             if let Err(error) = self.poll.poll(&mut events, self.timeout())
                 && error.kind() != ErrorKind::Interrupted
