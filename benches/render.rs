@@ -74,7 +74,7 @@ fn ganger(group: &mut BenchmarkGroup<'_, WallTime>, case: &Case) {
     group.bench_function("ganger", |bencher| {
         bencher.iter(|| {
             for chunk in black_box(&case.text).chunks(case.chunk) {
-                lines.push(chunk, |line| renderer.line(&mut out, &mut prefix, line));
+                lines.push(chunk, |block| renderer.block(&mut out, &mut prefix, block));
                 if out.len() >= FULL {
                     black_box(&out);
                     out.clear();

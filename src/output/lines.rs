@@ -1,6 +1,6 @@
 //! Chunks in, whole lines out.
 
-use memchr::memchr;
+use memchr::{memchr, memrchr};
 
 /// The longest line, in bytes without its end. A longer one is cut into pieces of this size, so
 /// that memory stays bounded.
@@ -15,6 +15,15 @@ pub struct Piece<'a> {
     pub cut: bool,
 }
 
+/// Lines as they lie in a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Block<'a> {
+    /// One, or a piece of one that is too long, without the newline.
+    One(&'a [u8]),
+    /// Some in a row, each with its newline. None is longer than [`MAX_LINE`].
+    Row(&'a [u8]),
+}
+
 /// Cuts one process's output into lines. However the bytes are chunked, the lines are the same.
 #[derive(Debug, Default)]
 pub struct LineBuffer {
@@ -23,22 +32,30 @@ pub struct LineBuffer {
 }
 
 impl LineBuffer {
-    /// Takes a chunk and gives each line that it completes to `emit`, without the newline.
+    /// Takes a chunk and gives the lines that it completes to `emit`, as many at once as can be.
     /// Lines inside the chunk are not copied.
-    pub fn push(&mut self, chunk: &[u8], mut emit: impl FnMut(&[u8])) {
-        self.push_pieces(chunk, |piece| emit(piece.bytes));
+    pub fn push(&mut self, chunk: &[u8], mut emit: impl FnMut(Block<'_>)) {
+        let mut rest = chunk;
+        if let Some(end) = memchr(b'\n', chunk)
+            && (!self.unfinished.is_empty() || end + 1 == chunk.len())
+        {
+            self.complete(&chunk[..end], &mut |piece| emit(Block::One(piece.bytes)));
+            rest = &chunk[end + 1..];
+        }
+        let row = memrchr(b'\n', rest).map_or(0, |last| last + 1);
+        if row > MAX_LINE {
+            return self.push_pieces(rest, |piece| emit(Block::One(piece.bytes)));
+        }
+        if row > 0 {
+            emit(Block::Row(&rest[..row]));
+        }
+        self.extend(&rest[row..], &mut |piece| emit(Block::One(piece.bytes)));
     }
 
-    /// As [`LineBuffer::push`], for those who want to know which lines were cut.
+    /// As [`LineBuffer::push`], but gives each line for itself and tells which were cut.
     pub fn push_pieces(&mut self, mut chunk: &[u8], mut emit: impl FnMut(Piece<'_>)) {
         while let Some(end) = memchr(b'\n', chunk) {
-            if self.unfinished.is_empty() && end <= MAX_LINE {
-                emit(Piece { bytes: &chunk[..end], cut: false });
-            } else {
-                self.extend(&chunk[..end], &mut emit);
-                emit(Piece { bytes: &self.unfinished, cut: false });
-                self.unfinished.clear();
-            }
+            self.complete(&chunk[..end], &mut emit);
             chunk = &chunk[end + 1..];
         }
         self.extend(chunk, &mut emit);
@@ -51,6 +68,16 @@ impl LineBuffer {
         }
         // The memory of a long line is given back.
         self.unfinished = Vec::new();
+    }
+
+    /// A line ends, and this is what came of it last.
+    fn complete(&mut self, end: &[u8], emit: &mut impl FnMut(Piece<'_>)) {
+        if self.unfinished.is_empty() && end.len() <= MAX_LINE {
+            return emit(Piece { bytes: end, cut: false });
+        }
+        self.extend(end, emit);
+        emit(Piece { bytes: &self.unfinished, cut: false });
+        self.unfinished.clear();
     }
 
     fn extend(&mut self, mut rest: &[u8], emit: &mut impl FnMut(Piece<'_>)) {
@@ -73,10 +100,20 @@ mod tests {
 
     fn lines_of(chunks: &[&[u8]]) -> Vec<Vec<u8>> {
         let (mut buffer, mut lines) = (LineBuffer::default(), Vec::new());
+        let (mut one_by_one, mut same) = (LineBuffer::default(), Vec::new());
         for chunk in chunks {
-            buffer.push(chunk, |line| lines.push(line.to_vec()));
+            buffer.push(chunk, |block| match block {
+                Block::One(line) => lines.push(line.to_vec()),
+                Block::Row(text) => {
+                    let row = text.strip_suffix(b"\n").expect("a newline at the end");
+                    lines.extend(row.split(|byte| *byte == b'\n').map(<[u8]>::to_vec));
+                }
+            });
+            one_by_one.push_pieces(chunk, |piece| same.push(piece.bytes.to_vec()));
         }
         buffer.finish(|line| lines.push(line.to_vec()));
+        one_by_one.finish(|line| same.push(line.to_vec()));
+        assert!(lines == same, "in rows and one by one");
         lines
     }
 

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::clock::{Clock, TimeFormat};
+use super::lines::Block;
 use super::look::width;
 use super::prefix::{Prefix, TIME_MARK};
 use super::style::{self, Style};
@@ -165,6 +166,24 @@ impl Renderer {
         out.push(b'\n');
     }
 
+    /// As [`Renderer::line`], for as many as there are.
+    pub fn block(&self, out: &mut Vec<u8>, prefix: &mut Prefix, block: Block<'_>) {
+        match block {
+            Block::One(line) => self.line(out, prefix, line),
+            // One look for all of them: most have no escape sequence.
+            Block::Row(text) if self.style.has_colors() && memchr::memchr(0x1b, text).is_some() => {
+                lines_of(text, |line| self.line(out, prefix, &line[..line.len() - 1]));
+            }
+            Block::Row(text) => {
+                let prefix = prefix.at(&self.clock);
+                lines_of(text, |line| {
+                    out.extend_from_slice(prefix);
+                    out.extend_from_slice(line);
+                });
+            }
+        }
+    }
+
     /// Appends an event to `out`; `tail` are the last lines of the process a report is about.
     pub fn event<'a>(&mut self, out: &mut Vec<u8>, event: &Event, tail: impl Iterator<Item = &'a [u8]>) {
         let text = describe(event);
@@ -190,6 +209,15 @@ impl Renderer {
         let mut system = self.system.clone();
         self.line(out, &mut system, line);
         self.system = system;
+    }
+}
+
+/// Gives each line of `text` to `each`, with its newline.
+fn lines_of(text: &[u8], mut each: impl FnMut(&[u8])) {
+    let mut begin = 0;
+    for newline in memchr::memchr_iter(b'\n', text) {
+        each(&text[begin..=newline]);
+        begin = newline + 1;
     }
 }
 

@@ -196,7 +196,7 @@ impl Source {
         let Paper { format, out, screen } = paper;
         match (&mut self.lines, format, screen) {
             (Lines::Whole(lines), Format::Text(renderer), _) => {
-                lines.push(chunk, |line| renderer.line(out, prefix, line));
+                lines.push(chunk, |block| renderer.block(out, prefix, block));
             }
             (Lines::Whole(lines), Format::Json(json), _) => {
                 lines.push_pieces(chunk, |piece| json.line(out, prefix, piece));
