@@ -126,9 +126,12 @@ impl Place {
 
     /// Says who has the place: the pid a user would signal.
     pub fn sign(&mut self, pid: u32) -> io::Result<()> {
-        self.lock.set_len(0)?;
-        self.lock.rewind()?;
-        writeln!(self.lock, "{pid}")
+        // A new file is empty already, and to say so again costs as much as to write.
+        if self.lock.metadata()?.len() > 0 {
+            self.lock.set_len(0)?;
+            self.lock.rewind()?;
+        }
+        self.lock.write_all(format!("{pid}\n").as_bytes())
     }
 
     /// Listens, in place of a socket that a killed instance has left.
@@ -136,8 +139,13 @@ impl Place {
         let mut new = self.socket.clone().into_os_string();
         new.push(NEW);
         let new = PathBuf::from(new);
-        remove(&new)?;
-        let listener = UnixListener::bind(&new)?;
+        let listener = match UnixListener::bind(&new) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                remove(&new)?;
+                UnixListener::bind(&new)?
+            }
+            result => result?,
+        };
         // Under its own name only when its modes are right, and in one step: nobody finds half of it.
         std::fs::set_permissions(&new, Permissions::from_mode(0o600))?;
         std::fs::rename(&new, &self.socket)?;

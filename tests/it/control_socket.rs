@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _, symlink};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -109,9 +109,13 @@ fn a_stale_socket_is_replaced() {
     proc::send(running.own_pids().supervisor, Signal::SIGKILL);
     running.wait().killed_by(Signal::SIGKILL);
     assert!(socket(&test).exists(), "nobody was there to remove it");
+    // And what one leaves that is killed before it has given the socket its name.
+    let unnamed = socket(&test).with_added_extension("new");
+    drop(UnixListener::bind(&unnamed).expect("a socket"));
     test.beside(["ps"]).code(1).stderr_has("ganger does not run in DIR\n");
     let running = started(&test);
     test.beside(["ps"]).code(0).stdout_has("web.1: up");
+    assert!(!unnamed.exists());
     running.finish();
 }
 
