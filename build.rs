@@ -1,38 +1,84 @@
-//! Links the unwinder statically, where it can be had.
+//! How the program is linked on Linux, so that it starts sooner: `docs/design/start.md` has the figures.
 //!
-//! Rust's standard library takes it from `libgcc_s.so.1`. Of the milliseconds from `exec` to a
-//! process's first line that file costs 0.15: it has to be found and mapped, and asks the processor
-//! what it can do, which is slow where a hypervisor answers. `libgcc_eh.a` is the same code, and
-//! comes with the compiler that links Rust programs. Where it is not found nothing changes.
+//! Both are looked for and left out where they cannot be had; the program is the same without.
 
 use std::env::var;
+use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
+
+/// The functions of a start; `benches/order` writes it.
+const ORDER: &str = "benches/start.order";
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    let Some(folder) = is_usual().then(folder_of_unwinder).flatten() else { return };
+    println!("cargo::rerun-if-changed={ORDER}");
+    if !is_for_this_linux() {
+        return;
+    }
+    if let Some(folder) = folder_of_unwinder() {
+        link_unwinder(&folder);
+    }
+    put_in_order();
+}
+
+fn is_for_this_linux() -> bool {
+    var("CARGO_CFG_TARGET_OS").is_ok_and(|it| it == "linux") && var("HOST") == var("TARGET")
+}
+
+/// Links the unwinder statically. Rust's standard library takes it from `libgcc_s.so.1`, which has to
+/// be found and mapped, and asks the processor what it can do, which is slow where a hypervisor
+/// answers. `libgcc_eh.a` is the same code, and comes with the compiler that links Rust programs.
+fn link_unwinder(folder: &std::path::Path) {
     println!("cargo::rustc-link-search=native={}", folder.display());
     // Before the standard library, so that this one has what is looked for; only the program has it.
     println!("cargo::rustc-link-lib=static:-bundle=gcc_eh");
 }
 
-/// Whether the program is for this machine and uses glibc as a shared library.
-fn is_usual() -> bool {
-    let is = |name, value: &str| var(name).is_ok_and(|found| found == value);
+/// Where the compiler has it. A static program has it anyway, and other C libraries have their own.
+fn folder_of_unwinder() -> Option<PathBuf> {
     let is_static =
         var("CARGO_CFG_TARGET_FEATURE").is_ok_and(|it| it.split(',').any(|it| it == "crt-static"));
-    is("CARGO_CFG_TARGET_OS", "linux")
-        && is("CARGO_CFG_TARGET_ENV", "gnu")
-        && var("HOST") == var("TARGET")
-        && !is_static
-}
-
-/// Where the compiler has it.
-fn folder_of_unwinder() -> Option<PathBuf> {
+    if is_static || var("CARGO_CFG_TARGET_ENV").is_ok_and(|it| it != "gnu") {
+        return None;
+    }
     let compiler = var("RUSTC_LINKER").unwrap_or_else(|_| "cc".to_owned());
     let found = Command::new(compiler).arg("-print-file-name=libgcc_eh.a").output().ok()?;
     // Only the name if there is none.
     let path = PathBuf::from(String::from_utf8(found.stdout).ok()?.trim_end());
     path.parent().filter(|_| path.is_absolute() && path.is_file()).map(PathBuf::from)
+}
+
+/// Has the linker put the functions of a start beside each other. The kernel maps 64 KiB for each page
+/// that is missed, and a start would miss half of all there are, three times: in guard, reserve and
+/// supervisor. Names that are not there any more do no harm.
+fn put_in_order() {
+    let is_release = var("PROFILE").is_ok_and(|it| it == "release");
+    let Some(order) = var("CARGO_MANIFEST_DIR").ok().map(|root| format!("{root}/{ORDER}")) else { return };
+    let wanted = [format!("-Wl,--symbol-ordering-file={order}"), "-Wl,--no-warn-symbol-ordering".to_owned()];
+    if is_release && linker_takes(&wanted) == Some(true) {
+        for argument in wanted {
+            println!("cargo::rustc-link-arg-bins={argument}");
+        }
+    }
+}
+
+/// Whether a program can be linked so: lld, which Rust brings for x86-64, knows the option, GNU's ld
+/// and others do not.
+fn linker_takes(arguments: &[String]) -> Option<bool> {
+    let mut rustc = Command::new(var("RUSTC").ok()?);
+    rustc.args(["--crate-name", "probe", "--crate-type", "bin", "-", "--out-dir", &var("OUT_DIR").ok()?]);
+    rustc.args(
+        var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default().split('\x1f').filter(|flag| !flag.is_empty()),
+    );
+    if let Ok(linker) = var("RUSTC_LINKER") {
+        rustc.args(["-C", &format!("linker={linker}")]);
+    }
+    for argument in arguments {
+        rustc.args(["-C", &format!("link-arg={argument}")]);
+    }
+    let quiet = rustc.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut rustc = quiet.spawn().ok()?;
+    rustc.stdin.take()?.write_all(b"fn main() {}").ok()?;
+    Some(rustc.wait().ok()?.success())
 }
