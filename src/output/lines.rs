@@ -142,6 +142,23 @@ mod tests {
         }
     }
 
+    /// Lines of about the maximum among short ones, in chunks that hold many of them and in those of
+    /// one read.
+    #[test]
+    fn lines_of_about_the_maximum_are_cut_the_same_in_a_row() {
+        for length in [MAX_LINE - 2, MAX_LINE - 1, MAX_LINE, MAX_LINE + 1] {
+            let long = vec![b'x'; length];
+            let text = [b"a\n\n", &long[..], b"\n\nb\n", &long[..], b"\nend\n"].concat();
+            let cut = |line: &[u8]| line.chunks(MAX_LINE).map(<[u8]>::to_vec).collect();
+            let lines = [vec![b"a".to_vec(), vec![]], cut(&long), vec![vec![], b"b".to_vec()], cut(&long)];
+            let expected = [&lines.concat()[..], &[b"end".to_vec()]].concat();
+            for size in [text.len(), length + 4, length + 3, 65_536] {
+                let chunks: Vec<&[u8]> = text.chunks(size).collect();
+                assert!(lines_of(&chunks) == expected, "lines of {length} bytes in chunks of {size}");
+            }
+        }
+    }
+
     #[test]
     fn all_pieces_but_the_last_are_cut() {
         let text = [vec![b'x'; 2 * MAX_LINE], b"\nshort\n".to_vec()].concat();

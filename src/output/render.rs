@@ -285,6 +285,21 @@ mod tests {
     }
 
     #[test]
+    fn a_row_of_lines_is_as_each_of_them() {
+        let texts = [&b"a\n\nb\n"[..], b"\n", b"plain\n\x1b[31mred\n\nplain\n", b"\x1b[1m\n\x1b[0m\n"];
+        for (colors, text) in [false, true].into_iter().flat_map(|it| texts.map(|text| (it, text))) {
+            let renderer = renderer(colors);
+            let mut prefix = renderer.prefix(&id("web.1"));
+            let (mut one_by_one, mut row) = (Vec::new(), Vec::new());
+            for line in text.split_inclusive(|byte| *byte == b'\n') {
+                renderer.line(&mut one_by_one, &mut prefix, &line[..line.len() - 1]);
+            }
+            renderer.block(&mut row, &mut prefix, Block::Row(text));
+            assert_eq!(row.escape_ascii().to_string(), one_by_one.escape_ascii().to_string());
+        }
+    }
+
+    #[test]
     fn the_prefix_follows_the_clock() {
         let mut renderer = renderer(false);
         let mut prefix = renderer.prefix(&id("web.1"));
