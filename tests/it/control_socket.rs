@@ -112,10 +112,14 @@ fn a_stale_socket_is_replaced() {
     // And what one leaves that is killed before it has given the socket its name.
     let unnamed = socket(&test).with_added_extension("new");
     drop(UnixListener::bind(&unnamed).expect("a socket"));
+    // Nor does it matter what stands in the lock file, though it is longer than what will.
+    let lock = socket(&test).with_added_extension("lock");
+    std::fs::write(&lock, "4000000000 of one before\n").expect("written");
     test.beside(["ps"]).code(1).stderr_has("ganger does not run in DIR\n");
     let running = started(&test);
     test.beside(["ps"]).code(0).stdout_has("web.1: up");
     assert!(!unnamed.exists());
+    assert_eq!(std::fs::read_to_string(&lock).expect("a lock"), format!("{}\n", running.own_pids().guard));
     running.finish();
 }
 
