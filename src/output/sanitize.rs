@@ -11,6 +11,7 @@
 //! nothing within a sequence.
 
 use anstyle_parse::{AsciiParser, Params, Parser, Perform};
+use memchr::{memchr, memmem, memrchr};
 
 use super::lines::MAX_LINE;
 use super::look::{Look, width};
@@ -20,6 +21,12 @@ const MAX_SEQUENCE: usize = 8192;
 
 /// How many blank lines are held back.
 const MAX_BLANKS: usize = 1000;
+
+/// The longest line in which a character before a colour is looked for, in bytes.
+const MAX_SEARCH: usize = 16 * 1024;
+
+/// The private modes that are the other screen (DECSET, ctlseqs of xterm).
+const OTHER_SCREEN: [u16; 3] = [47, 1047, 1049];
 
 const ESC: u8 = 0x1b;
 const DEL: u8 = 0x7f;
@@ -188,6 +195,8 @@ pub struct Row {
     blanks: usize,
     /// A sequence has put the cursor into another row.
     leaves: bool,
+    /// It has done so since the cursor's place was saved.
+    away: bool,
     did: Did,
     /// The sequence that the parser is in.
     sequence: Vec<u8>,
@@ -219,6 +228,7 @@ impl Row {
             shown: None,
             blanks: 0,
             leaves: false,
+            away: false,
             did: Did::Nothing,
             sequence: Vec::new(),
         }
@@ -322,6 +332,12 @@ impl Row {
         if std::mem::take(&mut self.returned) {
             self.begin();
         }
+        // What stood between the two bytes of a control character (U+0080 to U+009F) was taken out.
+        if let [0x80..0xa0, rest @ ..] = text
+            && self.text.last() == Some(&0xc2)
+        {
+            text = rest;
+        }
         while !text.is_empty() {
             let room = MAX_LINE.saturating_sub(self.text.len());
             let (piece, rest) = text.split_at(room.min(text.len()));
@@ -355,13 +371,73 @@ impl Row {
 
     /// What is written next replaces the character before, as spinners want it.
     fn backspace(&mut self) {
-        let text = &self.text[self.text.len() - self.run..];
-        let last = text.iter().rposition(|byte| byte & 0xc0 != 0x80);
-        if let Some(last) = last.filter(|_| !self.returned) {
-            self.text.truncate(self.text.len() - self.run + last);
-            self.run = last;
-            self.rewritten = true;
+        if self.returned || (self.run == 0 && self.text.len() > MAX_SEARCH) {
+            return;
         }
+        // Colours behind the character stay.
+        let end = if self.run > 0 { self.text.len() } else { self.text_end(self.text.len()) };
+        let begin = if self.run > 0 { end - self.run } else { self.run_begin(end) };
+        let last = self.text[begin..end].iter().rposition(|byte| byte & 0xc0 != 0x80);
+        let Some(last) = last else { return };
+        let had_colour = end < self.text.len();
+        let had_link = had_colour && memmem::find(&self.text, b"\x1b]8;").is_some();
+        self.text.truncate(begin + last);
+        self.run = last;
+        self.rewritten = true;
+        if had_colour {
+            self.look_again(had_link);
+        }
+    }
+
+    /// Puts one sequence for the present look in place of those at the end, or they would pile up.
+    fn look_again(&mut self, had_link: bool) {
+        let end = if self.run > 0 { self.text.len() } else { self.text_end(self.text.len()) };
+        self.text.truncate(end);
+        self.run = 0;
+        if self.text.is_empty() {
+            return self.start.clone_from(&self.look);
+        }
+        if had_link {
+            self.text.extend_from_slice(b"\x1b]8;;\x1b\\");
+        }
+        if self.allowed.sgr {
+            self.text.extend_from_slice(b"\x1b[0m");
+        }
+        self.look.open(&mut self.text);
+    }
+
+    /// Where the text before `end` ends, sequences aside.
+    fn text_end(&self, mut end: usize) -> usize {
+        while end > 0 && self.run_begin(end) == end {
+            let last = memrchr(ESC, &self.text[..end]).unwrap_or(0);
+            // A link has an ESC at its end too.
+            let is_link = self.text.get(last + 1) == Some(&b'\\');
+            end = if is_link { memrchr(ESC, &self.text[..last]).unwrap_or(0) } else { last };
+        }
+        end
+    }
+
+    /// Where the text that ends at `end` begins: behind the last sequence.
+    fn run_begin(&self, end: usize) -> usize {
+        let Some(at) = memrchr(ESC, &self.text[..end]) else { return 0 };
+        let behind = &self.text[at + 1..end];
+        let last = if behind.first() == Some(&b'\\') { b'\\' } else { b'm' };
+        memchr(last, behind).map_or(end, |length| at + 2 + length)
+    }
+
+    /// The cursor goes to another row, or the screen is cleared: what comes next is not of this line.
+    fn leave(&mut self) {
+        self.leaves = true;
+        self.away = true;
+        self.blanks = 0;
+    }
+
+    /// The cursor's place is saved, or it goes back there.
+    fn place(&mut self, back: bool) {
+        if back && self.away {
+            self.leave();
+        }
+        self.away = false;
     }
 
     /// The present look has changed by this sequence.
@@ -385,6 +461,10 @@ impl Perform for Row {
 
     fn csi_dispatch(&mut self, params: &Params, intermediates: &[u8], ignore: bool, action: u8) {
         self.did = Did::Finished;
+        let of_screen = |param: &[u16]| OTHER_SCREEN.contains(&param[0]);
+        if intermediates == b"?" && matches!(action, b'h' | b'l') && params.iter().any(of_screen) {
+            self.leave();
+        }
         if ignore || !intermediates.is_empty() {
             return;
         }
@@ -397,11 +477,11 @@ impl Perform for Row {
             }
             // Cursor to the first column.
             (b'G', 0 | 1) => self.returned = true,
-            // Cursor up, down or anywhere, clear the screen: what comes next is not of this line.
-            (b'A' | b'B' | b'E' | b'F' | b'H' | b'd' | b'f', _) | (b'J', 2 | 3) => {
-                self.leaves = true;
-                self.blanks = 0;
-            }
+            // As far to the left as the line is long. A character takes no more columns than bytes.
+            (b'D', _) if self.text.len() <= usize::from(first) => self.returned = true,
+            // Cursor up, down or anywhere, clear the screen.
+            (b'A' | b'B' | b'E' | b'F' | b'H' | b'd' | b'f', _) | (b'J', 2 | 3) => self.leave(),
+            (b's' | b'u', _) => self.place(action == b'u'),
             // Erase to the end of the line, to its begin, all of it.
             (b'K', 0) if self.returned => self.begin(),
             (b'K', 1) if !self.returned => self.begin(),
@@ -426,8 +506,14 @@ impl Perform for Row {
         self.did = Did::Finished;
     }
 
-    fn esc_dispatch(&mut self, _: &[u8], _: bool, _: u8) {
+    fn esc_dispatch(&mut self, intermediates: &[u8], _: bool, byte: u8) {
         self.did = Did::Finished;
+        match (intermediates, byte) {
+            // Reset, a row down, to the next row, a row up.
+            ([], b'c' | b'D' | b'E' | b'M') => self.leave(),
+            ([], b'7' | b'8') => self.place(byte == b'8'),
+            _ => {}
+        }
     }
 }
 
