@@ -52,6 +52,7 @@ fn what_passes_and_what_does_not() {
         assert_eq!(shown(text.as_bytes()), expected, "{name}");
     }
     assert_eq!(lines_of(ALL, &[b"\xff\xfe\x9b\xc2"]), [b"\xff\xfe\x9b\xc2"], "not UTF-8");
+    assert_eq!(lines_of(ALL, &[b"\xc2\x1b[K\x80\x80x"]), [b"\xc2x"], "more than one half");
     for between in ["\x1b[K", "\x07", "x\x08", "\x1b]0;t\x07"] {
         let parts = [b"\xc2", between.as_bytes(), b"\x9b2J"].concat();
         assert_eq!(lines_of(ALL, &[&parts]), [b"\xc22J"], "U+009B around {between:?}");
