@@ -21,6 +21,9 @@ const MAX_SEQUENCE: usize = 8192;
 /// How many blank lines are held back.
 const MAX_BLANKS: usize = 1000;
 
+/// The private modes that are the other screen (DECSET, ctlseqs of xterm).
+const OTHER_SCREEN: [u16; 3] = [47, 1047, 1049];
+
 const ESC: u8 = 0x1b;
 const DEL: u8 = 0x7f;
 
@@ -188,6 +191,8 @@ pub struct Row {
     blanks: usize,
     /// A sequence has put the cursor into another row.
     leaves: bool,
+    /// It has done so since the cursor's place was saved.
+    away: bool,
     did: Did,
     /// The sequence that the parser is in.
     sequence: Vec<u8>,
@@ -219,6 +224,7 @@ impl Row {
             shown: None,
             blanks: 0,
             leaves: false,
+            away: false,
             did: Did::Nothing,
             sequence: Vec::new(),
         }
@@ -322,6 +328,12 @@ impl Row {
         if std::mem::take(&mut self.returned) {
             self.begin();
         }
+        // What stood between the two bytes of a control character (U+0080 to U+009F) was taken out.
+        while let [0x80..0xa0, rest @ ..] = text
+            && self.text.last() == Some(&0xc2)
+        {
+            text = rest;
+        }
         while !text.is_empty() {
             let room = MAX_LINE.saturating_sub(self.text.len());
             let (piece, rest) = text.split_at(room.min(text.len()));
@@ -353,15 +365,19 @@ impl Row {
         }
     }
 
-    /// What is written next replaces the character before, as spinners want it.
-    fn backspace(&mut self) {
-        let text = &self.text[self.text.len() - self.run..];
-        let last = text.iter().rposition(|byte| byte & 0xc0 != 0x80);
-        if let Some(last) = last.filter(|_| !self.returned) {
-            self.text.truncate(self.text.len() - self.run + last);
-            self.run = last;
-            self.rewritten = true;
+    /// The cursor goes to another row, or the screen is cleared: what comes next is not of this line.
+    fn leave(&mut self) {
+        self.leaves = true;
+        self.away = true;
+        self.blanks = 0;
+    }
+
+    /// The cursor's place is saved, or it goes back there.
+    fn place(&mut self, back: bool) {
+        if back && self.away {
+            self.leave();
         }
+        self.away = false;
     }
 
     /// The present look has changed by this sequence.
@@ -385,6 +401,10 @@ impl Perform for Row {
 
     fn csi_dispatch(&mut self, params: &Params, intermediates: &[u8], ignore: bool, action: u8) {
         self.did = Did::Finished;
+        let of_screen = |param: &[u16]| OTHER_SCREEN.contains(&param[0]);
+        if intermediates == b"?" && matches!(action, b'h' | b'l') && params.iter().any(of_screen) {
+            self.leave();
+        }
         if ignore || !intermediates.is_empty() {
             return;
         }
@@ -397,11 +417,11 @@ impl Perform for Row {
             }
             // Cursor to the first column.
             (b'G', 0 | 1) => self.returned = true,
-            // Cursor up, down or anywhere, clear the screen: what comes next is not of this line.
-            (b'A' | b'B' | b'E' | b'F' | b'H' | b'd' | b'f', _) | (b'J', 2 | 3) => {
-                self.leaves = true;
-                self.blanks = 0;
-            }
+            // As far to the left as the line is long. A character takes no more columns than bytes.
+            (b'D', _) if self.text.len() <= usize::from(first) => self.returned = true,
+            // Cursor up, down or anywhere, clear the screen.
+            (b'A' | b'B' | b'E' | b'F' | b'H' | b'd' | b'f', _) | (b'J', 2 | 3) => self.leave(),
+            (b's' | b'u', _) => self.place(action == b'u'),
             // Erase to the end of the line, to its begin, all of it.
             (b'K', 0) if self.returned => self.begin(),
             (b'K', 1) if !self.returned => self.begin(),
@@ -426,10 +446,19 @@ impl Perform for Row {
         self.did = Did::Finished;
     }
 
-    fn esc_dispatch(&mut self, _: &[u8], _: bool, _: u8) {
+    fn esc_dispatch(&mut self, intermediates: &[u8], _: bool, byte: u8) {
         self.did = Did::Finished;
+        match (intermediates, byte) {
+            // Reset, a row down, to the next row, a row up.
+            ([], b'c' | b'D' | b'E' | b'M') => self.leave(),
+            ([], b'7' | b'8') => self.place(byte == b'8'),
+            _ => {}
+        }
     }
 }
+
+#[path = "sanitize_back.rs"]
+mod back;
 
 #[cfg(test)]
 #[path = "sanitize_tests.rs"]

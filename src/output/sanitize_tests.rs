@@ -30,14 +30,16 @@ fn what_passes_and_what_does_not() {
         ("UTF-8", "À “x” \u{a0} é 漢 🙂", "À “x” \u{a0} é 漢 🙂"),
         ("C1 as UTF-8", "a\u{9b}31mb\u{85}c", "a31mbc"),
         ("C0", "a\0\x05\x07\x0b\x0c\x0e\x0f\x18\x1a\x1cb", "ab"),
-        ("clear", "\x1b[2J\x1b[3J\x1b[Hx\x1bcy\x1b[2J\x1b[Hz\n\x1b[2J", "xy\nz"),
+        ("clear", "\x1b[2J\x1b[3J\x1b[Hx\x1bcy\x1b[2J\x1b[Hz\n\x1b[2J", "x\ny\nz"),
         (
             "rows of blank lines",
             "a\n\n\n\n\x1b[1;1H\x1b[0Jb\n\n\x1b[31m\n\nc\n\n",
             "a\nb\n\n\n\n\x1b[31mc\x1b[0m\n",
         ),
-        ("cursor", "a\x1b[3A\x1b[1;1Hb\x1b[5Dc\x1b7\x1b8\x1bM", "a\nbc"),
-        ("alternate", "\x1b[?1049hx\x1b[?1049l\x1b[?25l\x1b[?2004h", "x"),
+        ("cursor", "a\x1b[3A\x1b[1;1Hb\x1b[5Cc\x1b7\x1b8\x1bM", "a\nbc"),
+        ("another row", "a\x1bDb\x1bEc\x1bMd\x1bce", "a\nb\nc\nd\ne"),
+        ("a row and back", "a\x1b7b\x1b8c\x1b7\x1b[9;1Hd\x1b8e\x1b[s\x1b[Hf\x1b[ug", "abc\nd\ne\nf\ng"),
+        ("alternate", "a\x1b[?1049hx\x1b[?1049ly\x1b[?25l\x1b[?2004hz", "a\nx\nyz"),
         ("title", "\x1b]0;title\x07a\x1b]2;title\x1b\\b", "ab"),
         ("queries", "\x1b[c\x1b[6n\x1b[>c\x1b]11;?\x07\x1bZa", "a"),
         ("DCS, APC", "\x1bPq#0;1~\x1b\\a\x1b_G\x1b\\b\x1b^x\x1b\\c", "abc"),
@@ -50,6 +52,11 @@ fn what_passes_and_what_does_not() {
         assert_eq!(shown(text.as_bytes()), expected, "{name}");
     }
     assert_eq!(lines_of(ALL, &[b"\xff\xfe\x9b\xc2"]), [b"\xff\xfe\x9b\xc2"], "not UTF-8");
+    assert_eq!(lines_of(ALL, &[b"\xc2\x1b[K\x80\x80x"]), [b"\xc2x"], "more than one half");
+    for between in ["\x1b[K", "\x07", "x\x08", "\x1b]0;t\x07"] {
+        let parts = [b"\xc2", between.as_bytes(), b"\x9b2J"].concat();
+        assert_eq!(lines_of(ALL, &[&parts]), [b"\xc22J"], "U+009B around {between:?}");
+    }
 }
 
 #[test]
@@ -95,8 +102,20 @@ fn a_line_shows_its_last_state() {
         ("erased to nothing", "10%\r\x1b[K\nx", "\nx"),
         ("colour over it", "\x1b[31m10%\r\x1b[32m20%\x1b[0m\r\n", "\x1b[32m20%\x1b[0m"),
         ("colour behind it", "10%\r\x1b[31m\nx", "10%\x1b[0m\n\x1b[31mx\x1b[0m"),
+        (
+            "linked spinner",
+            "go \x1b]8;;http://a\x07|\x1b]8;;\x07\x08\x1b[1m/",
+            "go \x1b]8;;\x1b\\\x1b[0m\x1b[1m/\x1b[0m",
+        ),
         ("spinner", "|\x08/\x08-\x08 \x08done", "done"),
         ("backspace over a character", "é\x08e\x08\x08\x08f", "f"),
+        ("far to the left", "10%\x1b[1000D20%\x1b[1000D30%\x1b[1Dx", "30%x"),
+        ("coloured spinner", "\x1b[36m|\x1b[0m\x08\x1b[36m/\x1b[0m\x08\x1b[36m-\x1b[0m", "\x1b[36m-\x1b[0m"),
+        (
+            "coloured spinner behind text",
+            "go \x1b[36m|\x1b[0m\x08\x1b[36m/\x1b[0m\x08\x1b[36m-\x1b[0m",
+            "go \x1b[0m\x1b[36m-\x1b[0m",
+        ),
     ];
     for (name, text, expected) in table {
         assert_eq!(shown(text.as_bytes()), expected, "{name}");

@@ -153,6 +153,17 @@ fn a_reader_that_goes_away_ends_the_run() {
 }
 
 #[test]
+fn an_output_that_cannot_be_written_ends_the_run_with_a_message() {
+    for format in ["text", "json"] {
+        let full = OpenOptions::new().write(true).open("/dev/full").expect("a full disk");
+        let test = Test::new().procfile("web: exec gangling --wait\n").args(["--format", format]);
+        let child = test.command().stdout(full).stderr(Stdio::piped()).spawn().expect("ganger starts");
+        let finished = Running::new(child, b"", test.world().clone()).wait().code(1);
+        finished.stderr_has("ganger: error: writing the output: No space left on device");
+    }
+}
+
+#[test]
 fn a_reader_that_goes_away_is_noticed_though_nobody_writes() {
     for options in [&[][..], &["--format", "json"], &["--mute", "web"]] {
         let test = Test::new()

@@ -127,3 +127,29 @@ fn a_screen_full_of_blank_lines_is_no_way_to_wipe_it_either() {
         text.lines().filter_map(|line| line.split_once("web.1  | ")).map(|it| it.1).collect();
     assert_eq!(lines, ["one", "", "two", "three"], "{text:?}");
 }
+
+#[test]
+fn a_reset_another_row_or_the_other_screen_begins_a_new_line() {
+    let bytes = "one\x1bctwo\x1bEthree\x1b[?1049hfour\x1b[?1049lfive\x1b7\x1b[9;1Hsix\x1b8seven\n";
+    let text = shown(&writes(bytes), &["--color", "never"]);
+    let lines: Vec<&str> =
+        text.lines().filter_map(|line| line.split_once("web.1  | ")).map(|it| it.1).collect();
+    assert_eq!(lines, ["one", "two", "three", "four", "five", "six", "seven"], "{text:?}");
+}
+
+#[test]
+fn a_coloured_spinner_turns_in_place() {
+    let spinner = "\x1b[36m|\x1b[0m\x08\x1b[36m/\x1b[0m\x08\x1b[36m-\x1b[0m\x1b[1000D\x1b[32mdone\x1b[0m\n";
+    let text = shown(&writes(&format!("\x1b[36m|\x1b[0m\x08\x1b[36m/\x1b[0m\n{spinner}")), &[]);
+    assert!(text.contains(" \x1b[36m/\x1b[0m\r\n"), "{text:?}");
+    assert!(text.contains(" \x1b[32mdone\x1b[0m\r\n"), "{text:?}");
+}
+
+#[test]
+fn two_halves_of_a_control_character_do_not_meet() {
+    let app = Test::new().procfile("web: printf '\\302\\033[K\\2332Jtext\\n'\n");
+    let mut window = Terminal::with_ganger(&app, ["start"]);
+    window.wait();
+    let text = window.text();
+    assert!(text.contains("\u{fffd}2Jtext\r\n"), "{text:?}");
+}
