@@ -182,7 +182,7 @@ fn start_all(it: It, show: Show, open_files: OpenFiles, link: Link) -> io::Resul
         fleet.run_last(beside.slot(), planner.wishes.wait_limit());
     }
     let members = specs.iter().map(Member::of).collect();
-    let spawner = Arc::new(Spawner::new(open_files)?);
+    let spawner = Arc::new(Spawner::new(open_files, specs.len())?);
     let prober = Prober::new(outbox.clone(), pump.history(), spawner.clone());
     let children = OsChildren {
         specs,

@@ -65,13 +65,14 @@ pub struct Spawner {
     /// stop at end of file live on, and none reads keys that were meant for another.
     _stdin_writer: OwnedFd,
     open_files: OpenFiles,
+    count: usize,
 }
 
 impl Spawner {
-    /// Prepares. `open_files` are the limits that processes get.
-    pub fn new(open_files: OpenFiles) -> io::Result<Self> {
+    /// Prepares for about `count` processes. `open_files` are the limits that they get.
+    pub fn new(open_files: OpenFiles, count: usize) -> io::Result<Self> {
         let (stdin, stdin_writer) = pipe()?;
-        Ok(Self { stdin, _stdin_writer: stdin_writer, open_files })
+        Ok(Self { stdin, _stdin_writer: stdin_writer, open_files, count })
     }
 
     /// Starts a process in a group of its own, and a session that no other process of ours is
@@ -80,11 +81,12 @@ impl Spawner {
         let (pid, outputs) = match outlet {
             Outlet::Pty(pty) => return self.spawn_on_pty(order, pty),
             Outlet::Pipe => {
-                let (read, write) = output_pipe()?;
+                let (read, write) = output_pipe(self.count)?;
                 (self.spawn_on_pipes(order, &write, &write)?, vec![read])
             }
             Outlet::TwoPipes => {
-                let ((out_read, out_write), (err_read, err_write)) = (output_pipe()?, output_pipe()?);
+                let (out_read, out_write) = output_pipe(self.count)?;
+                let (err_read, err_write) = output_pipe(self.count)?;
                 (self.spawn_on_pipes(order, &out_write, &err_write)?, vec![out_read, err_read])
             }
         };
