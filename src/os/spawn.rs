@@ -65,6 +65,7 @@ pub struct Spawner {
     /// stop at end of file live on, and none reads keys that were meant for another.
     _stdin_writer: OwnedFd,
     open_files: OpenFiles,
+    /// How many processes the start has: what each one's pipe holds. Those that `scale` adds are not counted.
     count: usize,
 }
 
