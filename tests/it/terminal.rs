@@ -154,11 +154,15 @@ fn what_is_stopped_can_be_ended() {
     shell.wait_for("Stopped");
     shell.type_text("kill %1\r");
     shell.wait_for("SIGTERM received");
-    // Bash says so at its next prompt, if it did not at the last one; and that is only behind the
-    // end when it has waited for it.
-    shell.type_text("wait\r");
-    shell.wait_for("Terminated");
+    // Not `wait`: a shell that has not heard yet that its job goes on says that it is stopped, and
+    // waits for nothing.
+    eventually("bash has reaped it", || {
+        proc::children(shell.pid()).is_empty() && proc::zombies_below(shell.pid()).is_empty()
+    });
     assert!(ganglings(&test).is_empty(), "{:?}", ganglings(&test));
+    // Bash says so at its next prompt, if it did not at the last one.
+    shell.type_text("\r");
+    shell.wait_for("Terminated");
     leave(shell);
 }
 
