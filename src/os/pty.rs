@@ -162,6 +162,8 @@ fn open_slave(master: &PtyMaster) -> io::Result<OwnedFd> {
 /// the one that called, which stays as the anchor.
 pub(super) fn take_terminal(report: RawFd) -> io::Result<()> {
     nix::unistd::setsid()?;
+    // Before there are two: it would end the anchor.
+    signals::drop_held_back()?;
     control_terminal()?;
     #[cfg(target_os = "linux")]
     anchor::leave_one()?;

@@ -6,7 +6,6 @@ use std::os::unix::net::UnixStream;
 #[cfg(target_os = "linux")]
 use std::time::Duration;
 
-#[cfg(target_os = "linux")]
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 use signal_hook::iterator::backend::SignalDelivery;
@@ -90,6 +89,29 @@ pub fn block_as_pid_1() -> io::Result<()> {
 /// Lets signals through again, those that came meanwhile first.
 pub fn unblock() -> io::Result<()> {
     Ok(pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
+}
+
+/// Between fork and exec, once this process has left the group it was born in: drops what is held back
+/// by [`block`]. It was for that group (Ctrl-C), whose others act on it; this process would die of it
+/// as soon as it lets signals through. Has the default action for what it drops.
+///
+/// Makes only async-signal-safe calls.
+#[allow(unsafe_code)]
+pub(super) fn drop_held_back() -> nix::Result<()> {
+    use nix::sys::signal::{SigHandler, signal};
+    let mut held = SigSet::empty().as_ref().to_owned();
+    // SAFETY: sigpending(2) writes a set, which lives through the call.
+    Errno::result(unsafe { libc::sigpending(&raw mut held) })?;
+    // SAFETY: sigpending(2) has filled it.
+    let held = unsafe { SigSet::from_sigset_t_unchecked(held) };
+    // STOP and KILL are not held back.
+    for sig in Signal::iterator().filter(|sig| held.contains(*sig)) {
+        // SAFETY: neither runs code of ours. Ignoring drops what is held back (sigaction(3p)).
+        unsafe { signal(sig, SigHandler::SigIgn) }?;
+        // SAFETY: as above.
+        unsafe { signal(sig, SigHandler::SigDfl) }?;
+    }
+    Ok(())
 }
 
 /// The signals that are ignored, most since before this program was started: `nohup` does that with

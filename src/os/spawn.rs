@@ -171,10 +171,14 @@ fn prepare(command: &mut Command, open_files: OpenFiles, place: Place) {
     let setup = move || {
         match &place {
             #[cfg(not(target_os = "linux"))]
-            Place::NewSession => drop(nix::unistd::setsid()?),
+            Place::NewSession => {
+                nix::unistd::setsid()?;
+                signals::drop_held_back()?;
+            }
             Place::OnTerminal(report, _) => pty::take_terminal(*report)?,
             Place::NewGroup => {
                 nix::unistd::setpgid(nix::unistd::Pid::from_raw(0), nix::unistd::Pid::from_raw(0))?;
+                signals::drop_held_back()?;
             }
             Place::OurGroup => {}
         }

@@ -17,6 +17,7 @@ use nix::unistd::{chdir, dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 
 use super::exec::Program;
 use super::limits::OpenFiles;
+use super::signals;
 use super::spawn::Order;
 
 /// For the child's few system calls; glibc's `posix_spawn(3)` has as much for as many.
@@ -78,6 +79,7 @@ fn prepare(cwd: &CStr, setup: Setup<'_>) -> nix::Result<()> {
     dup2_stderr(setup.stderr)?;
     chdir(cwd)?;
     setsid()?;
+    signals::drop_held_back()?;
     setup.open_files.apply()?;
     defaults()?;
     pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)

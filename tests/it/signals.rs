@@ -47,6 +47,21 @@ fn ganger_dies_by_the_signal_that_ended_it_and_asks_everybody_once() {
     }
 }
 
+/// A process that is just starting is in ganger's group still. What comes to that group is ganger's to act
+/// on, and must not end the new one, or the one that leads its session, before it is a program.
+#[test]
+fn a_signal_while_processes_start_is_not_theirs() {
+    let signals_ganger =
+        "first: read -r _ _ _ _ group _ </proc/$PPID/stat; kill -INT -$group; exec sleep 60\n";
+    let others: Vec<String> = (0..30).map(|n| format!("p{n}: exec sleep 60\n")).collect();
+    for pty in ["never", "always"].repeat(5) {
+        let test = Test::without_ports().procfile(signals_ganger.to_owned() + &others.concat());
+        let finished = test.args(["--pty", pty]).start().wait().killed_by(SIGINT);
+        let wrong = |line: &String| line.contains("could not") || line.contains("by SIGINT");
+        assert!(!finished.lines_of("system").iter().any(wrong), "{finished}");
+    }
+}
+
 #[test]
 fn a_signal_to_the_supervisor_alone_is_one_stop() {
     let running = groups().start();
