@@ -1,6 +1,6 @@
 //! A process that is scaled up later has all that those have which are there from the start.
 
-use crate::kit::{Terminal, Test};
+use crate::kit::{Terminal, Test, eventually};
 
 const WAIT: &str = "exec gangling --print-env PYTHONUNBUFFERED --isatty --wait";
 
@@ -63,8 +63,10 @@ fn a_longer_name_widens_the_prefix() {
     // `12:34:56 system | ` is 18 wide, `12:34:56 long-name.1 | ` 23.
     window.wait_for("a.1    | size 24 62");
     test.beside(["scale", "long-name=1"]).code(0);
-    window.wait_for("a.1         | size 24 57");
-    window.wait_for("long-name.1 | size 24 57");
+    // Which of the two is first is theirs.
+    for line in ["a.1         | size 24 57", "long-name.1 | size 24 57"] {
+        eventually(line, || window.text().contains(line));
+    }
     let shown = window.text();
     assert!(shown.contains("system      |"), "{shown}");
     window.type_text("\x03");

@@ -165,7 +165,8 @@ impl Terminal {
         self.stop_reading = None;
     }
 
-    /// Waits for the end of the program in it, and looks whether anything is left.
+    /// Waits for the end of the program in it and for all it has shown, and looks whether anything is
+    /// left.
     #[track_caller]
     pub(crate) fn wait(&mut self) -> ExitStatus {
         let status = self.wait_beside();
@@ -177,7 +178,9 @@ impl Terminal {
     #[track_caller]
     pub(crate) fn wait_beside(&mut self) -> ExitStatus {
         let status = poll_for(LIMIT, || self.child.try_wait().expect("waited"));
-        status.unwrap_or_else(|| panic!("it does not end; the screen:\n{}", self.text()))
+        let status = status.unwrap_or_else(|| panic!("it does not end; the screen:\n{}", self.text()));
+        assert!(self.output.wait_closed(), "somebody holds the window; the screen:\n{}", self.text());
+        status
     }
 }
 
