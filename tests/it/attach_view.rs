@@ -276,6 +276,7 @@ fn a_terminal_that_takes_nothing_holds_no_process() {
     // It cannot say so, and has left all the same.
     second.wait_for("[you type now]");
     tcflow(&terminal, FlowArg::TCOON).expect("it goes on");
+    drop(terminal);
     window.wait_for("detached from web.1");
     window.type_text("exit 0\r");
     window.wait_beside();
