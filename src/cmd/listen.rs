@@ -2,13 +2,14 @@
 
 use std::io;
 use std::os::unix::net::UnixListener as StdListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, channel};
 
 use tokio::net::UnixListener;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::control::desk::{About, Desk};
-use crate::control::place::{NoPlace, Place, Places};
+use crate::control::place::{NoPlace, Place, Places, listen};
 use crate::control::proto::Refusal;
 use crate::control::seats::Seats;
 use crate::control::server;
@@ -30,6 +31,35 @@ pub(super) struct Listening {
     place: Result<Place, String>,
     root: String,
     pid: u32,
+}
+
+/// The socket that a thread opens. Dropped, it waits for that: then the socket can be removed.
+#[derive(Debug)]
+pub(super) struct Door(Option<Receiver<Result<StdListener, String>>>);
+
+impl Door {
+    /// The socket, once it is open.
+    pub(super) fn wait(mut self) -> io::Result<StdListener> {
+        let opened = self.0.take().and_then(|door| door.recv().ok());
+        opened
+            .unwrap_or_else(|| Err("nobody has opened it".to_owned()))
+            .map_err(|why| io::Error::other(format!("there is no socket: {why}")))
+    }
+
+    /// The same for a run that goes on without, and says so.
+    pub(super) fn wait_or_tell(self, pump: &Pump) -> Option<StdListener> {
+        let tell = |error: &io::Error| {
+            let hint = format!("`ganger ps` and its like will not find this run, {error}");
+            pump.tell(Event::Hint(hint));
+        };
+        self.wait().inspect_err(tell).ok()
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        let _ = self.0.take().map(|door| door.recv());
+    }
 }
 
 impl Listening {
@@ -81,20 +111,17 @@ impl Listening {
         format!("ganger runs in {}, pid {}", self.root, self.pid)
     }
 
-    /// Opens the socket: who connects from now on is answered once [`Listening::serve`] is called.
-    /// If that fails, a run that does not need it goes on without, and says so.
-    pub(super) fn open(&self, pump: &Pump, need: bool) -> io::Result<Option<StdListener>> {
-        let listener = self.place.as_ref().map_err(String::clone).and_then(|place| {
-            place.listen().map_err(|error| format!("{}: {error}", place.socket().display()))
-        });
-        match listener {
-            Ok(listener) => return Ok(Some(listener)),
-            Err(why) if need => return Err(io::Error::other(format!("there is no socket: {why}"))),
-            Err(why) => pump.tell(Event::Hint(format!(
-                "`ganger ps` and its like will not find this run, there is no socket: {why}"
-            ))),
-        }
-        Ok(None)
+    /// What opens the socket, for a thread that has time for it, and where the socket comes out. Who
+    /// connects from then on is answered once [`Listening::serve`] is called.
+    pub(super) fn door(&self) -> (impl FnOnce() + Send + 'static, Door) {
+        let path = self.place.as_ref().map(|place| place.socket().to_owned()).map_err(String::clone);
+        let (opened, door) = channel();
+        let open = move || {
+            let listen =
+                |path: PathBuf| listen(&path).map_err(|error| format!("{}: {error}", path.display()));
+            let _ = opened.send(path.and_then(listen));
+        };
+        (open, Door(Some(door)))
     }
 
     /// Takes in clients of the socket that was opened.

@@ -2,16 +2,24 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 
 use super::project::root_of;
 use crate::cli::AppArgs;
 use crate::control::client::{Client, Failure};
-use crate::control::place::Places;
+use crate::control::place::{self, Places};
 use crate::control::proto::Request;
 use crate::env::Env;
 use crate::error::Error;
+
+/// How long an instance that has its place may take to listen there. It takes milliseconds; but if it
+/// could make no socket, it never will.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long until the next look.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// A running instance.
 #[derive(Debug)]
@@ -34,7 +42,7 @@ impl Remote {
         for folder in candidates {
             let places = Places::of(folder, env);
             for socket in places.sockets() {
-                match Client::connect(socket) {
+                match connect(socket) {
                     Ok(client) => {
                         return Ok(Self { client, socket: socket.clone(), root: folder.to_owned() });
                     }
@@ -71,6 +79,23 @@ impl Remote {
                 }
                 _ => Error::system("asking the running instance", error),
             },
+        }
+    }
+}
+
+/// Connects. One that has just started may not listen yet, though its processes run (`cmd/start.rs`).
+fn connect(socket: &Path) -> io::Result<Client> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match Client::connect(socket) {
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+                    && Instant::now() < end
+                    && place::is_held(socket) =>
+            {
+                std::thread::sleep(PAUSE);
+            }
+            result => return result,
         }
     }
 }

@@ -168,11 +168,14 @@ fn start_all(it: It, show: Show, open_files: OpenFiles, link: Link) -> io::Resul
     pipe::widen(&out);
     // Before there is a thread.
     limits::expect_files(OWN_FILES + FILES_OF_EACH * specs.len());
-    let pump = Pump::start(setup, out, notify)?;
+    // Who reads the first line may ask what runs. The output's thread has time while processes are made,
+    // and one of them that asks as soon waits for it (`Remote::find`).
+    let (open, door) = listening.door();
+    let pump = Pump::start(setup, out, open, notify)?;
     let seats = Seats::new(pump.view());
     terminals.resize(&seats);
-    // Before the first process: that one may want to know what runs.
-    let socket = listening.open(&pump, daemon)?;
+    // A daemon without it is refused, which has to be known before anything runs.
+    let (early, door) = if daemon { (Some(door.wait()?), None) } else { (None, Some(door)) };
     let mut fleet = Fleet::new(specs.iter().map(|spec| spec.policy.clone()));
     if planner.wishes.release {
         // The plan has it first.
@@ -204,6 +207,7 @@ fn start_all(it: It, show: Show, open_files: OpenFiles, link: Link) -> io::Resul
     let room = Room::keep(OWN_FILES)?;
     let driver = Driver::start(fleet, members, planner, children, inbox);
     drop(room);
+    let socket = early.or_else(|| door?.wait_or_tell(&driver.children().pump));
     Ok(Started { driver, outbox, pump_ended, listening, socket, read })
 }
 

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::env::Env;
-use crate::os::{ports, user};
+use crate::os::{group, ports, user};
 
 /// The longest path of a socket, in bytes: `sun_path` has 108 on Linux and 104 elsewhere, with
 /// the NUL at its end (unix(7)).
@@ -133,25 +133,6 @@ impl Place {
         }
         self.lock.write_all(format!("{pid}\n").as_bytes())
     }
-
-    /// Listens, in place of a socket that a killed instance has left.
-    pub fn listen(&self) -> io::Result<UnixListener> {
-        let mut new = self.socket.clone().into_os_string();
-        new.push(NEW);
-        let new = PathBuf::from(new);
-        let listener = match UnixListener::bind(&new) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                remove(&new)?;
-                UnixListener::bind(&new)?
-            }
-            result => result?,
-        };
-        // Under its own name only when its modes are right, and in one step: nobody finds half of it.
-        std::fs::set_permissions(&new, Permissions::from_mode(0o600))?;
-        std::fs::rename(&new, &self.socket)?;
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    }
 }
 
 impl Drop for Place {
@@ -162,17 +143,49 @@ impl Drop for Place {
     }
 }
 
+/// Listens on the socket of a place that one has, instead of what a killed instance may have left there.
+pub fn listen(socket: &Path) -> io::Result<UnixListener> {
+    let mut new = socket.to_owned().into_os_string();
+    new.push(NEW);
+    let new = PathBuf::from(new);
+    let listener = match UnixListener::bind(&new) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            remove(&new)?;
+            UnixListener::bind(&new)?
+        }
+        result => result?,
+    };
+    // Under its own name only when its modes are right, and in one step: nobody finds half of it.
+    std::fs::set_permissions(&new, Permissions::from_mode(0o600))?;
+    std::fs::rename(&new, socket)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
 /// Who has the place. Whoever has just taken it, or handed it over, is about to say so.
 fn holder(lock: &mut File) -> Option<u32> {
     for pause in [0, 1, 5, 20, 50] {
         std::thread::sleep(Duration::from_millis(pause));
-        let mut text = String::new();
-        let _ = lock.rewind().and_then(|()| lock.read_to_string(&mut text));
-        if let Some(pid) = text.strip_suffix('\n').and_then(|line| line.parse().ok()) {
+        if let Some(pid) = signature(lock) {
             return Some(pid);
         }
     }
     None
+}
+
+/// Whom the lock file names.
+fn signature(lock: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    lock.rewind().and_then(|()| lock.read_to_string(&mut text)).ok()?;
+    text.strip_suffix('\n')?.parse().ok()
+}
+
+/// Whether the one whose socket this is lives, though nobody may listen there yet or any more. It only
+/// looks: to try the lock could take it from one that is just starting.
+pub fn is_held(socket: &Path) -> bool {
+    let lock = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(lock_path(socket));
+    let pid = lock.ok().and_then(|mut lock| signature(&mut lock)).and_then(|pid| i32::try_from(pid).ok());
+    pid.is_some_and(|pid| pid > 0 && group::exists(pid))
 }
 
 /// The lock file of a socket.

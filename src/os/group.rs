@@ -43,6 +43,11 @@ pub fn is_empty(pgid: i32) -> bool {
     kill(Pid::from_raw(-pgid), None) == Err(Errno::ESRCH)
 }
 
+/// Whether there is such a process. It may be a stranger that got the number.
+pub fn exists(pid: i32) -> bool {
+    kill(Pid::from_raw(pid), None) != Err(Errno::ESRCH)
+}
+
 /// Signals one process that is our child and has not been reaped.
 pub fn signal_child(pid: i32, sig: Sig) {
     if let Ok(signal) = Signal::try_from(sig.number()) {

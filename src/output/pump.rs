@@ -81,8 +81,14 @@ struct Handle {
 }
 
 impl Pump {
-    /// Starts the thread. It writes to `out` and speaks through `notify`.
-    pub fn start(setup: Setup, out: OwnedFd, notify: impl Fn(Notice) + Send + 'static) -> io::Result<Self> {
+    /// Starts the thread. It does `first` before it shows anything, writes to `out` and speaks through
+    /// `notify`.
+    pub fn start(
+        setup: Setup,
+        out: OwnedFd,
+        first: impl FnOnce() + Send + 'static,
+        notify: impl Fn(Notice) + Send + 'static,
+    ) -> io::Result<Self> {
         let Setup { format, muted, logs, screen } = setup;
         let (poll, waker) = worker::watch(&out)?;
         let (orders, inbox) = channel();
@@ -97,7 +103,11 @@ impl Pump {
         };
         let printer = Printer::new(format, Sink::new(out, written.clone()), screen.map(Screen::new));
         let worker = Worker::new((poll, inbox), printer, muted, logs, history.clone(), notify);
-        let thread = std::thread::Builder::new().name("output".into()).spawn(move || worker.work())?;
+        let work = move || {
+            first();
+            worker.work();
+        };
+        let thread = std::thread::Builder::new().name("output".into()).spawn(work)?;
         Ok(Self { handle, written, history, _thread: thread })
     }
 

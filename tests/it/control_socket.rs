@@ -9,7 +9,7 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 
-use crate::kit::{LIMIT, Running, Test, eventually, proc};
+use crate::kit::{LIMIT, Running, Test, eventually, poll_for, proc};
 
 const PS: &[u8] = b"{\"v\":1,\"cmd\":\"ps\"}\n";
 
@@ -27,15 +27,17 @@ fn started(test: &Test) -> Running {
     running
 }
 
-/// The socket in `folder`, if there is one.
+/// The socket in `folder`, if there is one, by its own name.
 fn socket_in(folder: &Path) -> Option<PathBuf> {
     let entries = std::fs::read_dir(folder).ok()?.flatten();
-    let mut sockets = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_socket()));
-    sockets.next().map(|entry| entry.path())
+    let sockets = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_socket()));
+    sockets.map(|entry| entry.path()).find(|path| path.extension().is_none())
 }
 
+/// The socket of the app, which comes a moment after the first processes.
+#[track_caller]
 fn socket(test: &Test) -> PathBuf {
-    socket_in(&test.path("run/ganger")).expect("a socket")
+    poll_for(LIMIT, || socket_in(&test.path("run/ganger"))).expect("a socket")
 }
 
 fn connect(path: &Path) -> UnixStream {
@@ -124,6 +126,18 @@ fn a_stale_socket_is_replaced() {
     running.finish();
 }
 
+/// The socket is made behind the first processes, and of many the first runs for a while by then.
+#[test]
+fn the_first_process_may_ask_at_once() {
+    let others: Vec<String> = (0..60).map(|n| format!("p{n}: exec gangling --wait\n")).collect();
+    let procfile = format!("first: ganger ps; echo asked; exec gangling --wait\n{}", others.concat());
+    let running = Test::without_ports().procfile(procfile).start();
+    running.wait_for_text(1, "asked");
+    let finished = running.finish();
+    let said = finished.lines_of("first.1");
+    assert!(said.iter().any(|line| line.starts_with("p59.1: up")), "{finished}");
+}
+
 #[test]
 fn of_two_that_start_at_once_one_runs() {
     let test = app();
@@ -151,7 +165,7 @@ fn a_folder_of_somebody_else_is_not_used() {
     assert_eq!(socket_in(&test.path("elsewhere")), None);
     let folder = std::fs::read_dir(test.path("tmp")).expect("a folder").flatten();
     let folder = folder.map(|entry| entry.path()).find(|path| path.is_dir()).expect("one of ours");
-    assert!(socket_in(&folder).is_some());
+    eventually("there is a socket", || socket_in(&folder).is_some());
     test.beside(["ps"]).code(0).stdout_has("web.1: up");
     running.finish();
 }
