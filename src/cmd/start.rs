@@ -206,6 +206,8 @@ fn start_all(it: It, show: Show, open_files: OpenFiles, link: Link) -> io::Resul
     };
     let room = Room::keep(OWN_FILES)?;
     let driver = Driver::start(fleet, members, planner, children, inbox);
+    // The last of them has just become a program, and may wait for this processor.
+    std::thread::yield_now();
     drop(room);
     let socket = early.or_else(|| door?.wait_or_tell(&driver.children().pump));
     Ok(Started { driver, outbox, pump_ended, listening, socket, read })

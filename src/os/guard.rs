@@ -30,10 +30,10 @@ use crate::model::Sig;
 /// within 2 s.
 pub(super) const CRASH_GRACE: Duration = Duration::from_millis(500);
 
-/// How long the guard leaves the processor to those it has just made. Its handlers can wait, since
-/// signals are blocked and kept; the first process cannot: the fork begins on this processor, and only
-/// once this process sleeps.
-const HEAD_START: Duration = Duration::from_millis(5);
+/// How long guard and reserve leave the processor to those they have just made. Their handlers can wait,
+/// since signals are blocked and kept; the first process cannot: a fork begins on its parent's processor,
+/// and only once that one sleeps.
+pub(super) const HEAD_START: Duration = Duration::from_millis(3);
 
 /// What the supervisor says to the guard, a byte each.
 const SUSPENDED: u8 = 1;

@@ -12,6 +12,8 @@
 use std::process::exit;
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
+use super::guard::HEAD_START;
 use super::guard::{CRASH_GRACE, is_orderly};
 use super::reap::{self, How};
 #[cfg(target_os = "linux")]
@@ -27,17 +29,22 @@ const TITLE: &std::ffi::CStr = c"guard";
 /// whether the process above is dead.
 pub(super) fn stand_by(supervisor: i32, guard_is_gone: impl Fn() -> bool) -> ! {
     #[cfg(target_os = "linux")]
-    title::set(TITLE);
+    title::set_name(TITLE);
     // `timeout -s KILL` and `timeout -k` kill their whole group. A session and not only a group:
     // as the supervisor's parent in the same session, we would keep the group from counting as
     // orphaned (setpgid(2)) when the shell dies, and the kernel would not hang up on it when stopped.
     let _ = nix::unistd::setsid();
+    // Whatever takes longer than that can wait, as signals are held back.
+    #[cfg(target_os = "linux")]
+    let is_quiet = signals::no_child_within(HEAD_START);
+    #[cfg(target_os = "linux")]
+    title::set_arguments(TITLE);
     // Whoever signals the whole group or every process of ganger means the other two. Ignored
     // and not only blocked, so that none is pending at the end.
     signals::ignore_all();
     // Elsewhere there is nothing that could be given back.
     #[cfg(target_os = "linux")]
-    if signals::no_child_within(memory::SETTLED) {
+    if is_quiet && signals::no_child_within(memory::SETTLED) {
         memory::forget_the_start();
     }
     let Some(how) = reap::wait_for(supervisor) else { exit(1) };
