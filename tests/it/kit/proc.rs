@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -78,4 +79,10 @@ pub(crate) fn group(pgid: i32) -> Vec<Process> {
 
 pub(crate) fn send(pid: i32, signal: Signal) {
     kill(Pid::from_raw(pid), signal).unwrap_or_else(|error| panic!("{signal} to {pid}: {error}"));
+}
+
+/// The same to one that may be gone by now.
+pub(crate) fn send_if_there(pid: i32, signal: Signal) {
+    let sent = kill(Pid::from_raw(pid), signal);
+    assert!(matches!(sent, Ok(()) | Err(Errno::ESRCH)), "{signal} to {pid}: {sent:?}");
 }
