@@ -2,14 +2,14 @@
 
 use std::io;
 use std::os::unix::net::UnixListener as StdListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
 
 use tokio::net::UnixListener;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::control::desk::{About, Desk};
-use crate::control::place::{NoPlace, Place, Places, listen};
+use crate::control::place::{NoPlace, Place, Places};
 use crate::control::proto::Refusal;
 use crate::control::seats::Seats;
 use crate::control::server;
@@ -35,30 +35,40 @@ pub(super) struct Listening {
 
 /// The socket that a thread opens. Dropped, it waits for that: then the socket can be removed.
 #[derive(Debug)]
-pub(super) struct Door(Option<Receiver<Result<StdListener, String>>>);
+pub(super) struct Door {
+    opening: Option<Receiver<Result<StdListener, String>>>,
+    /// What came of it.
+    opened: Result<StdListener, String>,
+}
 
 impl Door {
-    /// The socket, once it is open.
-    pub(super) fn wait(mut self) -> io::Result<StdListener> {
-        let opened = self.0.take().and_then(|door| door.recv().ok());
-        opened
-            .unwrap_or_else(|| Err("nobody has opened it".to_owned()))
-            .map_err(|why| io::Error::other(format!("there is no socket: {why}")))
+    fn wait(&mut self) {
+        if let Some(opened) = self.opening.take().and_then(|opening| opening.recv().ok()) {
+            self.opened = opened;
+        }
     }
 
-    /// The same for a run that goes on without, and says so.
-    pub(super) fn wait_or_tell(self, pump: &Pump) -> Option<StdListener> {
-        let tell = |error: &io::Error| {
-            let hint = format!("`ganger ps` and its like will not find this run, {error}");
-            pump.tell(Event::Hint(hint));
+    /// Fails where there is no socket, for a run that cannot do without.
+    pub(super) fn need(&mut self) -> io::Result<()> {
+        self.wait();
+        self.opened.as_ref().map(drop).map_err(|why| io::Error::other(format!("there is no socket: {why}")))
+    }
+
+    /// The socket. A run that goes on without says so.
+    pub(super) fn socket(mut self, pump: &Pump) -> Option<StdListener> {
+        self.wait();
+        let tell = |why: &String| {
+            pump.tell(Event::Hint(format!(
+                "`ganger ps` and its like will not find this run, there is no socket: {why}"
+            )));
         };
-        self.wait().inspect_err(tell).ok()
+        std::mem::replace(&mut self.opened, Err(String::new())).inspect_err(tell).ok()
     }
 }
 
 impl Drop for Door {
     fn drop(&mut self) {
-        let _ = self.0.take().map(|door| door.recv());
+        self.wait();
     }
 }
 
@@ -114,14 +124,14 @@ impl Listening {
     /// What opens the socket, for a thread that has time for it, and where the socket comes out. Who
     /// connects from then on is answered once [`Listening::serve`] is called.
     pub(super) fn door(&self) -> (impl FnOnce() + Send + 'static, Door) {
-        let path = self.place.as_ref().map(|place| place.socket().to_owned()).map_err(String::clone);
-        let (opened, door) = channel();
-        let open = move || {
-            let listen =
-                |path: PathBuf| listen(&path).map_err(|error| format!("{}: {error}", path.display()));
-            let _ = opened.send(path.and_then(listen));
-        };
-        (open, Door(Some(door)))
+        let (opened, opening) = channel();
+        let open = self.place.as_ref().map_err(String::clone).map(|place| {
+            let path = place.socket().display().to_string();
+            let open = place.opener();
+            move || open().map_err(|error| format!("{path}: {error}"))
+        });
+        let first = move || drop(opened.send(open.and_then(|open| open())));
+        (first, Door { opening: Some(opening), opened: Err("nobody has opened it".to_owned()) })
     }
 
     /// Takes in clients of the socket that was opened.

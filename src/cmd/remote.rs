@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
@@ -13,10 +13,6 @@ use crate::control::place::{self, Places};
 use crate::control::proto::Request;
 use crate::env::Env;
 use crate::error::Error;
-
-/// How long an instance that has its place may take to listen there. It takes milliseconds; but if it
-/// could make no socket, it never will.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long until the next look.
 const PAUSE: Duration = Duration::from_millis(2);
@@ -85,13 +81,11 @@ impl Remote {
 
 /// Connects. One that has just started may not listen yet, though its processes run (`cmd/start.rs`).
 fn connect(socket: &Path) -> io::Result<Client> {
-    let end = Instant::now() + PATIENCE;
     loop {
         match Client::connect(socket) {
             Err(error)
                 if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
-                    && Instant::now() < end
-                    && place::is_held(socket) =>
+                    && place::is_starting(socket) =>
             {
                 std::thread::sleep(PAUSE);
             }

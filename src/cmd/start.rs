@@ -170,12 +170,14 @@ fn start_all(it: It, show: Show, open_files: OpenFiles, link: Link) -> io::Resul
     limits::expect_files(OWN_FILES + FILES_OF_EACH * specs.len());
     // Who reads the first line may ask what runs. The output's thread has time while processes are made,
     // and one of them that asks as soon waits for it (`Remote::find`).
-    let (open, door) = listening.door();
+    let (open, mut door) = listening.door();
     let pump = Pump::start(setup, out, open, notify)?;
     let seats = Seats::new(pump.view());
     terminals.resize(&seats);
-    // A daemon without it is refused, which has to be known before anything runs.
-    let (early, door) = if daemon { (Some(door.wait()?), None) } else { (None, Some(door)) };
+    if daemon {
+        // Before anything runs.
+        door.need()?;
+    }
     let mut fleet = Fleet::new(specs.iter().map(|spec| spec.policy.clone()));
     if planner.wishes.release {
         // The plan has it first.
@@ -209,7 +211,7 @@ fn start_all(it: It, show: Show, open_files: OpenFiles, link: Link) -> io::Resul
     // The last of them has just become a program, and may wait for this processor.
     std::thread::yield_now();
     drop(room);
-    let socket = early.or_else(|| door?.wait_or_tell(&driver.children().pump));
+    let socket = door.socket(&driver.children().pump);
     Ok(Started { driver, outbox, pump_ended, listening, socket, read })
 }
 

@@ -23,6 +23,12 @@ const MAX_PATH: usize = 103;
 /// What a new socket has behind its name until it may be found.
 const NEW: &str = ".new";
 
+/// How long an instance that has taken its place may need until it listens there. It takes milliseconds.
+const START: Duration = Duration::from_secs(2);
+
+/// More than a pid and its line end have, in bytes.
+const MAX_SIGNATURE: u64 = 32;
+
 /// The places where the socket of a root may be, the best first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Places {
@@ -124,6 +130,12 @@ impl Place {
         &self.socket
     }
 
+    /// What opens the socket, for as long as the place is ours.
+    pub fn opener(&self) -> impl FnOnce() -> io::Result<UnixListener> + Send + 'static {
+        let socket = self.socket.clone();
+        move || listen(&socket)
+    }
+
     /// Says who has the place: the pid a user would signal.
     pub fn sign(&mut self, pid: u32) -> io::Result<()> {
         // A new file is empty already, and to say so again costs as much as to write.
@@ -143,8 +155,8 @@ impl Drop for Place {
     }
 }
 
-/// Listens on the socket of a place that one has, instead of what a killed instance may have left there.
-pub fn listen(socket: &Path) -> io::Result<UnixListener> {
+/// Listens in place of a socket that a killed instance has left.
+fn listen(socket: &Path) -> io::Result<UnixListener> {
     let mut new = socket.to_owned().into_os_string();
     new.push(NEW);
     let new = PathBuf::from(new);
@@ -156,8 +168,9 @@ pub fn listen(socket: &Path) -> io::Result<UnixListener> {
         result => result?,
     };
     // Under its own name only when its modes are right, and in one step: nobody finds half of it.
-    std::fs::set_permissions(&new, Permissions::from_mode(0o600))?;
-    std::fs::rename(&new, socket)?;
+    std::fs::set_permissions(&new, Permissions::from_mode(0o600))
+        .and_then(|()| std::fs::rename(&new, socket))
+        .inspect_err(|_| drop(remove(&new)))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }
@@ -176,15 +189,23 @@ fn holder(lock: &mut File) -> Option<u32> {
 /// Whom the lock file names.
 fn signature(lock: &mut File) -> Option<u32> {
     let mut text = String::new();
-    lock.rewind().and_then(|()| lock.read_to_string(&mut text)).ok()?;
+    lock.rewind().and_then(|()| lock.take(MAX_SIGNATURE).read_to_string(&mut text)).ok()?;
     text.strip_suffix('\n')?.parse().ok()
 }
 
-/// Whether the one whose socket this is lives, though nobody may listen there yet or any more. It only
-/// looks: to try the lock could take it from one that is just starting.
-pub fn is_held(socket: &Path) -> bool {
-    let lock = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(lock_path(socket));
-    let pid = lock.ok().and_then(|mut lock| signature(&mut lock)).and_then(|pid| i32::try_from(pid).ok());
+/// Whether somebody has taken this place in the last [`START`] and lives, so that he is about to listen.
+/// It only looks: to try the lock could take it from one that is just starting.
+pub fn is_starting(socket: &Path) -> bool {
+    // A FIFO in its place does not hold us up.
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let lock = OpenOptions::new().read(true).custom_flags(flags).open(lock_path(socket));
+    let signed = lock.and_then(|mut lock| {
+        let about = lock.metadata()?;
+        let is_new = about.modified()?.elapsed().is_ok_and(|age| age < START);
+        let is_ours = about.is_file() && about.uid() == user::id();
+        Ok((is_new && is_ours).then(|| signature(&mut lock)).flatten())
+    });
+    let pid = signed.ok().flatten().and_then(|pid| i32::try_from(pid).ok());
     pid.is_some_and(|pid| pid > 0 && group::exists(pid))
 }
 

@@ -5,9 +5,9 @@
 //! who is an ancestor of every process and a subreaper. Any two of the three can die. It is in a
 //! session of its own, so that killing ganger's process group spares it.
 //!
-//! It hears no signal and speaks to nobody. It wakes up when the supervisor ends, and once after
-//! the start to give memory back. It must never decide about an orderly end: what left its group
-//! is then the guard's to ask, with the time and the haste that the guard knows of.
+//! It hears no signal and speaks to nobody. It wakes up when the supervisor ends, and twice after
+//! the start: to ignore signals, and to give memory back. It must never decide about an orderly end:
+//! what left its group is then the guard's to ask, with the time and the haste that the guard knows of.
 
 use std::process::exit;
 use std::time::Duration;
@@ -29,16 +29,14 @@ const TITLE: &std::ffi::CStr = c"guard";
 /// whether the process above is dead.
 pub(super) fn stand_by(supervisor: i32, guard_is_gone: impl Fn() -> bool) -> ! {
     #[cfg(target_os = "linux")]
-    title::set_name(TITLE);
+    title::set(TITLE);
     // `timeout -s KILL` and `timeout -k` kill their whole group. A session and not only a group:
     // as the supervisor's parent in the same session, we would keep the group from counting as
     // orphaned (setpgid(2)) when the shell dies, and the kernel would not hang up on it when stopped.
     let _ = nix::unistd::setsid();
-    // Whatever takes longer than that can wait, as signals are held back.
+    // The rest can wait, as signals are held back.
     #[cfg(target_os = "linux")]
     let is_quiet = signals::no_child_within(HEAD_START);
-    #[cfg(target_os = "linux")]
-    title::set_arguments(TITLE);
     // Whoever signals the whole group or every process of ganger means the other two. Ignored
     // and not only blocked, so that none is pending at the end.
     signals::ignore_all();

@@ -12,8 +12,8 @@ use super::reap::{self, Left};
 use super::{descendants, group};
 use crate::model::Sig;
 
-/// How often processes are looked for again while they are being killed. Only then does
-/// anything in guard or reserve wake up by itself.
+/// How often processes are looked for again while they are being killed. Only then, and in the first
+/// moments of a start, does anything in guard or reserve wake up by itself.
 pub const KILL_ROUND: Duration = Duration::from_millis(20);
 
 /// How many generations of children are killed in one round: a few milliseconds' worth. What

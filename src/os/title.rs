@@ -1,19 +1,13 @@
 //! The name and the command line of this process, as others see them (`ps`, `pkill -f`).
 
-use std::ffi::CStr;
-
 use nix::sys::prctl;
 
-/// Shows `title` as the name, up to 15 bytes of it (`PR_SET_NAME`, prctl(2)).
+/// Shows `title` as both. Where the command line was shorter it is cut.
 ///
 /// Only a name: where it cannot be set nothing else is missing.
-pub(super) fn set_name(title: &CStr) {
+pub(super) fn set(title: &std::ffi::CStr) {
+    // Shown up to 15 bytes (PR_SET_NAME, prctl(2)).
     let _ = prctl::set_name(title);
-}
-
-/// Shows `title` as the command line. Where that was shorter it is cut. Takes longer than
-/// [`set_name`]: the place has to be asked for.
-pub(super) fn set_arguments(title: &CStr) {
     if let Some((first, last)) = place_of_arguments() {
         write_over(first, last, title.to_bytes());
     }

@@ -126,7 +126,21 @@ fn a_stale_socket_is_replaced() {
     running.finish();
 }
 
-/// The socket is made behind the first processes, and of many the first runs for a while by then.
+#[test]
+fn what_lies_in_the_place_of_a_lock_holds_nobody_up() {
+    let test = app();
+    let running = started(&test);
+    let lock = socket(&test).with_added_extension("lock");
+    running.finish();
+    nix::unistd::mkfifo(&lock, nix::sys::stat::Mode::S_IRWXU).expect("made");
+    test.beside(["ps"]).code(1).stderr_has("ganger does not run in DIR\n");
+    std::fs::remove_file(&lock).expect("removed");
+    // And of one that was killed just now, whose pid somebody else has.
+    std::fs::write(&lock, format!("{}\n", std::process::id())).expect("written");
+    test.beside(["ps"]).code(1).stderr_has("ganger does not run in DIR\n");
+}
+
+/// The socket is made while the first processes are.
 #[test]
 fn the_first_process_may_ask_at_once() {
     let others: Vec<String> = (0..60).map(|n| format!("p{n}: exec gangling --wait\n")).collect();
