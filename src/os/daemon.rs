@@ -9,10 +9,12 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::RawFd;
 use std::os::unix::net::UnixStream;
 
+use nix::sys::signal::Signal;
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 
 use super::guard::fork_single_threaded;
+use super::signals;
 
 /// On which side of the forks we are.
 #[derive(Debug)]
@@ -57,6 +59,8 @@ pub fn detach(out: Option<&File>) -> io::Result<Side> {
     match fork_single_threaded()? {
         ForkResult::Parent { child } => {
             drop(theirs);
+            // Ignored in the background of a script, where `kill -INT` has to work all the same.
+            signals::heed(Signal::SIGINT);
             let _ = waitpid(child, None);
             Ok(Side::Caller(hear(ours).ok()))
         }

@@ -142,6 +142,14 @@ pub fn ignore_all() {
     }
 }
 
+/// Gives a signal its default action, though it may have been ignored when this program was started.
+#[allow(unsafe_code)]
+pub(super) fn heed(sig: Signal) {
+    use nix::sys::signal::{SigHandler, signal};
+    // SAFETY: the default action runs no code of ours.
+    let _ = unsafe { signal(sig, SigHandler::SigDfl) };
+}
+
 /// Sleeps until a child ends or stops, for so long at most; answers whether none did. CHLD has to
 /// be blocked ([`block`]), and only here is it taken: whoever waits for the child finds it all the same.
 #[cfg(target_os = "linux")]

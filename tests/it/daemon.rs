@@ -213,29 +213,33 @@ fn ctrl_c_in_the_terminal_is_not_for_it() {
     window.wait();
 }
 
+/// The worker has ended, and what it leaves in its group does not go: so it is not clear whether all
+/// are up.
+fn never_up() -> Test {
+    let procfile = "web: exec gangling --log-signals TERM --wait-file gone\n\
+                    worker: trap '' TERM; gangling --wait-file go & exit 0\n";
+    let args = ["-D", "--on-exit", "worker=ignore", "-t", "3600", "--log-dir", "log"];
+    Test::new().procfile(procfile).args(args)
+}
+
 #[test]
 fn whoever_gives_up_while_it_starts_wants_none_of_it() {
-    // The worker has ended, and what it leaves in its group does not go: so it is not clear whether
-    // all are up.
-    let test = Test::new()
-        .procfile(
-            "web: exec gangling --log-signals TERM --wait-file gone\n\
-             worker: trap '' TERM; gangling --wait-file go & exit 0\n",
-        )
-        .args(["-D", "--on-exit", "worker=ignore", "-t", "3600", "--log-dir", "log"]);
-    let mut running = test.start();
-    wait_for_log(&test, "web.1", "ready ");
-    wait_for_log(&test, "worker.1", "ready ");
-    running.signal(SIGINT);
-    running.wait_for_exit();
-    let web = wait_for_log(&test, "web.1", "");
-    assert!(web.starts_with("ready "), "{web}");
-    eventually("web was asked to stop", || {
-        fs::read_to_string(test.path("log/web.1.log")).expect("there").contains("got SIGTERM 1")
-    });
-    fs::write(test.path("gone"), "").expect("written");
-    fs::write(test.path("go"), "").expect("written");
-    running.wait().killed_by(SIGINT);
+    // A shell ignores INT and QUIT for what it starts in the background.
+    for test in [never_up(), never_up().by_shell("trap '' INT QUIT; exec \"$@\"")] {
+        let mut running = test.start();
+        wait_for_log(&test, "web.1", "ready ");
+        wait_for_log(&test, "worker.1", "ready ");
+        running.signal(SIGINT);
+        running.wait_for_exit();
+        let web = wait_for_log(&test, "web.1", "");
+        assert!(web.starts_with("ready "), "{web}");
+        eventually("web was asked to stop", || {
+            fs::read_to_string(test.path("log/web.1.log")).expect("there").contains("got SIGTERM 1")
+        });
+        fs::write(test.path("gone"), "").expect("written");
+        fs::write(test.path("go"), "").expect("written");
+        running.wait().killed_by(SIGINT);
+    }
 }
 
 #[test]
