@@ -193,7 +193,7 @@ fn signature(lock: &mut File) -> Option<u32> {
     text.strip_suffix('\n')?.parse().ok()
 }
 
-/// Whether somebody has taken this place in the last [`START`] and lives, so that he is about to listen.
+/// Whether somebody has taken this place in the last 2 s and lives, so that he is about to listen.
 /// It only looks: to try the lock could take it from one that is just starting.
 pub fn is_starting(socket: &Path) -> bool {
     // A FIFO in its place does not hold us up.
