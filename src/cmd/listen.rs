@@ -1,4 +1,5 @@
-//! The control socket of `ganger start`: had before anything starts, opened in the supervisor.
+//! The control socket of `ganger start`: had before anything starts, opened in the supervisor by the
+//! output's thread.
 
 use std::io;
 use std::os::unix::net::UnixListener as StdListener;

@@ -1,4 +1,4 @@
-//! Process groups.
+//! Process groups, and processes by their pid.
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};

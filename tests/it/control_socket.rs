@@ -9,7 +9,7 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 
-use crate::kit::{LIMIT, Running, Test, eventually, poll_for, proc};
+use crate::kit::{LIMIT, Running, Test, eventually, proc};
 
 const PS: &[u8] = b"{\"v\":1,\"cmd\":\"ps\"}\n";
 
@@ -34,10 +34,10 @@ fn socket_in(folder: &Path) -> Option<PathBuf> {
     sockets.map(|entry| entry.path()).find(|path| path.extension().is_none())
 }
 
-/// The socket of the app, which comes a moment after the first processes.
+/// The socket of the app, which is there before its first line is shown.
 #[track_caller]
 fn socket(test: &Test) -> PathBuf {
-    poll_for(LIMIT, || socket_in(&test.path("run/ganger"))).expect("a socket")
+    socket_in(&test.path("run/ganger")).expect("a socket")
 }
 
 fn connect(path: &Path) -> UnixStream {
@@ -179,7 +179,7 @@ fn a_folder_of_somebody_else_is_not_used() {
     assert_eq!(socket_in(&test.path("elsewhere")), None);
     let folder = std::fs::read_dir(test.path("tmp")).expect("a folder").flatten();
     let folder = folder.map(|entry| entry.path()).find(|path| path.is_dir()).expect("one of ours");
-    eventually("there is a socket", || socket_in(&folder).is_some());
+    assert!(socket_in(&folder).is_some());
     test.beside(["ps"]).code(0).stdout_has("web.1: up");
     running.finish();
 }
