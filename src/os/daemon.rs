@@ -60,7 +60,7 @@ pub fn detach(out: Option<&File>) -> io::Result<Side> {
         ForkResult::Parent { child } => {
             drop(theirs);
             // Ignored in the background of a script, where `kill -INT` has to work all the same.
-            signals::heed(Signal::SIGINT);
+            let _ = signals::heed(Signal::SIGINT);
             let _ = waitpid(child, None);
             Ok(Side::Caller(hear(ours).ok()))
         }

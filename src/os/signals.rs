@@ -106,10 +106,9 @@ pub(super) fn drop_held_back() -> nix::Result<()> {
     let held = unsafe { SigSet::from_sigset_t_unchecked(held) };
     // STOP and KILL are not held back.
     for sig in Signal::iterator().filter(|sig| held.contains(*sig)) {
-        // SAFETY: neither runs code of ours. Ignoring drops what is held back (sigaction(3p)).
+        // SAFETY: ignoring runs no code of ours. It drops what is held back (sigaction(3p)).
         unsafe { signal(sig, SigHandler::SigIgn) }?;
-        // SAFETY: as above.
-        unsafe { signal(sig, SigHandler::SigDfl) }?;
+        heed(sig)?;
     }
     Ok(())
 }
@@ -142,12 +141,13 @@ pub fn ignore_all() {
     }
 }
 
-/// Gives a signal its default action, though it may have been ignored when this program was started.
+/// Gives a signal its default action, though it may have been ignored when this program was started, or
+/// has a handler. Async-signal-safe.
 #[allow(unsafe_code)]
-pub(super) fn heed(sig: Signal) {
+pub(super) fn heed(sig: Signal) -> nix::Result<()> {
     use nix::sys::signal::{SigHandler, signal};
     // SAFETY: the default action runs no code of ours.
-    let _ = unsafe { signal(sig, SigHandler::SigDfl) };
+    unsafe { signal(sig, SigHandler::SigDfl) }.map(drop)
 }
 
 /// Sleeps until a child ends or stops, for so long at most; answers whether none did. CHLD has to

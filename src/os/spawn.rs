@@ -10,8 +10,6 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use nix::sys::signal::{SigHandler, signal};
-
 use super::exec::Program;
 use super::limits::OpenFiles;
 use super::pipe::{output_pipe, pipe};
@@ -185,8 +183,7 @@ fn prepare(command: &mut Command, open_files: OpenFiles, place: Place) {
         open_files.apply()?;
         // Handlers are reset by exec, ignored signals are not (execve(2)).
         for sig in &ignored {
-            // SAFETY: the default action runs no code of ours.
-            unsafe { signal(*sig, SigHandler::SigDfl) }?;
+            signals::heed(*sig)?;
         }
         signals::unblock()?;
         match &place {

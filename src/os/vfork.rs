@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, clone};
-use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, pthread_sigmask, signal};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 use nix::sys::wait::waitpid;
 use nix::unistd::{chdir, dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 
@@ -88,14 +88,11 @@ fn prepare(cwd: &CStr, setup: Setup<'_>) -> nix::Result<()> {
 
 /// Gives each signal its default action: exec does so with handlers, but they could run before;
 /// and ignored signals stay ignored (execve(2)).
-#[allow(unsafe_code)]
 fn defaults() -> nix::Result<()> {
-    for it in Signal::iterator().filter(|it| !matches!(it, Signal::SIGKILL | Signal::SIGSTOP)) {
-        // SAFETY: the default action runs no code of ours, and the child's table of actions is
-        // its own (no CLONE_SIGHAND).
-        unsafe { signal(it, SigHandler::SigDfl) }?;
-    }
-    Ok(())
+    // The child's table of actions is its own (no CLONE_SIGHAND).
+    Signal::iterator()
+        .filter(|it| !matches!(it, Signal::SIGKILL | Signal::SIGSTOP))
+        .try_for_each(signals::heed)
 }
 
 #[cfg(test)]
