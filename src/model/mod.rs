@@ -8,9 +8,11 @@ mod name;
 mod port;
 mod pty;
 mod sig;
+mod visible;
 
 pub use color::{ParseColorError, ProcessColor};
 pub use name::{InstanceId, ParseInstanceError, ParseNameError, ProcessName};
 pub use port::{ParsePortError, Port};
 pub use pty::{ParsePtyError, PtyChoice};
 pub use sig::{ParseSigError, Sig};
+pub use visible::{hides, visible, visible_lines};
