@@ -4,6 +4,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid, getsid};
 
+#[cfg(target_os = "linux")]
 use super::descendants;
 use crate::model::Sig;
 
