@@ -27,7 +27,7 @@ const NAMES: &[(&str, Sig)] = &[
     ("SEGV", Sig(libc::SIGSEGV)),
     ("USR2", Sig::USR2),
     ("PIPE", Sig::PIPE),
-    ("ALRM", Sig(libc::SIGALRM)),
+    ("ALRM", Sig::ALRM),
     ("TERM", Sig::TERM),
     ("CHLD", Sig::CHLD),
     ("CONT", Sig::CONT),
@@ -54,6 +54,7 @@ impl Sig {
     pub const USR1: Self = Self(libc::SIGUSR1);
     pub const USR2: Self = Self(libc::SIGUSR2);
     pub const PIPE: Self = Self(libc::SIGPIPE);
+    pub const ALRM: Self = Self(libc::SIGALRM);
     pub const TERM: Self = Self(libc::SIGTERM);
     pub const CHLD: Self = Self(libc::SIGCHLD);
     pub const CONT: Self = Self(libc::SIGCONT);

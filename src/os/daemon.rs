@@ -9,7 +9,6 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::RawFd;
 use std::os::unix::net::UnixStream;
 
-use nix::sys::signal::Signal;
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 
@@ -60,7 +59,9 @@ pub fn detach(out: Option<&File>) -> io::Result<Side> {
         ForkResult::Parent { child } => {
             drop(theirs);
             // Ignored in the background of a script, where `kill -INT` has to work all the same.
-            let _ = signals::heed(Signal::SIGINT);
+            let _ = signals::heed(libc::SIGINT);
+            // `pkill -USR1 ganger` is for the processes, and our end would be the end of all.
+            let _ = signals::block_forwarded();
             let _ = waitpid(child, None);
             Ok(Side::Caller(hear(ours).ok()))
         }

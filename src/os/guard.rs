@@ -76,8 +76,8 @@ impl Link {
     }
 }
 
-/// The signals that end ganger.
-pub const TERMINATING: [Sig; 3] = [Sig::INT, Sig::TERM, Sig::HUP];
+/// The signals that end ganger. ALRM is for `alarm(2)` before an exec, the old way to limit a time.
+pub const TERMINATING: [Sig; 4] = [Sig::INT, Sig::TERM, Sig::HUP, Sig::ALRM];
 /// The signals that are handed on to the processes and end nothing.
 pub const FORWARDED: [Sig; 3] = [Sig::QUIT, Sig::USR1, Sig::USR2];
 
@@ -165,7 +165,7 @@ pub fn take_over_signals(more: &[Sig]) -> io::Result<Signals> {
         .filter(|sig| *sig != Sig::HUP || !nohup)
         .collect();
     let signals = Signals::new(&wanted)?;
-    signals::unblock()?;
+    signals::unblock_known()?;
     Ok(signals)
 }
 

@@ -22,6 +22,8 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::signals;
+#[cfg(target_os = "linux")]
+use super::title::Arguments;
 
 /// The size of a terminal, in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,19 +157,27 @@ fn open_slave(master: &PtyMaster) -> io::Result<OwnedFd> {
     Ok(nix::fcntl::open(path.as_str(), flags, nix::sys::stat::Mode::empty())?)
 }
 
+/// What a process needs to take its terminal.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct HandOver {
+    /// Where it writes which pid goes on to exec.
+    pub(super) report: RawFd,
+    /// For the name of the anchor.
+    #[cfg(target_os = "linux")]
+    pub(super) arguments: Option<Arguments>,
+}
+
 /// Between fork and exec: makes the terminal that is stdin by now the controlling terminal of a
-/// new session, this process the foreground, and writes to `report` which pid goes on to exec.
+/// new session, and this process the foreground.
 ///
 /// Makes only async-signal-safe calls. On Linux it returns in a second process, a sibling of
 /// the one that called, which stays as the anchor.
-pub(super) fn take_terminal(report: RawFd) -> io::Result<()> {
+pub(super) fn take_terminal(hand_over: &HandOver) -> io::Result<()> {
     nix::unistd::setsid()?;
-    // Before there are two: it would end the anchor.
-    signals::drop_held_back()?;
     control_terminal()?;
     #[cfg(target_os = "linux")]
-    anchor::leave_one()?;
-    say_pid(report)
+    anchor::leave_one(hand_over.arguments)?;
+    say_pid(hand_over.report)
 }
 
 #[allow(unsafe_code)]
@@ -200,27 +210,40 @@ fn say_pid(report: RawFd) -> io::Result<()> {
 }
 
 /// The process that leads a session so that the process in it does not.
+///
+/// Its end hangs up the session, so it has one reason to end: its terminal is gone. Whatever is sent to
+/// it by name, by group or by control group is meant for others, and is ignored. KILL cannot be, and its
+/// name is not ganger's so that `killall -9 ganger` and `pkill -9 -f ganger` do not mean it.
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code)]
 mod anchor {
     use std::io;
 
     use nix::errno::Errno;
-    use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+    use nix::fcntl::{OFlag, open};
+    use nix::sys::signal::{SigSet, Signal};
+    use nix::sys::stat::Mode;
     use nix::unistd::{Pid, getpid, setpgid};
 
     use crate::os::signals;
+    use crate::os::title::{self, Arguments};
+
+    /// What `ps` shows.
+    const TITLE: &std::ffi::CStr = c"anchor";
+
+    /// What `si_code` says of a signal from the kernel (sigaction(2)); the libc crate lacks it.
+    const SI_KERNEL: i32 = 0x80;
 
     /// This process becomes the anchor and does not return; a new one, with the same parent and
     /// a group of its own in the foreground, does. Where that cannot be (a sandbox that forbids
     /// it) this process returns and leads its session itself.
-    pub(super) fn leave_one() -> io::Result<()> {
+    pub(super) fn leave_one(arguments: Option<Arguments>) -> io::Result<()> {
         // Nothing may be heard twice: until the exec both have the handlers of our program.
         signals::block()?;
         match sibling() {
             None => Ok(()),
             Some(0) => to_foreground(),
-            Some(_) => stay(),
+            Some(_) => stay(arguments),
         }
     }
 
@@ -245,7 +268,8 @@ mod anchor {
     }
 
     /// Holds the session until the terminal is closed, which sends HUP to its leader.
-    fn stay() -> ! {
+    fn stay(arguments: Option<Arguments>) -> ! {
+        title::set(TITLE, arguments);
         // Whatever is inherited here would seem to be held by the process for ever.
         // SAFETY: nothing in this process uses a descriptor from here on.
         if unsafe { libc::syscall(libc::SYS_close_range, 0, libc::c_uint::MAX, 0) } != 0 {
@@ -254,15 +278,39 @@ mod anchor {
                 unsafe { libc::close(fd) };
             }
         }
-        let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
-        for signal in Signal::iterator() {
-            // SAFETY: the default action runs no code of ours.
-            let _ = unsafe { sigaction(signal, &default) };
-        }
-        let _ = signals::unblock();
+        // HUP stays blocked, for `next_hangup` to take. All others are ignored, as what is blocked and
+        // never taken counts against the user's limit (RLIMIT_SIGPENDING, getrlimit(2)).
+        signals::ignore_all_but(&[Signal::SIGHUP]);
+        let _ = signals::heed(libc::SIGHUP);
+        let _ = signals::block_only(&[Signal::SIGHUP]);
+        let mut hangup = SigSet::empty();
+        hangup.add(Signal::SIGHUP);
         loop {
-            // SAFETY: pause(2) takes nothing.
-            unsafe { libc::pause() };
+            if next_hangup(&hangup).is_some_and(terminal_is_gone) {
+                // SAFETY: ends this process, in which nothing has to be cleaned up.
+                unsafe { libc::_exit(0) };
+            }
+        }
+    }
+
+    /// Sleeps until HUP comes and returns its `si_code`. `None` after an interruption.
+    fn next_hangup(hangup: &SigSet) -> Option<i32> {
+        let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
+        // SAFETY: both live through the call, and all zero bytes are a valid siginfo_t.
+        let result = unsafe { libc::sigwaitinfo(hangup.as_ref(), info.as_mut_ptr()) };
+        // SAFETY: see above.
+        (result == libc::SIGHUP).then(|| unsafe { info.assume_init() }.si_code)
+    }
+
+    /// Whether the terminal was closed. Where the HUP is from does not say it: of two that come
+    /// together one is kept, and that may be the one from a process. The kernel takes the terminal from
+    /// the session before it sends HUP (`tty_signal_session_leader` in `tty_jobctrl.c`).
+    fn terminal_is_gone(si_code: i32) -> bool {
+        match open(c"/dev/tty", OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC, Mode::empty()) {
+            Ok(_closed_at_once) => false,
+            Err(Errno::ENXIO | Errno::EIO) => true,
+            // Without a `/dev`, or without a descriptor to have.
+            Err(_) => si_code == SI_KERNEL,
         }
     }
 }

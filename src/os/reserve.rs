@@ -12,12 +12,16 @@
 use std::process::exit;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+
 #[cfg(target_os = "linux")]
 use super::guard::HEAD_START;
 use super::guard::{CRASH_GRACE, is_orderly};
 use super::reap::{self, How};
 #[cfg(target_os = "linux")]
-use super::{memory, title};
+use super::memory;
+#[cfg(target_os = "linux")]
+use super::title::{self, Arguments};
 use super::{signals, sweep};
 
 /// What `ps` shows: not `ganger`, so that `killall -9 ganger` and `pkill -9 -f ganger` leave
@@ -29,7 +33,7 @@ const TITLE: &std::ffi::CStr = c"guard";
 /// whether the process above is dead.
 pub(super) fn stand_by(supervisor: i32, guard_is_gone: impl Fn() -> bool) -> ! {
     #[cfg(target_os = "linux")]
-    title::set(TITLE);
+    title::set(TITLE, Arguments::find());
     // `timeout -s KILL` and `timeout -k` kill their whole group. A session and not only a group:
     // as the supervisor's parent in the same session, we would keep the group from counting as
     // orphaned (setpgid(2)) when the shell dies, and the kernel would not hang up on it when stopped.
@@ -39,7 +43,8 @@ pub(super) fn stand_by(supervisor: i32, guard_is_gone: impl Fn() -> bool) -> ! {
     let is_quiet = signals::no_child_within(HEAD_START);
     // Whoever signals the whole group or every process of ganger means the other two. Ignored
     // and not only blocked, so that none is pending at the end.
-    signals::ignore_all();
+    signals::ignore_all_but(&[]);
+    let _ = signals::block_only(&[Signal::SIGCHLD]);
     // Elsewhere there is nothing that could be given back.
     #[cfg(target_os = "linux")]
     if is_quiet && signals::no_child_within(memory::SETTLED) {

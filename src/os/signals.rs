@@ -91,32 +91,83 @@ pub fn unblock() -> io::Result<()> {
     Ok(pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
 }
 
-/// Between fork and exec, once this process has left the group it was born in: drops what is held back
-/// by [`block`]. It was for that group (Ctrl-C), whose others act on it; this process would die of it
-/// as soon as it lets signals through. Has the default action for what it drops.
+/// As [`unblock`], in a process that acts on some signals: those that mean nothing to it and would end it
+/// stay blocked.
+pub(super) fn unblock_known() -> io::Result<()> {
+    Ok(pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&nothing()), None)?)
+}
+
+/// The signals that mean nothing to ganger: the real-time ones, and what only timers and devices send.
+#[allow(unsafe_code)]
+fn nothing() -> SigSet {
+    let mut set = SigSet::empty().as_ref().to_owned();
+    for number in all().filter(|number| means_nothing(*number)) {
+        // SAFETY: adds a number to a set that lives through the call; it refuses those that are none.
+        unsafe { libc::sigaddset(&raw mut set, number) };
+    }
+    // SAFETY: it was an empty set before.
+    unsafe { SigSet::from_sigset_t_unchecked(set) }
+}
+
+/// Blocks what would end this process and is meant for those that run the app: it only waits for them, and
+/// is called `ganger` too.
+pub(super) fn block_forwarded() -> io::Result<()> {
+    let mut mask = nothing();
+    mask.add(Signal::SIGUSR1);
+    mask.add(Signal::SIGUSR2);
+    Ok(pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&mask), None)?)
+}
+
+/// Blocks these signals and no others.
+pub(super) fn block_only(signals: &[Signal]) -> io::Result<()> {
+    let mask = signals.iter().copied().collect::<SigSet>();
+    Ok(pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&mask), None)?)
+}
+
+fn means_nothing(number: i32) -> bool {
+    #[cfg(target_os = "linux")]
+    let is_of_linux = number >= libc::SIGRTMIN() || matches!(number, libc::SIGPWR | libc::SIGSTKFLT);
+    #[cfg(not(target_os = "linux"))]
+    let is_of_linux = false;
+    is_of_linux || matches!(number, libc::SIGVTALRM | libc::SIGPROF | libc::SIGIO)
+}
+
+/// Between fork and exec, just before signals are let through, in a process that has left the group it
+/// was made in: drops what was held back by [`block`]. It was for that group (Ctrl-C) or for all that
+/// are called `ganger`, whose others act on it; this process would die of it. Has the default action for
+/// what it drops.
 ///
 /// Makes only async-signal-safe calls.
 #[allow(unsafe_code)]
 pub(super) fn drop_held_back() -> nix::Result<()> {
-    use nix::sys::signal::{SigHandler, signal};
     let mut held = SigSet::empty().as_ref().to_owned();
     // SAFETY: sigpending(2) writes a set, which lives through the call.
     Errno::result(unsafe { libc::sigpending(&raw mut held) })?;
-    // SAFETY: sigpending(2) has filled it.
-    let held = unsafe { SigSet::from_sigset_t_unchecked(held) };
     // STOP and KILL are not held back.
-    for sig in Signal::iterator().filter(|sig| held.contains(*sig)) {
-        // SAFETY: ignoring runs no code of ours. It drops what is held back (sigaction(3p)).
-        unsafe { signal(sig, SigHandler::SigIgn) }?;
-        heed(sig)?;
+    for number in all() {
+        // SAFETY: sigpending(2) has filled the set.
+        if unsafe { libc::sigismember(&raw const held, number) } == 1 {
+            // This drops what is held back (sigaction(3p)).
+            act(number, libc::SIG_IGN)?;
+            heed(number)?;
+        }
     }
     Ok(())
 }
 
+/// The number of every signal there is, the real-time ones included.
+fn all() -> std::ops::RangeInclusive<i32> {
+    #[cfg(target_os = "linux")]
+    let last = libc::SIGRTMAX();
+    #[cfg(not(target_os = "linux"))]
+    let last = 31;
+    1..=last
+}
+
 /// The signals that are ignored, most since before this program was started: `nohup` does that with
 /// HUP, and a shell with INT and QUIT for what it starts in the background.
-pub(super) fn ignored() -> Vec<Signal> {
-    Signal::iterator().filter(|signal| is_ignored(Sig::from_number(*signal as i32))).collect()
+pub(super) fn ignored() -> Vec<i32> {
+    all().filter(|number| is_ignored(Sig::from_number(*number))).collect()
 }
 
 /// Whether this signal is.
@@ -130,44 +181,55 @@ pub(super) fn is_ignored(sig: Sig) -> bool {
     action.sa_sigaction == libc::SIG_IGN
 }
 
-/// Ignores every signal that can be, but for CHLD: with that ignored, children cannot be waited
-/// for (wait(2)).
-#[allow(unsafe_code)]
-pub fn ignore_all() {
-    use nix::sys::signal::{SigHandler, signal};
-    for sig in Signal::iterator().filter(|sig| *sig != Signal::SIGCHLD) {
-        // SAFETY: ignoring runs no code of ours. KILL and STOP are refused.
-        let _ = unsafe { signal(sig, SigHandler::SigIgn) };
+/// Ignores every signal that can be, but for CHLD, with which ignored children cannot be waited for
+/// (wait(2)), and these. Async-signal-safe.
+///
+/// The C library keeps the numbers below `SIGRTMIN` for itself and refuses them, as the kernel
+/// refuses KILL and STOP.
+pub(super) fn ignore_all_but(kept: &[Signal]) {
+    for number in all().filter(|it| *it != libc::SIGCHLD && !kept.iter().any(|sig| *sig as i32 == *it)) {
+        let _ = act(number, libc::SIG_IGN);
     }
 }
 
 /// Gives a signal its default action, though it may have been ignored when this program was started, or
 /// has a handler. Async-signal-safe.
+pub(super) fn heed(number: i32) -> nix::Result<()> {
+    act(number, libc::SIG_DFL)
+}
+
+/// Ignores a signal or gives it its default action. Async-signal-safe.
 #[allow(unsafe_code)]
-pub(super) fn heed(sig: Signal) -> nix::Result<()> {
-    use nix::sys::signal::{SigHandler, signal};
-    // SAFETY: the default action runs no code of ours.
-    unsafe { signal(sig, SigHandler::SigDfl) }.map(drop)
+fn act(number: i32, action: libc::sighandler_t) -> nix::Result<()> {
+    // SAFETY: both actions, `SIG_IGN` and `SIG_DFL`, run no code of ours.
+    let former = unsafe { libc::signal(number, action) };
+    if former == libc::SIG_ERR { Err(Errno::last()) } else { Ok(()) }
 }
 
 /// Sleeps until a child ends or stops, for so long at most; answers whether none did. CHLD has to
 /// be blocked ([`block`]), and only here is it taken: whoever waits for the child finds it all the same.
 #[cfg(target_os = "linux")]
-#[allow(unsafe_code)]
 pub fn no_child_within(time: Duration) -> bool {
+    take_child(Some(time)) == Err(Errno::EAGAIN)
+}
+
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code)]
+fn take_child(time: Option<Duration>) -> nix::Result<()> {
     let mut wanted = SigSet::empty();
     wanted.add(Signal::SIGCHLD);
-    let time = nix::sys::time::TimeSpec::from_duration(time);
-    // SAFETY: both point to values that outlive the call; a null `info` is not written to.
-    let taken = unsafe { libc::sigtimedwait(wanted.as_ref(), std::ptr::null_mut(), time.as_ref()) };
-    taken == -1 && Errno::last() == Errno::EAGAIN
+    let time = time.map(nix::sys::time::TimeSpec::from_duration);
+    let time: *const libc::timespec = time.as_ref().map_or(std::ptr::null(), |time| time.as_ref());
+    // SAFETY: both point to values that outlive the call, or are null, which is for ever; a null `info` is
+    // not written to.
+    Errno::result(unsafe { libc::sigtimedwait(wanted.as_ref(), std::ptr::null_mut(), time) }).map(drop)
 }
 
 /// Ends this process by `sig`, so that whoever waits for it sees a death by signal.
 pub fn die(sig: Sig) -> ! {
     // The kernel shields PID 1 from its own default actions (pid_namespaces(7)).
     if std::process::id() != 1 {
-        let _ = unblock();
+        // It unblocks this one signal, so that no other that is held back comes first.
         let _ = signal_hook::low_level::emulate_default_handler(sig.number());
     }
     std::process::exit(sig.exit_status().into())

@@ -5,16 +5,20 @@ use std::fs::File;
 use std::io::{self, Read as _};
 #[cfg(target_os = "linux")]
 use std::os::fd::AsFd as _;
-use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+#[cfg(target_os = "linux")]
+use std::sync::OnceLock;
 
 use super::exec::Program;
 use super::limits::OpenFiles;
 use super::pipe::{output_pipe, pipe};
 use super::pty::{self, Pty, Terminal};
 use super::signals;
+#[cfg(target_os = "linux")]
+use super::title::Arguments;
 #[cfg(target_os = "linux")]
 use super::vfork;
 
@@ -63,6 +67,11 @@ pub struct Spawner {
     /// stop at end of file live on, and none reads keys that were meant for another.
     _stdin_writer: OwnedFd,
     open_files: OpenFiles,
+    /// The signals that were ignored when ganger was started.
+    ignored: Vec<i32>,
+    /// Where our arguments are, for those whose name is to be another: looked for once it is needed.
+    #[cfg(target_os = "linux")]
+    arguments: OnceLock<Option<Arguments>>,
     /// How many processes the start has: what each one's pipe holds. Those that `scale` adds are not counted.
     count: usize,
 }
@@ -71,7 +80,15 @@ impl Spawner {
     /// Prepares for about `count` processes. `open_files` are the limits that they get.
     pub fn new(open_files: OpenFiles, count: usize) -> io::Result<Self> {
         let (stdin, stdin_writer) = pipe()?;
-        Ok(Self { stdin, _stdin_writer: stdin_writer, open_files, count })
+        Ok(Self {
+            stdin,
+            _stdin_writer: stdin_writer,
+            open_files,
+            ignored: signals::ignored(),
+            #[cfg(target_os = "linux")]
+            arguments: OnceLock::new(),
+            count,
+        })
     }
 
     /// Starts a process in a group of its own, and a session that no other process of ours is
@@ -95,14 +112,15 @@ impl Spawner {
     #[cfg(target_os = "linux")]
     fn spawn_on_pipes(&self, order: &Order<'_>, stdout: &OwnedFd, stderr: &OwnedFd) -> io::Result<i32> {
         let (stdin, stdout, stderr) = (self.stdin.as_fd(), stdout.as_fd(), stderr.as_fd());
-        vfork::start(order, vfork::Setup { stdin, stdout, stderr, open_files: self.open_files })
+        let (open_files, ignored) = (self.open_files, &self.ignored[..]);
+        vfork::start(order, vfork::Setup { stdin, stdout, stderr, open_files, ignored })
     }
 
     #[cfg(not(target_os = "linux"))]
     fn spawn_on_pipes(&self, order: &Order<'_>, stdout: &OwnedFd, stderr: &OwnedFd) -> io::Result<i32> {
         let mut command = command(order);
         command.stdin(self.stdin.try_clone()?).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?);
-        prepare(&mut command, self.open_files, Place::NewSession);
+        prepare(&mut command, self.open_files, self.ignored.clone(), Place::NewSession);
         start(&mut command)
     }
 
@@ -112,8 +130,13 @@ impl Spawner {
         let (report, reporting) = pipe()?;
         let mut command = command(order);
         command.stdin(pty.slave.try_clone()?).stdout(pty.slave.try_clone()?).stderr(pty.slave.try_clone()?);
-        let place = Place::OnTerminal(reporting.as_raw_fd(), Program::new(order)?);
-        prepare(&mut command, self.open_files, place);
+        let hand_over = pty::HandOver {
+            report: reporting.as_raw_fd(),
+            #[cfg(target_os = "linux")]
+            arguments: *self.arguments.get_or_init(Arguments::find),
+        };
+        let place = Place::OnTerminal(hand_over, Program::new(order)?);
+        prepare(&mut command, self.open_files, self.ignored.clone(), place);
         start(&mut command)?;
         // The command keeps copies of the slave; with them its output would never end.
         drop((command, reporting));
@@ -129,7 +152,7 @@ impl Spawner {
 pub fn spawn_attached(order: &Order<'_>, own_group: bool) -> io::Result<i32> {
     let mut command = command(order);
     let place = if own_group { Place::NewGroup } else { Place::OurGroup };
-    prepare(&mut command, OpenFiles::now()?, place);
+    prepare(&mut command, OpenFiles::now()?, signals::ignored(), place);
     start(&mut command)
 }
 
@@ -156,27 +179,22 @@ fn start(command: &mut Command) -> io::Result<i32> {
 enum Place {
     #[cfg(not(target_os = "linux"))]
     NewSession,
-    /// A session with stdin as its terminal; the pid is written to the descriptor. Who forked
-    /// is not who execs, so it has to be known here whether the exec fails.
-    OnTerminal(RawFd, Program),
+    /// A session with stdin as its terminal. Who forked is not who execs, so it has to be known here
+    /// whether the exec fails.
+    OnTerminal(pty::HandOver, Program),
     NewGroup,
     OurGroup,
 }
 
 #[allow(unsafe_code)]
-fn prepare(command: &mut Command, open_files: OpenFiles, place: Place) {
-    let ignored = signals::ignored();
+fn prepare(command: &mut Command, open_files: OpenFiles, ignored: Vec<i32>, place: Place) {
     let setup = move || {
         match &place {
             #[cfg(not(target_os = "linux"))]
-            Place::NewSession => {
-                nix::unistd::setsid()?;
-                signals::drop_held_back()?;
-            }
-            Place::OnTerminal(report, _) => pty::take_terminal(*report)?,
+            Place::NewSession => drop(nix::unistd::setsid()?),
+            Place::OnTerminal(hand_over, _) => pty::take_terminal(hand_over)?,
             Place::NewGroup => {
                 nix::unistd::setpgid(nix::unistd::Pid::from_raw(0), nix::unistd::Pid::from_raw(0))?;
-                signals::drop_held_back()?;
             }
             Place::OurGroup => {}
         }
@@ -184,6 +202,9 @@ fn prepare(command: &mut Command, open_files: OpenFiles, place: Place) {
         // Handlers are reset by exec, ignored signals are not (execve(2)).
         for sig in &ignored {
             signals::heed(*sig)?;
+        }
+        if !matches!(place, Place::OurGroup) {
+            signals::drop_held_back()?;
         }
         signals::unblock()?;
         match &place {

@@ -2,27 +2,36 @@
 
 use nix::sys::prctl;
 
-/// Shows `title` as both. Where the command line was shorter it is cut.
-///
-/// Only a name: where it cannot be set nothing else is missing.
-pub(super) fn set(title: &std::ffi::CStr) {
-    // Shown up to 15 bytes (PR_SET_NAME, prctl(2)).
-    let _ = prctl::set_name(title);
-    if let Some((first, last)) = place_of_arguments() {
-        write_over(first, last, title.to_bytes());
+/// Where the kernel reads the command line from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Arguments {
+    first: usize,
+    last: usize,
+}
+
+impl Arguments {
+    /// `arg_start` and `arg_end`, fields 48 and 49 of `/proc/PID/stat` (`proc_pid_stat(5)`). They are 0
+    /// where we may not know. A child has them where we do.
+    pub(super) fn find() -> Option<Self> {
+        let text = std::fs::read("/proc/self/stat").ok()?;
+        let text = String::from_utf8_lossy(&text);
+        // Field 2, the name, may hold anything; field 3 is the first behind its bracket.
+        let mut fields = text[text.rfind(')')? + 1..].split_ascii_whitespace();
+        let first: usize = fields.nth(48 - 3)?.parse().ok()?;
+        let last: usize = fields.next()?.parse().ok()?;
+        (first != 0 && first < last).then_some(Self { first, last })
     }
 }
 
-/// Where the kernel reads the command line from: `arg_start` and `arg_end`, fields 48 and 49 of
-/// `/proc/PID/stat` (`proc_pid_stat(5)`). They are 0 where we may not know.
-fn place_of_arguments() -> Option<(usize, usize)> {
-    let text = std::fs::read("/proc/self/stat").ok()?;
-    let text = String::from_utf8_lossy(&text);
-    // Field 2, the name, may hold anything; field 3 is the first behind its bracket.
-    let mut fields = text[text.rfind(')')? + 1..].split_ascii_whitespace();
-    let first: usize = fields.nth(48 - 3)?.parse().ok()?;
-    let last: usize = fields.next()?.parse().ok()?;
-    (first != 0 && first < last).then_some((first, last))
+/// Shows `title` as both. Where the command line was shorter it is cut. Async-signal-safe.
+///
+/// Only a name: where it cannot be set nothing else is missing.
+pub(super) fn set(title: &std::ffi::CStr, arguments: Option<Arguments>) {
+    // Shown up to 15 bytes (PR_SET_NAME, prctl(2)).
+    let _ = prctl::set_name(title);
+    if let Some(Arguments { first, last }) = arguments {
+        write_over(first, last, title.to_bytes());
+    }
 }
 
 #[allow(unsafe_code)]

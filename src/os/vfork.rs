@@ -31,6 +31,8 @@ pub(super) struct Setup<'a> {
     pub(super) stdout: BorrowedFd<'a>,
     pub(super) stderr: BorrowedFd<'a>,
     pub(super) open_files: OpenFiles,
+    /// The signals that were ignored when ganger was started.
+    pub(super) ignored: &'a [i32],
 }
 
 /// Starts `order.argv[0]`, a path, in a session of its own and with the default action for
@@ -80,19 +82,19 @@ fn prepare(cwd: &CStr, setup: Setup<'_>) -> nix::Result<()> {
     dup2_stderr(setup.stderr)?;
     chdir(cwd)?;
     setsid()?;
-    signals::drop_held_back()?;
     setup.open_files.apply()?;
-    defaults()?;
+    defaults(setup.ignored)?;
+    signals::drop_held_back()?;
     pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
 }
 
 /// Gives each signal its default action: exec does so with handlers, but they could run before;
 /// and ignored signals stay ignored (execve(2)).
-fn defaults() -> nix::Result<()> {
+fn defaults(ignored: &[i32]) -> nix::Result<()> {
     // The child's table of actions is its own (no CLONE_SIGHAND).
-    Signal::iterator()
-        .filter(|it| !matches!(it, Signal::SIGKILL | Signal::SIGSTOP))
-        .try_for_each(signals::heed)
+    let standard = Signal::iterator().filter(|it| !matches!(it, Signal::SIGKILL | Signal::SIGSTOP));
+    // Of the real-time signals we handle none.
+    standard.map(|it| it as i32).chain(ignored.iter().copied()).try_for_each(signals::heed)
 }
 
 #[cfg(test)]
@@ -110,7 +112,8 @@ mod tests {
         let (mut read, write) = pipe()?;
         let argv: Vec<OsString> = argv.iter().map(Into::into).collect();
         let (stdin, output) = (stdin.as_fd(), write.as_fd());
-        let setup = Setup { stdin, stdout: output, stderr: output, open_files: OpenFiles::now()? };
+        let setup =
+            Setup { stdin, stdout: output, stderr: output, open_files: OpenFiles::now()?, ignored: &[] };
         let started = start(&Order { argv: &argv, env, cwd: Path::new(cwd) }, setup);
         drop(write);
         let mut text = String::new();

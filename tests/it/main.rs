@@ -23,6 +23,7 @@ mod docs;
 mod ending;
 mod ganger_toml;
 mod ganger_toml_running;
+mod helpers;
 mod hostile_clients;
 mod inherit;
 mod joined;

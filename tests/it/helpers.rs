@@ -1,0 +1,259 @@
+//! Ganger's own small processes: the anchor of each terminal, the reserve, the guard. What is sent to them by
+//! their number, to all that are called `ganger`, or to all there are reaches the processes of the app as it
+//! is written down, and hangs up on none of them.
+
+#![allow(unsafe_code, reason = "signals that nix has no name for")]
+
+use std::fs;
+
+use nix::errno::Errno;
+use nix::sys::signal::Signal::{self, SIGALRM, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGSTOP, SIGTERM};
+
+use crate::kit::{Finished, OwnPids, Running, Test, eventually, proc};
+
+/// Logs each signal and takes its time to end, so that a hangup would be seen.
+const LOGS: &str = "exec gangling --log-signals INT,TERM,HUP,QUIT,USR1,USR2 --linger 200 --say clean";
+
+fn app(pty: &str) -> Test {
+    let test = Test::without_ports().procfile(format!("web: {LOGS}\nworker: {LOGS}\n"));
+    test.args(["--pty", pty])
+}
+
+fn start(test: &Test) -> Running {
+    let running = test.start();
+    running.wait_ready("web.1");
+    running.wait_ready("worker.1");
+    running
+}
+
+/// The anchors of the two terminals.
+#[track_caller]
+fn anchors(running: &Running) -> Vec<i32> {
+    let session_of = |name: &str| {
+        let pid = running.wait_ready(name);
+        proc::process(pid).expect("alive").session
+    };
+    let anchors = ["web.1", "worker.1"].map(session_of).to_vec();
+    assert!(anchors.iter().all(|pid| name(*pid) == "anchor"), "{anchors:?}");
+    anchors
+}
+
+/// As in `ps -o comm`, which is what `killall` and `pkill` look at.
+fn name(pid: i32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim_end().to_owned()
+}
+
+/// What `killall ganger` means.
+fn all_called_ganger(test: &Test) -> Vec<i32> {
+    let all = test.world().alive().into_iter().map(|process| process.pid);
+    all.filter(|pid| name(*pid) == "ganger").collect()
+}
+
+/// As `kill -NUMBER`, also for the real-time signals.
+#[track_caller]
+fn send(pid: i32, number: i32) {
+    // SAFETY: two integers.
+    let sent = Errno::result(unsafe { libc::kill(pid, number) });
+    sent.unwrap_or_else(|error| panic!("{number} to {pid}: {error}"));
+}
+
+/// Every signal that programs and people send, the real-time ones included.
+fn usual() -> Vec<i32> {
+    let named = [
+        libc::SIGINT,
+        libc::SIGTERM,
+        libc::SIGHUP,
+        libc::SIGUSR1,
+        libc::SIGUSR2,
+        libc::SIGQUIT,
+        libc::SIGTSTP,
+        libc::SIGTTIN,
+        libc::SIGTTOU,
+        libc::SIGPIPE,
+        libc::SIGALRM,
+        libc::SIGVTALRM,
+        libc::SIGPROF,
+        libc::SIGIO,
+        libc::SIGPWR,
+        libc::SIGXCPU,
+        libc::SIGABRT,
+    ];
+    named.into_iter().chain(libc::SIGRTMIN()..=libc::SIGRTMAX()).collect()
+}
+
+/// Whether nothing that was sent to this process still waits for it.
+fn has_taken_all(pid: i32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let pending = status.lines().filter(|line| line.starts_with("SigPnd:") || line.starts_with("ShdPnd:"));
+    let pending: Vec<&str> = pending.filter_map(|line| line.split_ascii_whitespace().nth(1)).collect();
+    pending.len() == 2 && pending.iter().all(|it| it.bytes().all(|digit| digit == b'0'))
+}
+
+/// Each process was asked to end once, with nothing else before, and has ended in its own time.
+#[track_caller]
+fn assert_graceful(finished: &Finished, before: &[&str]) {
+    for name in ["web.1", "worker.1"] {
+        let lines = finished.lines_of(name);
+        let got: Vec<&str> =
+            lines.iter().filter_map(|line| line.split_once(" got ")).map(|it| it.1).collect();
+        assert_eq!(got, [before, &["SIGTERM 1"]].concat(), "{name}: {finished}");
+        assert_eq!(lines.last().map(String::as_str), Some("clean"), "{name}: {finished}");
+    }
+}
+
+#[test]
+fn helpers_are_not_called_ganger() {
+    let test = app("always");
+    let running = start(&test);
+    let OwnPids { guard, reserve, supervisor } = running.own_pids();
+    let mut called = all_called_ganger(&test);
+    called.sort_unstable();
+    let mut own = vec![guard, supervisor];
+    own.sort_unstable();
+    assert_eq!(called, own);
+    for helper in anchors(&running).into_iter().chain([reserve]) {
+        // What `pkill` and `pkill -f` look for anything in.
+        let command = proc::process(helper).expect("alive").command;
+        assert!(!name(helper).contains("ganger") && !command.contains("ganger"), "{command}");
+    }
+    assert_graceful(&running.finish().killed_by(SIGINT), &[]);
+}
+
+#[test]
+fn no_signal_moves_an_anchor_or_the_reserve() {
+    for number in usual() {
+        let test = app("always");
+        let running = start(&test);
+        let mut helpers = anchors(&running);
+        helpers.push(running.own_pids().reserve);
+        for helper in &helpers {
+            send(*helper, number);
+        }
+        eventually("the signals are taken", || helpers.iter().all(|helper| has_taken_all(*helper)));
+        assert!(helpers.iter().all(|helper| proc::is_alive(*helper)), "{number}");
+        assert_graceful(&running.finish().killed_by(SIGINT), &[]);
+    }
+}
+
+#[test]
+fn a_signal_to_all_called_ganger_stops_gracefully() {
+    for pty in ["always", "never"] {
+        for signal in [SIGINT, SIGTERM, SIGHUP, SIGALRM] {
+            let test = app(pty);
+            let running = start(&test);
+            for pid in all_called_ganger(&test) {
+                proc::send(pid, signal);
+            }
+            assert_graceful(&running.wait().killed_by(signal), &[]);
+        }
+    }
+}
+
+/// As a service manager stops a service.
+#[test]
+fn a_signal_to_every_process_there_is_stops_gracefully() {
+    for pty in ["always", "never"] {
+        let test = app(pty);
+        let running = start(&test);
+        for process in test.world().alive() {
+            proc::send_if_there(process.pid, SIGTERM);
+        }
+        let finished = running.wait().killed_by(SIGTERM);
+        for name in ["web.1", "worker.1"] {
+            let lines = finished.lines_of(name);
+            assert_eq!(lines.last().map(String::as_str), Some("clean"), "{name}: {finished}");
+            assert!(!lines.iter().any(|line| line.contains("SIGHUP")), "{name}: {finished}");
+        }
+    }
+}
+
+#[test]
+fn a_signal_to_all_called_ganger_is_handed_on_once() {
+    for pty in ["always", "never"] {
+        for signal in [Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGQUIT] {
+            let test = app(pty);
+            let running = start(&test);
+            for pid in all_called_ganger(&test) {
+                proc::send(pid, signal);
+            }
+            running.wait_for_lines(2, |line| line.text.ends_with(&format!(" got {signal} 1")));
+            assert_graceful(&running.finish().killed_by(SIGINT), &[&format!("{signal} 1")]);
+        }
+    }
+}
+
+#[test]
+fn a_signal_that_means_nothing_to_ganger_ends_nothing() {
+    let meaningless =
+        [libc::SIGPIPE, libc::SIGVTALRM, libc::SIGPROF, libc::SIGIO, libc::SIGPWR, libc::SIGWINCH];
+    for pty in ["always", "never"] {
+        let test = app(pty);
+        let running = start(&test);
+        for number in meaningless.into_iter().chain(libc::SIGRTMIN()..=libc::SIGRTMAX()) {
+            for pid in all_called_ganger(&test) {
+                send(pid, number);
+            }
+        }
+        assert_graceful(&running.finish().killed_by(SIGINT), &[]);
+    }
+}
+
+#[test]
+fn processes_ignore_no_real_time_signal() {
+    // One that was ignored before ganger was started, as HUP is by `nohup`.
+    for pty in ["always", "never"] {
+        let test =
+            Test::without_ports().procfile("web: grep SigIgn /proc/self/status\n").args(["--pty", pty]);
+        // dash has no names for them.
+        let by_bash = "exec bash -c \"trap '' 35 36 HUP; exec \\\"\\$@\\\"\" bash \"$@\"";
+        let finished = test.by_shell(by_bash).run().code(0);
+        let lines = finished.lines_of("web.1");
+        let ignored = lines.first().and_then(|line| line.strip_prefix("SigIgn:\t"));
+        let ignored = u64::from_str_radix(ignored.expect("a line"), 16).expect("a set");
+        // Those that the C library keeps for itself are as this test found them.
+        let kept = (1_u64 << (libc::SIGRTMIN() - 1)) - (1 << 31);
+        assert_eq!(ignored & !kept, 0, "{pty}: {finished}");
+    }
+}
+
+#[test]
+fn stopping_by_tstp_and_going_on_hangs_up_on_nobody() {
+    let test = app("always");
+    let running = start(&test);
+    let web = running.wait_ready("web.1");
+    for pid in all_called_ganger(&test) {
+        proc::send(pid, Signal::SIGTSTP);
+    }
+    eventually("stopped", || proc::process(web).is_some_and(|it| it.state == 'T'));
+    running.signal(SIGCONT);
+    eventually("it goes on", || proc::process(web).is_some_and(|it| it.state != 'T'));
+    assert_graceful(&running.finish().killed_by(SIGINT), &[]);
+}
+
+#[test]
+fn a_frozen_anchor_holds_up_nothing() {
+    let test = app("always");
+    let running = start(&test);
+    for anchor in anchors(&running) {
+        proc::send(anchor, SIGSTOP);
+        // The kernel keeps one HUP: this one, and not its own when the terminal closes.
+        proc::send(anchor, SIGHUP);
+    }
+    assert_graceful(&running.finish().killed_by(SIGINT), &[]);
+}
+
+#[test]
+fn killing_all_called_ganger_leaves_nothing() {
+    for pty in ["always", "never"] {
+        let test = Test::without_ports()
+            .procfile("web: exec gangling --ignore TERM,INT,HUP --spawn '--setsid --wait' --wait\n")
+            .args(["--pty", pty]);
+        let running = test.start();
+        running.wait_for_lines(2, |line| line.text.starts_with("ready "));
+        running.own_pids();
+        for pid in all_called_ganger(&test) {
+            proc::send_if_there(pid, SIGKILL);
+        }
+        running.wait().killed_by(SIGKILL);
+    }
+}
