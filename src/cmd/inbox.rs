@@ -8,7 +8,7 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::model::Sig;
-use crate::os::guard::{self, Link};
+use crate::os::guard::{self, Confirming, Link};
 use crate::os::signals::{Received, Signals};
 use crate::supervisor::fleet::Via;
 
@@ -32,7 +32,7 @@ pub(super) fn listen<M: Send + 'static>(
     let reader = UnixStream::from_std(link.reader()?)?;
     let tell = move |heard| into(heard).is_none_or(|message| outbox.send(message).is_ok());
     tokio::spawn(own_signals(signals, bell, tell.clone()));
-    tokio::spawn(guards_messages(reader, tell));
+    tokio::spawn(guards_messages(reader, link.confirming()?, tell));
     Ok(())
 }
 
@@ -49,10 +49,13 @@ async fn own_signals(mut signals: Signals, bell: UnixStream, tell: impl Fn(Heard
     }
 }
 
-async fn guards_messages(mut reader: UnixStream, tell: impl Fn(Heard) -> bool) {
+/// What it confirms is acted on next, since this runs on the thread that does so.
+async fn guards_messages(mut reader: UnixStream, confirming: Confirming, tell: impl Fn(Heard) -> bool) {
     let mut message = [0; 2];
     while reader.read_exact(&mut message).await.is_ok() {
-        if !tell(Heard::Signal(guard::decode(message), Via::Guard)) {
+        let received = guard::decode(message);
+        confirming.confirm(received);
+        if !tell(Heard::Signal(received, Via::Guard)) {
             return;
         }
     }

@@ -9,7 +9,8 @@
 //! Between the two stands the reserve (`reserve.rs`), for when both are killed.
 //!
 //! Messages on the link are two bytes: a signal's number and whether the kernel sent it. TSTP
-//! means "stop your processes and answer with TSTP"; CONT means "go on".
+//! means "stop your processes and answer with TSTP"; CONT means "go on". The supervisor confirms each signal
+//! that ends ganger, so that the guard notices one that is frozen.
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -39,6 +40,14 @@ pub(super) const HEAD_START: Duration = Duration::from_millis(3);
 const SUSPENDED: u8 = 1;
 const HURRY: u8 = 2;
 const STOPPED: u8 = 3;
+const CONFIRMED: u8 = 4;
+
+/// How long the supervisor may take to confirm a terminating signal before it is continued, in case it is
+/// stopped.
+const SOON: Duration = Duration::from_millis(100);
+
+/// How long it may take when a second one has come, before it is killed.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The supervisor's end of the link.
 #[derive(Debug)]
@@ -70,9 +79,27 @@ impl Link {
         let _ = (&self.stream).write(&[STOPPED]);
     }
 
+    /// Where to confirm what came, see [`Confirming`].
+    pub fn confirming(&self) -> io::Result<Confirming> {
+        Ok(Confirming(self.stream.try_clone()?))
+    }
+
     /// Tells the guard that nothing is to be asked any more, only killed.
     pub fn hurry(&self) {
         let _ = (&self.stream).write(&[HURRY]);
+    }
+}
+
+/// Confirms to the guard that a message has arrived where it is acted on.
+#[derive(Debug)]
+pub struct Confirming(UnixStream);
+
+impl Confirming {
+    /// Confirms `received` if the guard waits for that.
+    pub fn confirm(&self, received: Received) {
+        if TERMINATING.contains(&received.sig) {
+            let _ = (&self.0).write(&[CONFIRMED]);
+        }
     }
 }
 
@@ -187,6 +214,41 @@ enum Stop {
     ByItself,
 }
 
+/// The terminating signals that were handed on and not confirmed.
+#[derive(Debug, Default)]
+struct Unconfirmed {
+    count: u32,
+    /// The first of them.
+    first: Option<Sig>,
+    /// When the supervisor is continued.
+    continue_at: Option<Instant>,
+    /// When it is killed.
+    kill_at: Option<Instant>,
+}
+
+impl Unconfirmed {
+    fn handed_on(&mut self, sig: Sig, now: Instant) {
+        self.count += 1;
+        self.first.get_or_insert(sig);
+        self.continue_at.get_or_insert(now + SOON);
+        if self.count > 1 {
+            self.kill_at.get_or_insert(now + PATIENCE);
+        }
+    }
+
+    /// It runs. What else has not been confirmed is on its way to it.
+    fn confirmed(&mut self) {
+        let count = self.count.saturating_sub(1);
+        let first = self.first.filter(|_| count > 0);
+        *self = Self { count, first, ..Self::default() };
+    }
+
+    /// The next moment in which something is due.
+    fn due(&self) -> Option<Instant> {
+        [self.continue_at, self.kill_at].into_iter().flatten().min()
+    }
+}
+
 struct Guard {
     /// Our child, which ends as the supervisor does.
     reserve: i32,
@@ -197,7 +259,11 @@ struct Guard {
     /// Two quick TSTP get two answers, and the second must not stop us again behind the `fg`
     /// that followed the first; nor must an answer that a CONT has overtaken.
     stopping: bool,
-    /// How the supervisor ended, once it did.
+    /// What the supervisor has not confirmed.
+    unconfirmed: Unconfirmed,
+    /// The signal that we have killed the supervisor for.
+    killed_for: Option<Sig>,
+    /// How ganger ends: as the supervisor did, once it did.
     end: Option<How>,
     /// Set once the supervisor is gone: what it left is asked before this, and killed after.
     kill_at: Option<Instant>,
@@ -207,7 +273,18 @@ impl Guard {
     fn new(reserve: i32, link: UnixStream, grace: Duration) -> io::Result<Self> {
         link.set_nonblocking(true)?;
         let signals = take_over_signals(&[])?;
-        Ok(Self { reserve, link, signals, grace, stopping: false, end: None, kill_at: None })
+        let unconfirmed = Unconfirmed::default();
+        Ok(Self {
+            reserve,
+            link,
+            signals,
+            grace,
+            stopping: false,
+            unconfirmed,
+            killed_for: None,
+            end: None,
+            kill_at: None,
+        })
     }
 
     /// Guards until the supervisor and everything it left are gone.
@@ -223,6 +300,9 @@ impl Guard {
             }
             for received in self.heard() {
                 self.hear(received);
+            }
+            if self.end.is_none() {
+                self.insist();
             }
             let (ended, left) = reap::reap_all(self.reserve);
             if let Some(how) = ended {
@@ -242,7 +322,8 @@ impl Guard {
 
     /// Sleeps until a signal or a message comes, or it is time to kill.
     fn wait(&self, link_open: bool) -> io::Result<bool> {
-        let timeout = match self.kill_at {
+        let due = if self.end.is_none() { self.unconfirmed.due() } else { self.kill_at };
+        let timeout = match due {
             None => PollTimeout::NONE,
             Some(at) => {
                 let left = at.saturating_duration_since(Instant::now()).max(KILL_ROUND);
@@ -272,6 +353,7 @@ impl Guard {
             (Ok(_), [SUSPENDED]) if self.stopping => self.stop(Stop::Asked),
             (Ok(_), [STOPPED]) => self.stop(Stop::ByItself),
             (Ok(_), [HURRY]) => self.grace = Duration::ZERO,
+            (Ok(_), [CONFIRMED]) => self.unconfirmed.confirmed(),
             (Ok(_) | Err(_), _) => {}
         }
         true
@@ -318,9 +400,33 @@ impl Guard {
         if self.end.is_none() {
             // A full link means the supervisor has hundreds of signals to read already.
             let _ = self.link.write(&encode(received));
+            if TERMINATING.contains(&received.sig) {
+                self.unconfirmed.handed_on(received.sig, Instant::now());
+            }
         } else if TERMINATING.contains(&received.sig) {
             self.kill_at = Some(Instant::now());
         }
+    }
+
+    /// Continues a supervisor that does not confirm what it was told, and kills it when that was told twice:
+    /// what it has started would live on for as long as it is frozen.
+    fn insist(&mut self) {
+        let now = Instant::now();
+        if self.unconfirmed.continue_at.take_if(|at| *at <= now).is_some() {
+            self.continue_ganger();
+        }
+        if self.unconfirmed.kill_at.take_if(|at| *at <= now).is_some() {
+            self.killed_for = self.unconfirmed.first;
+            for process in self.supervisors() {
+                descendants::signal(process, Sig::KILL);
+            }
+        }
+    }
+
+    /// The supervisor, if it can be found. The reserve gets orphans only when that is dead.
+    fn supervisors(&self) -> impl Iterator<Item = descendants::Process> {
+        let reserve = self.reserve;
+        descendants::find().into_iter().filter(move |it| it.parent == reserve)
     }
 
     /// Whether a child of the supervisor is stopped.
@@ -341,7 +447,7 @@ impl Guard {
     }
 
     fn supervisor_ended(&mut self, how: How, left: Left) {
-        self.end = Some(how);
+        self.end = Some(self.killed_for.map_or(how, How::Signaled));
         let grace = if is_orderly(how) { self.grace } else { CRASH_GRACE.min(self.grace) };
         self.kill_at = Some(Instant::now() + grace);
         // A look at all processes of the machine takes milliseconds, and mostly none is ours.

@@ -122,6 +122,14 @@ pub fn wait_for(pid: i32) -> Option<How> {
     }
 }
 
+/// Whether this child of ours has ended; it is not reaped. So has one that is no child of ours.
+#[cfg(target_os = "linux")]
+pub(super) fn is_dead(pid: i32) -> bool {
+    use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    waitid(Id::Pid(nix::unistd::Pid::from_raw(pid)), flags) != Ok(WaitStatus::StillAlive)
+}
+
 /// Whether living children are left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Left {

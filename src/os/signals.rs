@@ -207,10 +207,17 @@ fn act(number: i32, action: libc::sighandler_t) -> nix::Result<()> {
 }
 
 /// Sleeps until a child ends or stops, for so long at most; answers whether none did. CHLD has to
-/// be blocked ([`block`]), and only here is it taken: whoever waits for the child finds it all the same.
+/// be blocked ([`block`]), and only here and in [`next_child`] is it taken: whoever waits for the child
+/// finds it all the same.
 #[cfg(target_os = "linux")]
 pub fn no_child_within(time: Duration) -> bool {
     take_child(Some(time)) == Err(Errno::EAGAIN)
+}
+
+/// Sleeps until a child ends or stops, or CHLD comes otherwise. As [`no_child_within`].
+#[cfg(target_os = "linux")]
+pub(super) fn next_child() {
+    let _ = take_child(None);
 }
 
 #[cfg(target_os = "linux")]

@@ -1,13 +1,15 @@
 //! Ganger's own small processes: the anchor of each terminal, the reserve, the guard. What is sent to them by
 //! their number, to all that are called `ganger`, or to all there are reaches the processes of the app as it
-//! is written down, and hangs up on none of them.
+//! is written down, hangs up on none of them, and freezes nothing for good.
 
-#![allow(unsafe_code, reason = "signals that nix has no name for")]
+#![allow(unsafe_code, reason = "signals that nix has no name for, and ptrace")]
 
 use std::fs;
 
 use nix::errno::Errno;
 use nix::sys::signal::Signal::{self, SIGALRM, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGSTOP, SIGTERM};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
 
 use crate::kit::{Finished, OwnPids, Running, Test, eventually, proc};
 
@@ -255,5 +257,104 @@ fn killing_all_called_ganger_leaves_nothing() {
             proc::send_if_there(pid, SIGKILL);
         }
         running.wait().killed_by(SIGKILL);
+    }
+}
+
+#[test]
+fn one_ctrl_c_continues_a_stopped_supervisor() {
+    for pty in ["always", "never"] {
+        let running = start(&app(pty));
+        freeze(running.own_pids().supervisor);
+        assert_graceful(&running.finish().killed_by(SIGINT), &[]);
+    }
+}
+
+#[test]
+fn killing_the_guard_of_a_stopped_supervisor_leaves_nothing() {
+    for pty in ["always", "never"] {
+        let running = start(&app(pty));
+        freeze(running.own_pids().supervisor);
+        running.stop(SIGKILL).killed_by(SIGKILL);
+    }
+}
+
+#[track_caller]
+fn freeze(pid: i32) {
+    proc::send(pid, SIGSTOP);
+    eventually("stopped", || proc::process(pid).is_some_and(|it| it.state == 'T'));
+}
+
+/// Holds a process as a debugger does, so that CONT does not continue it. Only the thread that has called
+/// this can let go of it.
+fn hold(pid: i32) -> bool {
+    let none = std::ptr::null_mut::<libc::c_void>();
+    // SAFETY: PTRACE_SEIZE (ptrace(2)) takes a pid and touches no memory of ours.
+    if let Err(error) = Errno::result(unsafe { libc::ptrace(libc::PTRACE_SEIZE, pid, none, none) }) {
+        assert!(std::env::var_os("CI").is_none(), "this test needs ptrace: {error}");
+        #[allow(clippy::print_stderr, reason = "whoever runs it has to know")]
+        let () = eprintln!("not tested: no process may be held here: {error}");
+        return false;
+    }
+    // SAFETY: likewise.
+    Errno::result(unsafe { libc::ptrace(libc::PTRACE_INTERRUPT, pid, none, none) }).expect("interrupted");
+    eventually("held", || proc::process(pid).is_some_and(|it| it.state == 't'));
+    true
+}
+
+/// Waits until a process that we hold was killed. Nobody else hears of that before us.
+fn killed_while_held(pid: i32) {
+    let flags = WaitPidFlag::WNOHANG | WaitPidFlag::__WALL;
+    eventually("it is killed", || {
+        matches!(waitpid(Pid::from_raw(pid), Some(flags)), Ok(WaitStatus::Signaled(_, SIGKILL, _)))
+    });
+}
+
+#[test]
+fn two_ctrl_c_end_a_supervisor_that_cannot_be_continued() {
+    for pty in ["always", "never"] {
+        let running = start(&app(pty));
+        let supervisor = running.own_pids().supervisor;
+        let held = hold(supervisor);
+        running.signal(SIGINT);
+        eventually("the first is taken", || has_taken_all(running.pid()));
+        running.signal(SIGINT);
+        if held {
+            killed_while_held(supervisor);
+        }
+        running.wait().killed_by(SIGINT);
+    }
+}
+
+#[test]
+fn killing_the_guard_of_a_supervisor_that_cannot_be_continued_leaves_nothing() {
+    let running = start(&app("always"));
+    let supervisor = running.own_pids().supervisor;
+    let held = hold(supervisor);
+    running.signal(SIGKILL);
+    if held {
+        killed_while_held(supervisor);
+    }
+    running.wait().killed_by(SIGKILL);
+}
+
+/// One of the three is stopped, others are killed, and then the one goes on.
+#[test]
+fn what_is_frozen_while_others_are_killed_ends_when_it_goes_on() {
+    for frozen in 0..3 {
+        for killed in [vec![0], vec![1], vec![2], vec![0, 1], vec![0, 2], vec![1, 2]] {
+            if killed.contains(&frozen) {
+                continue;
+            }
+            let running = start(&app("always"));
+            let OwnPids { guard, reserve, supervisor } = running.own_pids();
+            let own = [guard, reserve, supervisor];
+            freeze(own[frozen]);
+            for victim in &killed {
+                // What is not frozen may have continued and ended it by now.
+                proc::send_if_there(own[*victim], SIGKILL);
+            }
+            proc::send_if_there(own[frozen], SIGCONT);
+            running.wait();
+        }
     }
 }
