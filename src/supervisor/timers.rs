@@ -17,17 +17,30 @@ pub(super) enum Timer {
     Hurry,
 }
 
+/// A timer that rings later than this rings after a time in which we did not run: somebody has stopped us
+/// with SIGSTOP, and most likely our processes with us.
+const FROZEN: Duration = Duration::from_secs(1);
+
 #[derive(Debug, Default)]
 pub(super) struct Timers {
-    due: HashMap<Timer, (Instant, Epoch)>,
+    due: HashMap<Timer, Due>,
     paused_at: Option<Instant>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Due {
+    at: Instant,
+    epoch: Epoch,
+    /// It was put off for a time in which we did not run. Once at most: on a machine that is always that
+    /// late it would never ring.
+    is_late: bool,
 }
 
 impl Timers {
     /// Sets a timer; it replaces the one before.
     pub(super) fn arm(&mut self, timer: Timer, epoch: Epoch, after: Duration) {
         let start = self.paused_at.unwrap_or_else(Instant::now);
-        self.due.insert(timer, (start + after, epoch));
+        self.due.insert(timer, Due { at: start + after, epoch, is_late: false });
     }
 
     /// Forgets a process's timer: its machine is at rest, and an idle ganger never wakes up.
@@ -39,7 +52,7 @@ impl Timers {
     /// is what it was when they stopped.
     pub(super) fn left(&self, timer: Timer) -> Option<Duration> {
         let now = self.paused_at.unwrap_or_else(Instant::now);
-        self.due.get(&timer).map(|(at, _)| at.saturating_duration_since(now))
+        self.due.get(&timer).map(|due| due.at.saturating_duration_since(now))
     }
 
     pub(super) fn pause(&mut self) {
@@ -49,22 +62,75 @@ impl Timers {
     pub(super) fn resume(&mut self) {
         if let Some(paused_at) = self.paused_at.take() {
             let pause = paused_at.elapsed();
-            self.due.values_mut().for_each(|(at, _)| *at += pause);
+            self.due.values_mut().for_each(|due| due.at += pause);
         }
     }
 
     /// Waits until the next timer rings and takes it. Never, if none is set or all stand still.
     /// Safe to drop at any point: a timer is taken only when it is returned.
     pub(super) async fn next(&mut self) -> (Timer, Epoch) {
-        let next =
-            self.due.iter().min_by_key(|(_, (at, _))| *at).map(|(timer, (at, epoch))| (*timer, *at, *epoch));
-        match (next, self.paused_at) {
-            (Some((timer, at, epoch)), None) => {
-                tokio::time::sleep_until(at).await;
+        loop {
+            let next = self.due.iter().min_by_key(|(_, due)| due.at).map(|(timer, due)| (*timer, *due));
+            let (Some((timer, due)), None) = (next, self.paused_at) else {
+                return std::future::pending().await;
+            };
+            let asleep_at = Instant::now();
+            tokio::time::sleep_until(due.at).await;
+            let now = Instant::now();
+            if due.is_late || now < due.at.max(asleep_at) + FROZEN {
                 self.due.remove(&timer);
-                (timer, epoch)
+                return (timer, due.epoch);
             }
-            (None, _) | (_, Some(_)) => std::future::pending().await,
+            self.put_off(now - asleep_at);
         }
+    }
+
+    /// All have as much time left as when we ran last, at most.
+    fn put_off(&mut self, by: Duration) {
+        for due in self.due.values_mut().filter(|due| !due.is_late) {
+            *due = Due { at: due.at + by, is_late: true, ..*due };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_left_is_what_was_left_when_we_ran_last() {
+        let (mut timers, start) = (Timers::default(), Instant::now());
+        timers.arm(Timer::Hurry, Epoch(1), Duration::from_secs(10));
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        let late = async {
+            // Between two looks at the clock, as SIGSTOP does.
+            tokio::task::yield_now().await;
+            tokio::time::advance(Duration::from_secs(60)).await;
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            biased;
+            _ = timers.next() => {}
+            () = late => {}
+        }
+        assert_eq!(start.elapsed().as_secs(), 70, "six seconds were left after the first four");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_machine_that_is_always_late_puts_it_off_once() {
+        let (mut timers, start) = (Timers::default(), Instant::now());
+        timers.arm(Timer::Hurry, Epoch(1), Duration::from_secs(10));
+        let late = async {
+            loop {
+                tokio::task::yield_now().await;
+                tokio::time::advance(Duration::from_secs(60)).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = timers.next() => {}
+            () = late => {}
+        }
+        assert_eq!(start.elapsed().as_secs(), 120);
     }
 }
