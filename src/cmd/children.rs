@@ -118,8 +118,8 @@ impl Children for OsChildren {
         }
     }
 
-    fn signal_rest(&mut self, pgid: Pgid, sig: Sig) {
-        group::signal_rest(pgid.0, sig);
+    fn signal_rest(&mut self, groups: &[(Pgid, Sig)]) {
+        group::signal_rest(&groups.iter().map(|(pgid, sig)| (pgid.0, *sig)).collect::<Vec<_>>());
     }
 
     fn hire(&mut self, spec: ProcessSpec) {
@@ -158,16 +158,18 @@ impl Children for OsChildren {
         in_use.then(|| Holder(ports::holder(port).map(|holder| (holder.pid, holder.command))))
     }
 
-    fn strays(&mut self, id: &InstanceId, groups: &[Pgid], sig: Option<Sig>) -> bool {
+    fn strays(&mut self, of: &[(InstanceId, Option<Sig>)], groups: &[Pgid]) -> Vec<bool> {
         let groups: Vec<i32> = groups.iter().map(|pgid| pgid.0).collect();
-        let strays = descendants::strays(&groups, &format!("PS={id}"));
-        for process in &strays {
-            if let Some(sig) = sig {
-                descendants::signal(*process, sig);
-                descendants::signal(*process, Sig::CONT);
+        let variables: Vec<String> = of.iter().map(|(id, _)| format!("PS={id}")).collect();
+        let mut found = vec![false; of.len()];
+        for (whose, process) in descendants::strays(&groups, &variables) {
+            found[whose] = true;
+            if let Some(sig) = of[whose].1 {
+                descendants::signal(process, sig);
+                descendants::signal(process, Sig::CONT);
             }
         }
-        !strays.is_empty()
+        found
     }
 
     fn watch(&mut self, id: WatchId, watch: &Watch) {

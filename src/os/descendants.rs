@@ -52,20 +52,20 @@ pub fn sees_all() -> bool {
     false
 }
 
-/// Living descendants that have left all of `groups`, and so have their parents up to us, with
-/// `variable` (`NAME=value`) in the environment they were started with.
+/// Living descendants that have left all of `groups`, and so have their parents up to us, with one of the
+/// `variables` (`NAME=value`) in the environment they were started with; each with the place of that one.
 ///
 /// The second condition leaves out what belongs to somebody in those groups, such as the processes
 /// of a ganger that one of ours runs. What has cleared its environment is not found, and without a
 /// `/proc` nothing is.
 #[cfg(target_os = "linux")]
-pub fn strays(groups: &[i32], variable: &str) -> Vec<Process> {
-    linux::strays(groups, variable.as_bytes())
+pub fn strays(groups: &[i32], variables: &[String]) -> Vec<(usize, Process)> {
+    linux::strays(groups, variables)
 }
 
 /// See the Linux version.
 #[cfg(not(target_os = "linux"))]
-pub fn strays(_: &[i32], _: &str) -> Vec<Process> {
+pub fn strays(_: &[i32], _: &[String]) -> Vec<(usize, Process)> {
     Vec::new()
 }
 
@@ -95,7 +95,7 @@ pub fn signal(_: Process, _: Sig) {}
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::collections::HashMap;
+    use std::collections::{HashMap, HashSet};
     use std::ops::RangeInclusive;
     use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
@@ -154,16 +154,19 @@ mod linux {
         walk(|_| true)
     }
 
-    pub(super) fn strays(groups: &[i32], variable: &[u8]) -> Vec<Process> {
+    pub(super) fn strays(groups: &[i32], variables: &[String]) -> Vec<(usize, Process)> {
         if !is_shown() {
             return Vec::new();
         }
-        let mut strays = walk(|process| !groups.contains(&process.pgid));
-        strays.retain(|process| {
+        let groups: HashSet<i32> = groups.iter().copied().collect();
+        let places = variables.iter().enumerate().map(|(place, it)| (it.as_bytes(), place));
+        let places: HashMap<&[u8], usize> = places.collect();
+        let whose = |process: &Process| {
             let environment = std::fs::read(format!("/proc/{}/environ", process.pid)).unwrap_or_default();
-            environment.split(|byte| *byte == 0).any(|item| item == variable)
-        });
-        strays
+            environment.split(|byte| *byte == 0).find_map(|item| places.get(item).copied())
+        };
+        let strays = walk(|process| !groups.contains(&process.pgid));
+        strays.into_iter().filter_map(|process| Some((whose(&process)?, process))).collect()
     }
 
     /// From parent to child, as long as `enter` lets us.

@@ -17,25 +17,31 @@ pub fn signal(pgid: i32, sig: Sig) {
     }
 }
 
-/// Signals what is left of a group whose leader was reaped. Its number may have gone to a
-/// stranger by now, so only members that descend from us are signalled.
+/// Signals what is left of groups whose leaders were reaped. Their numbers may have gone to
+/// strangers by now, so only members that descend from us are signalled.
 #[cfg(target_os = "linux")]
-pub fn signal_rest(pgid: i32, sig: Sig) {
-    let rest: Vec<_> = descendants::find().into_iter().filter(|process| process.pgid == pgid).collect();
-    if !descendants::sees_all() && !rest.is_empty() {
-        // A child of ours is in it, so the number is still this group's.
-        return signal(pgid, sig);
+pub fn signal_rest(groups: &[(i32, Sig)]) {
+    if groups.is_empty() {
+        return;
     }
-    for process in rest {
-        descendants::signal(process, sig);
+    let all = descendants::find();
+    let sees_all = descendants::sees_all();
+    for (pgid, sig) in groups {
+        let rest: Vec<_> = all.iter().filter(|process| process.pgid == *pgid).collect();
+        if !sees_all && !rest.is_empty() {
+            // A child of ours is in it, so the number is still this group's.
+            signal(*pgid, *sig);
+        } else {
+            rest.into_iter().for_each(|process| descendants::signal(*process, *sig));
+        }
     }
 }
 
 /// See the Linux version. Here the number is all there is; a group that still has members keeps
 /// its number, so only an empty one could be mistaken.
 #[cfg(not(target_os = "linux"))]
-pub fn signal_rest(pgid: i32, sig: Sig) {
-    signal(pgid, sig);
+pub fn signal_rest(groups: &[(i32, Sig)]) {
+    groups.iter().for_each(|(pgid, sig)| signal(*pgid, *sig));
 }
 
 /// Whether no process has this group. A group of a stranger that got the number counts as not

@@ -4,7 +4,7 @@
 //! It never waits for output: what it tells people goes into an unbounded channel, so that a
 //! stuck terminal cannot delay a signal.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::OsString;
 use std::time::{Duration, SystemTime};
 
@@ -38,8 +38,8 @@ pub trait Children {
     fn spawn(&mut self, run: Run) -> Result<Pgid, StartError>;
     /// Signals a whole group whose leader has not been reaped.
     fn signal(&mut self, pgid: Pgid, sig: Sig);
-    /// Signals what is left of a group whose leader was reaped.
-    fn signal_rest(&mut self, pgid: Pgid, sig: Sig);
+    /// Signals what is left of groups whose leaders were reaped.
+    fn signal_rest(&mut self, groups: &[(Pgid, Sig)]);
     /// Makes room for one more process, at the next slot.
     fn hire(&mut self, spec: ProcessSpec);
     /// The next run of the process is to be as `spec` says.
@@ -48,9 +48,10 @@ pub trait Children {
     fn environment(&self, slot: Slot) -> Environment;
     /// Who has a port that a process is to get, if anybody has.
     fn port_holder(&mut self, port: Port) -> Option<Holder>;
-    /// Signals what `id` has started and what is in none of the `groups`; without a signal only
-    /// looks. Answers whether there is any.
-    fn strays(&mut self, id: &InstanceId, groups: &[Pgid], sig: Option<Sig>) -> bool;
+    /// Signals what each of these has started and what is in none of the `groups`; without a signal only
+    /// looks. Returns for each whether there is any. One look at all processes of the machine, which takes
+    /// milliseconds, serves all of them.
+    fn strays(&mut self, of: &[(InstanceId, Option<Sig>)], groups: &[Pgid]) -> Vec<bool>;
     /// Looks for something from now on; what is found comes as a [`Message::Found`].
     fn watch(&mut self, id: WatchId, watch: &Watch);
     /// Looks no longer, and ends what looks.
@@ -149,6 +150,19 @@ impl Member {
     }
 }
 
+/// Work that takes long for many processes at once. It is done bit by bit, and each bit only when nothing
+/// is in the inbox: Ctrl-C must not wait for all of it. Whatever needs a look at all processes is
+/// collected meanwhile, so that one look serves all.
+#[derive(Debug, Default)]
+struct Chores {
+    /// A group may have become empty.
+    look: bool,
+    /// Their groups are empty, and what left these is gone too.
+    cleared: VecDeque<Run>,
+    /// Groups without a leader to signal.
+    rest: Vec<(Slot, Pgid, Sig)>,
+}
+
 /// The driver. It is born with [`Driver::start`], and [`Driver::run`] is its life.
 #[derive(Debug)]
 pub struct Driver<C> {
@@ -161,6 +175,8 @@ pub struct Driver<C> {
     pub(super) jobs: Vec<Job>,
     /// The dead whose strays were asked to end.
     asked: HashSet<Run>,
+    /// What waits until nothing is in the inbox.
+    chores: Chores,
     /// What is looked for outside.
     pub(super) watching: Watching,
     inbox: UnboundedReceiver<Message>,
@@ -195,6 +211,7 @@ impl<C: Children> Driver<C> {
             planner,
             jobs: Vec::new(),
             asked: HashSet::new(),
+            chores: Chores::default(),
             watching: Watching::default(),
             inbox,
             timers: Timers::default(),
@@ -230,6 +247,7 @@ impl<C: Children> Driver<C> {
                 // Signals and deaths before timers: a process that ended in time is not killed.
                 biased;
                 Some(message) = self.inbox.recv() => self.hear(message),
+                () = after_others(), if self.has_chores() => self.do_chore(),
                 (timer, epoch) = self.timers.next() => match timer {
                     Timer::Process(slot) => self.one(slot, machine::Input::Timeout(epoch)),
                     Timer::Hurry => self.step(fleet::Input::Hurry),
@@ -249,7 +267,7 @@ impl<C: Children> Driver<C> {
             Message::OutputClosed(run) => {
                 self.one(run.slot, machine::Input::OutputClosed(run));
                 // Where orphans do not come to us, closed output is the hint that they are gone.
-                self.check_groups();
+                self.chores.look = true;
             }
             Message::Command(command) => self.command(command),
             Message::Found(id, finding) => self.found(id, finding),
@@ -294,31 +312,60 @@ impl<C: Children> Driver<C> {
             }
             self.children.reap(pid);
         }
-        self.check_groups();
+        self.chores.look = true;
     }
 
-    fn check_groups(&mut self) {
+    /// Signals wait until all timers have rung that are due: those of many processes ring together.
+    fn has_chores(&self) -> bool {
+        let Chores { look, cleared, rest } = &self.chores;
+        *look || !cleared.is_empty() || !rest.is_empty() && !self.timers.is_any_due()
+    }
+
+    fn do_chore(&mut self) {
+        if let Some(run) = self.chores.cleared.pop_front() {
+            // It may start again by that.
+            self.one(run.slot, machine::Input::GroupEmpty(run));
+        } else if std::mem::take(&mut self.chores.look) {
+            self.look_at_groups();
+        } else {
+            self.signal_rest();
+        }
+    }
+
+    /// Looks which of the groups that have to become empty are, and whether nothing that their processes
+    /// have left outside of them hinders the next run. What there is gets asked once, has the time that
+    /// the group has, and is killed with it.
+    fn look_at_groups(&mut self) {
         let draining: Vec<(Run, Pgid)> = self.fleet.draining_groups().collect();
-        for (run, pgid) in draining {
-            if self.children.group_is_empty(pgid) && self.is_cleared(run) {
-                self.one(run.slot, machine::Input::GroupEmpty(run));
+        let is_empty = |(run, pgid): (Run, Pgid)| self.children.group_is_empty(pgid).then_some(run);
+        let empty: Vec<Run> = draining.into_iter().filter_map(is_empty).collect();
+        let (with_strays, cleared): (Vec<Run>, Vec<Run>) =
+            empty.into_iter().partition(|run| self.fleet.clears(run.slot));
+        self.chores.cleared.extend(cleared);
+        if with_strays.is_empty() {
+            return;
+        }
+        let ask = |run: &Run| (self.id(run.slot), (!self.asked.contains(run)).then_some(Sig::TERM));
+        let asked: Vec<(InstanceId, Option<Sig>)> = with_strays.iter().map(ask).collect();
+        let found = self.children.strays(&asked, &self.groups());
+        for (run, any) in with_strays.into_iter().zip(found) {
+            if any {
+                self.asked.insert(run);
+            } else {
+                self.asked.remove(&run);
+                self.chores.cleared.push_back(run);
             }
         }
     }
 
-    /// Whether nothing that a process has left outside its group hinders its next run. What there
-    /// is gets asked once, has the time that the group has, and is killed with it.
-    fn is_cleared(&mut self, run: Run) -> bool {
-        if !self.fleet.clears(run.slot) {
-            return true;
+    fn signal_rest(&mut self) {
+        let rest = std::mem::take(&mut self.chores.rest);
+        self.children.signal_rest(&rest.iter().map(|(_, pgid, sig)| (*pgid, *sig)).collect::<Vec<_>>());
+        let clearing = rest.iter().filter(|(slot, ..)| self.fleet.clears(*slot));
+        let strays: Vec<_> = clearing.map(|(slot, _, sig)| (self.id(*slot), Some(*sig))).collect();
+        if !strays.is_empty() {
+            self.children.strays(&strays, &self.groups());
         }
-        let sig = self.asked.insert(run).then_some(Sig::TERM);
-        let (id, groups) = (self.id(run.slot), self.groups());
-        let any = self.children.strays(&id, &groups, sig);
-        if !any {
-            self.asked.remove(&run);
-        }
-        !any
     }
 
     fn groups(&self) -> Vec<Pgid> {
@@ -330,9 +377,8 @@ impl<C: Children> Driver<C> {
         for (_, pgid) in self.fleet.live_groups() {
             self.children.signal(pgid, sig);
         }
-        for (_, pgid) in self.fleet.draining_groups() {
-            self.children.signal_rest(pgid, sig);
-        }
+        let rest: Vec<_> = self.fleet.draining_groups().map(|(_, pgid)| (pgid, sig)).collect();
+        self.children.signal_rest(&rest);
     }
 
     pub(super) fn one(&mut self, slot: Slot, input: machine::Input) {
@@ -362,13 +408,7 @@ impl<C: Children> Driver<C> {
         match effect {
             machine::Effect::Spawn(run) => self.spawn(run),
             machine::Effect::Signal(pgid, sig) => self.children.signal(pgid, sig),
-            machine::Effect::SignalRest(pgid, sig) => {
-                self.children.signal_rest(pgid, sig);
-                if self.fleet.clears(slot) {
-                    let (id, groups) = (self.id(slot), self.groups());
-                    self.children.strays(&id, &groups, Some(sig));
-                }
-            }
+            machine::Effect::SignalRest(pgid, sig) => self.chores.rest.push((slot, pgid, sig)),
             machine::Effect::CloseOutput(run) => self.children.close_output(run),
             machine::Effect::Disarm => self.timers.disarm(Timer::Process(slot)),
             machine::Effect::OutOfTime(epoch) => self.out_of_time(slot, epoch),
@@ -469,4 +509,11 @@ impl<C: Children> Driver<C> {
     pub(super) fn id(&self, slot: Slot) -> InstanceId {
         self.members[slot.0].id.clone()
     }
+}
+
+/// Returns when all other tasks have run that can: first the runtime learns what there is to read, and then
+/// those that read it put it into the inbox.
+async fn after_others() {
+    tokio::task::yield_now().await;
+    tokio::task::yield_now().await;
 }

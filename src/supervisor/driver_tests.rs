@@ -41,6 +41,8 @@ pub(super) struct Record {
     pub(super) dead: VecDeque<(i32, Ended)>,
     pub(super) reaped: Vec<i32>,
     pub(super) running: Vec<Run>,
+    /// How often all processes were looked at.
+    pub(super) looks: usize,
     /// What is looked for.
     pub(super) watches: BTreeMap<WatchId, Watch>,
 }
@@ -97,8 +99,10 @@ impl Children for Fake {
         }
     }
 
-    fn signal_rest(&mut self, pgid: Pgid, sig: Sig) {
-        self.did(Did::Signaled(pgid.0, sig));
+    fn signal_rest(&mut self, groups: &[(Pgid, Sig)]) {
+        for (pgid, sig) in groups {
+            self.did(Did::Signaled(pgid.0, *sig));
+        }
     }
 
     fn hire(&mut self, _: ProcessSpec) {
@@ -115,8 +119,9 @@ impl Children for Fake {
         None
     }
 
-    fn strays(&mut self, _: &InstanceId, _: &[Pgid], _: Option<Sig>) -> bool {
-        false
+    fn strays(&mut self, of: &[(InstanceId, Option<Sig>)], _: &[Pgid]) -> Vec<bool> {
+        self.record.borrow_mut().looks += 1;
+        vec![false; of.len()]
     }
 
     fn watch(&mut self, id: WatchId, watch: &Watch) {

@@ -164,3 +164,56 @@ fn the_wait_stands_still_while_ganger_does() {
         assert_eq!(starts(&stage.record.borrow(), 0), [0, 3, 107]);
     });
 }
+
+#[test]
+fn one_look_serves_all_that_end_together() {
+    on_paused_clock(async {
+        let stage = stage(&[Temper::Tame; 50], &restart());
+        let (record, outbox) = (stage.record.clone(), stage.outbox);
+        let end = tokio::task::spawn_local(stage.driver.run());
+        for slot in 0..50 {
+            running(&record, run(slot, 1)).await;
+        }
+        for slot in 0..50 {
+            die(&record, &outbox, run(slot, 1), Ended::Exited(1));
+        }
+        for slot in 0..50 {
+            running(&record, run(slot, 2)).await;
+        }
+        assert_eq!(record.borrow().looks, 1);
+        terminate(&outbox);
+        end.await.expect("no panic");
+    });
+}
+
+#[test]
+fn a_signal_does_not_wait_for_those_that_start_again() {
+    on_paused_clock(async {
+        let stage = stage(&[Temper::Tame; 50], &Policy::default());
+        let (record, outbox) = (stage.record.clone(), stage.outbox);
+        let (answer, _done) = unbounded_channel();
+        let what = What::Order { names: Vec::new(), order: Order::Restart, wait: false };
+        outbox.send(Message::Command(Command { what, answer })).expect("heard");
+        // As if it came when the first of them starts again.
+        let watcher = {
+            let (record, outbox) = (record.clone(), outbox.clone());
+            async move {
+                while !record.borrow().running.iter().any(|run| run.number == 2) {
+                    tokio::task::yield_now().await;
+                }
+                terminate(&outbox);
+            }
+        };
+        let watcher = tokio::task::spawn_local(watcher);
+        let (outcome, ..) = stage.driver.run().await;
+        watcher.await.expect("no panic");
+        assert_eq!(outcome, Outcome::Signal(Sig::TERM));
+        let again = record
+            .borrow()
+            .did
+            .iter()
+            .filter(|(_, did)| matches!(did, Did::Spawned(run) if run.number == 2))
+            .count();
+        assert!((1..10).contains(&again), "{again} of 50 were started before the signal was acted on");
+    });
+}

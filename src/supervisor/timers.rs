@@ -66,6 +66,12 @@ impl Timers {
         }
     }
 
+    /// Whether a timer would ring now.
+    pub(super) fn is_any_due(&self) -> bool {
+        let now = Instant::now();
+        self.paused_at.is_none() && self.due.values().any(|due| due.at <= now)
+    }
+
     /// Waits until the next timer rings and takes it. Never, if none is set or all stand still.
     /// Safe to drop at any point: a timer is taken only when it is returned.
     pub(super) async fn next(&mut self) -> (Timer, Epoch) {
