@@ -30,7 +30,7 @@ use crate::model::{Port, ProcessName, Sig};
 use crate::os::guard::{self, FORWARDED, Link, TERMINATING};
 use crate::os::limits::{self, OpenFiles, Room};
 use crate::os::spawn::Spawner;
-use crate::os::{pipe, ports, signals, sweep};
+use crate::os::{memory, pipe, ports, signals, sweep};
 use crate::output::pump::{Notice, Pump};
 use crate::plan::{App, Planner, ProcessSpec};
 use crate::supervisor::driver::{Driver, Member, Message};
@@ -167,6 +167,7 @@ fn start_all(it: It, show: Show, open_files: OpenFiles, link: Link) -> io::Resul
     };
     pipe::widen(&out);
     // Before there is a thread.
+    memory::share_arenas();
     limits::expect_files(OWN_FILES + FILES_OF_EACH * specs.len());
     // Who reads the first line may ask what runs. The output's thread has time while processes are made,
     // and one of them that asks as soon waits for it (`Remote::find`).

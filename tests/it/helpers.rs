@@ -358,3 +358,27 @@ fn what_is_frozen_while_others_are_killed_ends_when_it_goes_on() {
         }
     }
 }
+
+/// The memory of the threads that read files for one client each. glibc gives each thread that finds all arenas
+/// in use one of its own, 64 MiB of addresses that begin at a multiple of that.
+#[test]
+fn memory_of_short_threads_does_not_add_up() {
+    const ARENA: u64 = 64 << 20;
+    let test = app("never");
+    let running = start(&test);
+    let reload = || -> Vec<Running> { (0..12).map(|_| test.start_beside(["reload"])).collect() };
+    for _ in 0..3 {
+        for client in reload() {
+            client.wait_beside().code(0);
+        }
+    }
+    let maps = fs::read_to_string(format!("/proc/{}/maps", running.own_pids().supervisor)).expect("maps");
+    let starts = |line: &str| u64::from_str_radix(line.split('-').next()?, 16).ok();
+    let is_arena = |line: &&str| {
+        line.contains(" rw-p 00000000 00:00 0") && starts(line).is_some_and(|start| start % ARENA == 0)
+    };
+    let arenas: Vec<&str> = maps.lines().filter(is_arena).collect();
+    // The first one is the heap.
+    assert!(arenas.len() <= 1, "{arenas:#?}");
+    running.finish().killed_by(SIGINT);
+}
