@@ -1,6 +1,7 @@
 //! `ganger ps`: what runs, in the form of `heroku ps`.
 
 use std::fmt::Write as _;
+use std::time::SystemTime;
 
 use jiff::Timestamp;
 use jiff::fmt::strtime;
@@ -13,6 +14,7 @@ use crate::cli::{AppArgs, PsArgs};
 use crate::control::proto::{Exit, Instance, Process, Request};
 use crate::env::Env;
 use crate::error::Error;
+use crate::model::timestamp;
 
 pub(super) fn ps(app: &AppArgs, args: &PsArgs, env: &Env) -> Result<u8, Error> {
     let mut remote = Remote::find(app, env)?;
@@ -24,7 +26,7 @@ pub(super) fn ps(app: &AppArgs, args: &PsArgs, env: &Env) -> Result<u8, Error> {
         let name = instance.formation.first().map_or("web", |count| &count.kind);
         format!("no process runs in {}; `ganger scale {name}=1` starts one\n", instance.root)
     } else {
-        table(&instance.processes, Timestamp::now(), &TimeZone::system())
+        table(&instance.processes, timestamp(SystemTime::now()), &TimeZone::system())
     };
     print(text.as_bytes())
 }

@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use jiff::Timestamp;
 use tokio::sync::mpsc::{Receiver, UnboundedSender, unbounded_channel};
 
 use super::attach;
@@ -25,7 +24,7 @@ use super::server::{Answer, TakeOver};
 use super::target;
 use crate::config::environment;
 use crate::error::{FAILURE, USAGE};
-use crate::model::{InstanceId, Port, ProcessName};
+use crate::model::{InstanceId, Port, ProcessName, timestamp};
 use crate::os::pty::Size;
 use crate::output::history::History;
 use crate::plan::Planner;
@@ -223,7 +222,7 @@ fn process(status: &Status) -> Process {
         pid: status.pid,
         port: status.port.map(Port::get),
         state: status.state.as_str().to_owned(),
-        since: Timestamp::try_from(status.since).unwrap_or_default().to_string(),
+        since: timestamp(status.since).to_string(),
         restarts: status.runs.saturating_sub(1),
         restart_in: status.again.map(|left| (left.as_secs_f64() * 1000.0).round() / 1000.0),
         crashes: status.crashes,

@@ -8,6 +8,7 @@ mod name;
 mod port;
 mod pty;
 mod sig;
+mod time;
 mod visible;
 
 pub use color::{ParseColorError, ProcessColor};
@@ -15,4 +16,5 @@ pub use name::{InstanceId, ParseInstanceError, ParseNameError, ProcessName};
 pub use port::{ParsePortError, Port};
 pub use pty::{ParsePtyError, PtyChoice};
 pub use sig::{ParseSigError, Sig};
+pub use time::timestamp;
 pub use visible::{hides, visible, visible_lines};

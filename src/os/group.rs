@@ -32,7 +32,9 @@ pub fn signal_rest(groups: &[(i32, Sig)]) {
             // A child of ours is in it, so the number is still this group's.
             signal(*pgid, *sig);
         } else {
-            rest.into_iter().for_each(|process| descendants::signal(*process, *sig));
+            for process in rest {
+                descendants::signal(*process, *sig);
+            }
         }
     }
 }

@@ -96,7 +96,7 @@ fn ends_before(supervisor: i32, guard_is_gone: impl Fn() -> bool) -> bool {
     }
 }
 
-/// Sleeps until the supervisor ends, for so long at most; answers whether it did.
+/// Sleeps until the supervisor ends, for so long at most. Returns whether it did.
 #[cfg(target_os = "linux")]
 fn ends_within(supervisor: i32, limit: Duration) -> bool {
     let end = std::time::Instant::now() + limit;

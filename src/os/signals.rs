@@ -207,7 +207,7 @@ fn act(number: i32, action: libc::sighandler_t) -> nix::Result<()> {
 }
 
 /// Sleeps until a child ends or stops, for so long at most; answers whether none did. CHLD has to
-/// be blocked ([`block`]), and only here and in [`next_child`] is it taken: whoever waits for the child
+/// be blocked ([`block`]), and only here and in `next_child` is it taken: whoever waits for the child
 /// finds it all the same.
 #[cfg(target_os = "linux")]
 pub fn no_child_within(time: Duration) -> bool {

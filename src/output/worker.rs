@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal as _};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::mpsc::Receiver;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -23,7 +23,7 @@ use super::pump::{Kind, Notice, Order};
 use super::sink::FULL;
 use super::source::{Source, State, Stream, Voice};
 use crate::config::names::Names;
-use crate::model::InstanceId;
+use crate::model::{InstanceId, timestamp};
 use crate::os::memory::{self, SETTLED};
 use crate::supervisor::event::{Event, Run};
 
@@ -98,7 +98,7 @@ impl Worker {
             ready: Vec::new(),
             history,
             held: Held::default(),
-            now: jiff::Timestamp::now(),
+            now: timestamp(SystemTime::now()),
             chunk: Vec::new(),
             tells_stop: false,
             is_new: false,
@@ -126,7 +126,7 @@ impl Worker {
                 memory::forget_the_start();
             }
             pace.woken(Instant::now());
-            self.now = jiff::Timestamp::now();
+            self.now = timestamp(SystemTime::now());
             self.printer.format.set_time(self.now);
             self.history.set_time(self.now);
             for event in &events {

@@ -17,8 +17,8 @@ pub(super) enum Timer {
     Hurry,
 }
 
-/// A timer that rings later than this rings after a time in which we did not run: somebody has stopped us
-/// with SIGSTOP, and most likely our processes with us.
+/// A timer that rings later than this rings after a time in which we did not run: we were stopped by SIGSTOP
+/// or frozen, most likely together with our processes.
 const FROZEN: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
@@ -111,7 +111,7 @@ mod tests {
         let late = async {
             // Between two looks at the clock, as SIGSTOP does.
             tokio::task::yield_now().await;
-            tokio::time::advance(Duration::from_secs(60)).await;
+            tokio::time::advance(Duration::from_mins(1)).await;
             std::future::pending::<()>().await;
         };
         tokio::select! {
@@ -129,7 +129,7 @@ mod tests {
         let late = async {
             loop {
                 tokio::task::yield_now().await;
-                tokio::time::advance(Duration::from_secs(60)).await;
+                tokio::time::advance(Duration::from_mins(1)).await;
             }
         };
         tokio::select! {
