@@ -15,7 +15,7 @@ use crate::control::client::Failure;
 use crate::control::proto::{Instance, LogItem, Request};
 use crate::env::Env;
 use crate::error::Error;
-use crate::model::{InstanceId, Sig};
+use crate::model::{InstanceId, Sig, json};
 use crate::output::Stream;
 use crate::output::format::Format;
 use crate::output::json::Json;
@@ -72,7 +72,7 @@ impl Out {
         match serde_json::from_value(item) {
             Ok(LogItem::Skipped { process, kind, skipped }) if self.json => {
                 let notice = json!({"event": "skipped", "process": process, "type": kind, "lines": skipped});
-                self.buffer.extend_from_slice(notice.to_string().as_bytes());
+                json::append(&mut self.buffer, &notice);
                 self.buffer.push(b'\n');
             }
             Ok(LogItem::Skipped { process, skipped, .. }) => {

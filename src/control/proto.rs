@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::config::formation::FormationError;
+use crate::model::json;
 
 /// The version of everything here.
 pub const VERSION: u32 = 1;
@@ -422,8 +423,8 @@ impl Reply {
 }
 
 pub(super) fn to_line(body: &impl Serialize) -> Vec<u8> {
-    // Strings, numbers and maps with string keys: nothing that could fail.
-    let mut line = serde_json::to_vec(&Line { v: VERSION, body }).unwrap_or_default();
+    let mut line = Vec::new();
+    json::append(&mut line, &Line { v: VERSION, body });
     line.push(b'\n');
     line
 }

@@ -4,6 +4,7 @@
 //! Nothing here does I/O, and nothing here imports from the rest of the crate.
 
 mod color;
+pub mod json;
 mod name;
 mod port;
 mod pty;
@@ -17,4 +18,4 @@ pub use port::{ParsePortError, Port};
 pub use pty::{ParsePtyError, PtyChoice};
 pub use sig::{ParseSigError, Sig};
 pub use time::timestamp;
-pub use visible::{hides, visible, visible_lines};
+pub use visible::{hides, hides_any, quoted, sentence, visible, visible_bytes, visible_lines};

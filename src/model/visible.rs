@@ -34,6 +34,81 @@ pub fn hides(character: char) -> bool {
         )
 }
 
+/// Most characters that a message shows of one piece of text from elsewhere.
+const MOST_QUOTED: usize = 100;
+
+/// Most characters of a sentence that a message shows.
+const MOST_OF_SENTENCE: usize = 2000;
+
+/// A piece of text from elsewhere as it is quoted in a message: cut to [`MOST_QUOTED`] characters,
+/// then escaped.
+pub fn quoted(text: &str) -> String {
+    let mut out = String::new();
+    push_cut(&mut out, text, MOST_QUOTED);
+    visible(&out).into_owned()
+}
+
+/// A sentence of ganger's with text from elsewhere in it, as it is shown: on one line, escaped,
+/// and of a length that can be read.
+///
+/// What is in backticks is cut to [`MOST_QUOTED`] characters, so that the end of the sentence stays
+/// in sight. What is still too long loses its middle: a path or a list says most at its ends.
+pub fn sentence(text: &str) -> String {
+    if text.len() <= MOST_QUOTED {
+        return visible(text).into_owned();
+    }
+    let mut out = String::new();
+    for (place, part) in text.split('`').enumerate() {
+        if place > 0 {
+            out.push('`');
+        }
+        // Every second part is between two backticks.
+        push_cut(&mut out, part, if place % 2 == 1 { MOST_QUOTED } else { usize::MAX });
+    }
+    visible(&without_middle(out)).into_owned()
+}
+
+/// Bytes from elsewhere in one line: text as [`visible`] has it, other bytes as `\x9b`.
+pub fn visible_bytes(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        out.push_str(&visible(chunk.valid()));
+        for byte in chunk.invalid() {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "\\x{byte:02x}");
+        }
+    }
+    out
+}
+
+/// Whether [`visible_bytes`] shows these bytes in another way than as they are.
+pub fn hides_any(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).map_or(true, |text| text.contains(hides))
+}
+
+fn push_cut(out: &mut String, text: &str, most: usize) {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => {
+            out.push_str(&text[..end]);
+            out.push('…');
+        }
+        None => out.push_str(text),
+    }
+}
+
+/// Three quarters of what may be shown are from the start, one is from the end.
+fn without_middle(text: String) -> String {
+    if text.char_indices().nth(MOST_OF_SENTENCE).is_none() {
+        return text;
+    }
+    let tail = MOST_OF_SENTENCE / 4;
+    let mut out = String::new();
+    push_cut(&mut out, &text, MOST_OF_SENTENCE - tail);
+    let from = text.char_indices().rev().nth(tail - 1).map_or(0, |(from, _)| from);
+    out.push_str(&text[from..]);
+    out
+}
+
 fn escape(text: &str, hidden: impl Fn(char) -> bool) -> Cow<'_, str> {
     if !text.contains(&hidden) {
         return Cow::Borrowed(text);
@@ -71,10 +146,32 @@ mod tests {
         assert_eq!(visible_lines("a\n\tb\u{1b}"), "a\n\\tb\\u{1b}");
     }
 
+    #[test]
+    fn a_sentence_keeps_its_end_and_is_one_line() {
+        assert_eq!(sentence("no `a\n\u{1b}[m` here"), r"no `a\n\u{1b}[m` here");
+        let long = sentence(&format!("there is no option `{}` here", "x".repeat(100_000)));
+        assert_eq!(long, format!("there is no option `{}…` here", "x".repeat(MOST_QUOTED)));
+        let path = sentence(&format!("there is no Procfile at {}", "é/".repeat(100_000) + "Procfile"));
+        assert!(path.starts_with("there is no Procfile at é/") && path.ends_with("é/Procfile"), "{path}");
+        assert!(path.chars().count() <= MOST_OF_SENTENCE + 1, "{path}");
+        // Backticks of others may end a quotation where it does not, and the length holds.
+        assert!(sentence(&format!("no `a`{}", "\u{9b}".repeat(100_000))).len() < 20_000);
+        assert_eq!(quoted(&"\u{7}".repeat(MOST_QUOTED + 1)), r"\u{7}".repeat(MOST_QUOTED) + "…");
+    }
+
+    #[test]
+    fn bytes_that_are_not_text_are_shown_as_numbers() {
+        assert_eq!(visible_bytes(b"caf\xe9 \x9b31m\x1b"), r"caf\xe9 \x9b31m\u{1b}");
+        assert!(hides_any(b"\x9b") && hides_any("\u{9b}".as_bytes()) && !hides_any("é 漢".as_bytes()));
+    }
+
     proptest::proptest! {
         #[test]
         fn nothing_that_hides_is_left(text in "\\PC{0,20}[\\x00-\\x1f\\x7f-\\x9f\u{200b}-\u{202e}]{0,5}\\PC{0,20}") {
             proptest::prop_assert!(!visible(&text).contains(hides));
+            proptest::prop_assert!(!sentence(&text).contains(hides));
+            proptest::prop_assert!(!quoted(&text).contains(hides));
+            proptest::prop_assert!(!visible_bytes(text.as_bytes()).contains(hides));
             proptest::prop_assert!(!visible_lines(&text).contains(|it| it != '\n' && hides(it)));
         }
     }

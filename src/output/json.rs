@@ -16,7 +16,7 @@ use super::lines::Piece;
 use super::prefix::{Prefix, TIME_MARK};
 use super::source::Stream;
 use super::words::describe;
-use crate::model::{InstanceId, Port, Sig};
+use crate::model::{InstanceId, Port, Sig, json, sentence};
 use crate::supervisor::event::{Consequence, Ended, Event};
 
 /// Writes JSON.
@@ -50,8 +50,7 @@ impl Json {
         out.extend_from_slice(prefix.at(&self.clock));
         if let Ok(text) = std::str::from_utf8(line.bytes) {
             out.extend_from_slice(br#""line":"#);
-            // Writing to memory cannot fail.
-            let _ = serde_json::to_writer(&mut *out, text);
+            json::append_text(out, text);
         } else {
             out.extend_from_slice(br#""line_b64":""#);
             out.extend_from_slice(STANDARD.encode(line.bytes).as_bytes());
@@ -77,9 +76,9 @@ impl Json {
             let lines: Value = tail.map(|(stream, line)| last_line(stream, line)).collect();
             fields.insert("last_lines".into(), lines);
         }
-        let message = if let Event::Hint(text) = event { text.clone() } else { describe(event) };
+        let message = if let Event::Hint(text) = event { sentence(text) } else { describe(event) };
         fields.insert("message".into(), message.into());
-        let _ = serde_json::to_writer(&mut *out, &fields);
+        json::append(out, &fields);
         out.push(b'\n');
     }
 }

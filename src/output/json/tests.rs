@@ -31,6 +31,7 @@ fn lines() {
         line_of(Stream::Stdout, b"hello", false),
         line_of(Stream::Stderr, b"", false),
         line_of(Stream::Stdout, "tab\t quote\" back\\ NUL\0 ESC\x1b[31m CR\r ü".as_bytes(), false),
+        line_of(Stream::Stdout, "DEL\u{7f} CSI\u{9b}6n \u{202e}ZWSP\u{200b}".as_bytes(), false),
         line_of(Stream::Stdout, b"\xff\xfe", false),
         line_of(Stream::Stdout, b"long", true),
         line_of(Stream::Stdout, b"\xe2\x82", true),
@@ -39,6 +40,7 @@ fn lines() {
     {"time":"1970-01-01T12:34:56.789+00:00","process":"web-2.1","type":"web-2","stream":"stdout","line":"hello"}
     {"time":"1970-01-01T12:34:56.789+00:00","process":"web-2.1","type":"web-2","stream":"stderr","line":""}
     {"time":"1970-01-01T12:34:56.789+00:00","process":"web-2.1","type":"web-2","stream":"stdout","line":"tab\t quote\" back\\ NUL\u0000 ESC\u001b[31m CR\r ü"}
+    {"time":"1970-01-01T12:34:56.789+00:00","process":"web-2.1","type":"web-2","stream":"stdout","line":"DEL\u007f CSI\u009b6n \u202eZWSP\u200b"}
     {"time":"1970-01-01T12:34:56.789+00:00","process":"web-2.1","type":"web-2","stream":"stdout","line_b64":"//4="}
     {"time":"1970-01-01T12:34:56.789+00:00","process":"web-2.1","type":"web-2","stream":"stdout","line":"long","cut":true}
     {"time":"1970-01-01T12:34:56.789+00:00","process":"web-2.1","type":"web-2","stream":"stdout","line_b64":"4oI=","cut":true}
