@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::formation::FormationError;
 use crate::control::proto::Refusal;
-use crate::model::{InstanceId, Port};
+use crate::model::{InstanceId, Port, sentence};
 
 /// Wrong usage or wrong files: nothing was started.
 pub const USAGE: u8 = 2;
@@ -165,15 +165,16 @@ impl Error {
         }
     }
 
-    /// The whole message as it goes to stderr, without the last newline.
+    /// The whole message as it goes to stderr, without the last newline. Text from elsewhere in it is
+    /// escaped here, whoever made the message.
     pub fn render(&self) -> String {
         match self {
             Self::Files(diagnostics) => render_diagnostics(Severity::Error, diagnostics),
             other => {
-                let mut text = format!("ganger: error: {other}");
+                let mut text = format!("ganger: error: {}", sentence(&other.to_string()));
                 if let Some(hint) = other.hint() {
                     // Writing to a String cannot fail.
-                    let _ = write!(text, "\n  hint: {hint}");
+                    let _ = write!(text, "\n  hint: {}", sentence(&hint));
                 }
                 text
             }
@@ -230,6 +231,38 @@ mod tests {
         ganger: error: port 5000 for web.1 is in use by pid 4242 (python3 -m http.server 5000)
           hint: stop it, or use other ports with -p NUMBER or -p auto
         ");
+    }
+
+    #[test]
+    fn text_from_elsewhere_is_escaped_and_cut_in_every_error() {
+        let hostile = "a\u{1b}]0;t\u{7}\nganger: ok\u{9b}2J\u{202e}";
+        let shown = r"a\u{1b}]0;t\u{7}\nganger: ok\u{9b}2J\u{202e}";
+        let path = || PathBuf::from(hostile);
+        let refusal = Refusal::failed(hostile).hint(hostile);
+        for error in [
+            Error::usage(hostile, hostile),
+            Error::Start { message: hostile.into(), hint: Some(hostile.into()) },
+            Error::Running { root: path(), pid: None },
+            Error::NotRunning { root: path() },
+            Error::Ended { root: path() },
+            Error::Refused(refusal),
+            Error::system(hostile, io::Error::other(hostile)),
+            Error::unreadable(&path(), &io::ErrorKind::NotFound.into()),
+            Error::no_procfile(&path(), Path::new("/")),
+            Error::PortInUse {
+                port: Port::DEFAULT,
+                id: "web.1".parse().expect("an instance"),
+                holder: Some((1, hostile.into())),
+            },
+        ] {
+            let text = error.render();
+            assert!(text.contains(shown) && !text.contains(hostile), "{text}");
+            let lines: Vec<&str> = text.lines().collect();
+            assert!(lines.len() <= 2, "{text}");
+            assert!(lines[1..].iter().all(|line| line.starts_with("  hint: ")), "{text}");
+        }
+        let long = Error::usage("x".repeat(1_000_000), "y".repeat(1_000_000)).render();
+        assert!(long.chars().count() < 5000, "{}", long.len());
     }
 
     #[test]

@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     match status {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
-            cmd::complain(&error.render());
+            cmd::complain_in_lines(&error.render());
             ExitCode::from(error.exit_status())
         }
     }

@@ -17,7 +17,7 @@ use crate::control::frames::{Attached, Bytes, MAX_INPUT, RunEnd, ToClient, ToIns
 use crate::control::proto::{Exit, Request};
 use crate::env::Env;
 use crate::error::{Error, FAILURE};
-use crate::model::Sig;
+use crate::model::{Sig, sentence};
 use crate::os::console::Console;
 use crate::os::group;
 use crate::os::pty::Size;
@@ -65,7 +65,7 @@ pub(super) fn attach(app: &AppArgs, args: AttachArgs, env: &Env) -> Result<u8, E
     stream.set_nonblocking(true).map_err(wrong)?;
     let signals = Signals::new(&signals).map_err(wrong)?;
     let console = Console::take().map_err(wrong)?;
-    let mut session = Session::new(attached.name, size, (stream, unread), (console, signals));
+    let mut session = Session::new(sentence(&attached.name), size, (stream, unread), (console, signals));
     let end = session.run();
     session.leave();
     let name = std::mem::take(&mut session.name);
@@ -85,7 +85,7 @@ fn finish(name: &str, end: io::Result<End>) -> Result<u8, Error> {
             signals::die(sig)
         }
     };
-    print(format!("{text}\n").as_bytes())?;
+    print(format!("{}\n", sentence(&text)).as_bytes())?;
     Ok(status)
 }
 
@@ -350,7 +350,7 @@ impl Session {
 
     /// A line of ganger's own among those of the process.
     fn notice(&mut self, text: &str) {
-        self.shown.extend(format!("\r\n[{text}]\r\n").into_bytes());
+        self.shown.extend(format!("\r\n[{}]\r\n", sentence(text)).into_bytes());
     }
 
     /// Gives our terminal its own modes back, if it still takes anything.

@@ -10,7 +10,7 @@ use super::explain::explain_options;
 use super::project::{Need, Project};
 use super::remote::Remote;
 use super::secrets::mask;
-use super::{complain, print};
+use super::{complain, print_raw};
 use crate::cli::{AppArgs, ConfigArgs, ConfigForm};
 use crate::config::environment::{Origin, Variable};
 use crate::config::formation::closest;
@@ -36,7 +36,7 @@ pub(super) fn config(app: &AppArgs, args: &ConfigArgs, env: &Env) -> Result<u8, 
         }
         ConfigForm { .. } => shown.plain(),
     };
-    print(&text)
+    print_raw(&text)
 }
 
 /// What the files of the app say.

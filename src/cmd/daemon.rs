@@ -11,10 +11,10 @@ use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use super::{complain, print};
+use super::{complain_in_lines, print};
 use crate::cli::StartArgs;
 use crate::error::{Error, FAILURE};
-use crate::model::{InstanceId, ProcessName};
+use crate::model::{InstanceId, ProcessName, sentence, visible};
 use crate::os::daemon::{Side, Teller, detach};
 use crate::output::history::History;
 use crate::output::sanitize::{Allowed, Sanitizer};
@@ -71,7 +71,7 @@ impl Starter {
         let (status, text) = said.unwrap_or_else(killed);
         // Ends without dropping what is the daemon's now: the lock, for one.
         if status != 0 {
-            complain(&text);
+            complain_in_lines(&text);
             std::process::exit(status.into());
         }
         // It runs, whether that can be read or not.
@@ -114,7 +114,7 @@ impl Starter {
                 }
                 why.extend(lines.into_iter().map(|line| format!("\n    {line}")));
                 let hints = waiting.hints.iter().filter(|(of, _)| of == id);
-                why.extend(hints.map(|(_, hint)| format!("\n  hint: {hint}")));
+                why.extend(hints.map(|(_, hint)| format!("\n  hint: {}", sentence(hint))));
                 waiting.why = Some(why);
             }
             (_, _) => {}
@@ -174,8 +174,9 @@ fn news(all: &[Status], formation: &Formation, who: &str) -> String {
     let web = all.iter().find(|status| status.id.name.as_str() == ProcessName::WEB);
     let url = web.and_then(|web| web.port).map(|port| format!(", http://localhost:{port}"));
     let mut text = format!(
-        "{who}: {}{}\n\
+        "{}: {}{}\n\
          `ganger ps` shows it, `ganger logs -f` what it writes, `ganger stop` ends it\n",
+        visible(who),
         counts.join(" "),
         url.unwrap_or_default(),
     );
@@ -208,7 +209,7 @@ fn last_words(history: &History, id: &InstanceId) -> Vec<String> {
         for part in [&line[..], b"\n"] {
             sanitizer.push(part, |row| row.write(&mut text));
         }
-        String::from_utf8_lossy(&text).into_owned()
+        visible(&String::from_utf8_lossy(&text)).into_owned()
     };
     history.last_words(id).into_iter().flat_map(|(_, lines)| lines).map(plain).collect()
 }

@@ -1,7 +1,6 @@
 //! One file for each command: it wires the parts together and reports.
 //!
-//! Only here and in the output thread does ganger write: reports of commands to stdout,
-//! everything about ganger itself to stderr.
+//! Reports of commands go to stdout and everything about ganger itself to stderr, by way of `say`.
 
 mod again;
 mod ahead;
@@ -26,6 +25,7 @@ mod ps;
 mod reach;
 mod remote;
 mod run;
+mod say;
 mod secrets;
 mod show;
 mod start;
@@ -34,13 +34,14 @@ mod wait;
 mod wishes;
 mod zone;
 
-use std::io::{self, Write};
-
 use clap::CommandFactory as _;
 
 use crate::cli::{self, Cli, Command, ConfigArgs, StartArgs};
 use crate::env::Env;
 use crate::error::Error;
+use crate::model::json;
+pub use say::{complain, complain_in_lines};
+use say::{print, print_raw};
 
 /// Runs the command and answers the exit status. A run of processes that a signal ended does
 /// not return: it ends by that signal.
@@ -88,27 +89,12 @@ pub fn run(cli: Cli, env: &Env) -> Result<u8, Error> {
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "ganger", &mut text);
-            print(&text)
+            print_raw(&text)
         }
-        Command::Schema => print(format!("{:#}\n", cli::schema()).as_bytes()),
+        Command::Schema => print_raw(&json::pretty(&cli::schema())),
         Command::Man => {
             let page = man::page(Cli::command());
-            print(&page.map_err(|source| Error::system("writing the man page", source))?)
+            print_raw(&page.map_err(|source| Error::system("writing the man page", source))?)
         }
-    }
-}
-
-/// Writes a message about ganger itself to stderr. If nobody reads it, nothing is to be done.
-pub fn complain(message: &str) {
-    let _ = writeln!(io::stderr(), "{message}");
-}
-
-/// Writes a command's result to stdout. A closed stdout ends quietly, as in `ganger man | head`.
-fn print(text: &[u8]) -> Result<u8, Error> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text).and_then(|()| out.flush()) {
-        Ok(()) => Ok(0),
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(crate::model::Sig::PIPE.exit_status()),
-        Err(error) => Err(Error::system("writing to stdout", error)),
     }
 }

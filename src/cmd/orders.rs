@@ -10,6 +10,7 @@ use crate::control::place::lock_path;
 use crate::control::proto::{Change, Changes, Count, Did, Exit, Instance, Request, Which};
 use crate::env::Env;
 use crate::error::{Error, FAILURE};
+use crate::model::{sentence, visible};
 
 pub(super) fn scale(app: &AppArgs, args: ScaleArgs, env: &Env) -> Result<u8, Error> {
     let mut remote = Remote::find(app, env)?;
@@ -17,7 +18,7 @@ pub(super) fn scale(app: &AppArgs, args: ScaleArgs, env: &Env) -> Result<u8, Err
         let instance: Instance = remote.call(&Request::Ps)?;
         let counts: Vec<String> =
             instance.formation.iter().map(|Count { kind, count }| format!("{kind}={count}")).collect();
-        return print(format!("{}\n", counts.join(" ")).as_bytes());
+        return print(format!("{}\n", visible(&counts.join(" "))).as_bytes());
     }
     let request = Request::Scale { counts: args.counts, wait: !args.no_wait };
     let changes: Changes = remote.call(&request)?;
@@ -40,7 +41,7 @@ pub(super) fn scale(app: &AppArgs, args: ScaleArgs, env: &Env) -> Result<u8, Err
         .map(|Count { kind, count }| format!("{kind} at {count}"))
         .collect();
     let done = if args.no_wait { "ordered" } else { "done" };
-    print(format!("Scaling … {done}, now running {}\n", now.join(", ")).as_bytes())
+    print(format!("Scaling … {done}, now running {}\n", visible(&now.join(", "))).as_bytes())
 }
 
 pub(super) fn restart(app: &AppArgs, args: WhichArgs, env: &Env) -> Result<u8, Error> {
@@ -67,7 +68,8 @@ pub(super) fn stop(app: &AppArgs, args: WhichArgs, env: &Env) -> Result<u8, Erro
         Ok(()) | Err(Error::Ended { .. }) => {}
         Err(error) => return Err(error),
     }
-    let root = remote.root.display();
+    let root = remote.root.to_string_lossy();
+    let root = visible(&root);
     if args.no_wait {
         return print(format!("ganger in {root} is about to end\n").as_bytes());
     }
@@ -84,7 +86,7 @@ fn which(names: Vec<String>, no_wait: bool) -> Which {
 fn change(app: &AppArgs, request: &Request, env: &Env) -> Result<u8, Error> {
     let changes: Changes = Remote::find(app, env)?.call(request)?;
     let done: Vec<&Change> = changes.processes.iter().filter(|it| it.did != Did::Failed).collect();
-    let mut text: String = done.into_iter().map(|change| describe(change) + "\n").collect();
+    let mut text: String = done.into_iter().map(|change| sentence(&describe(change)) + "\n").collect();
     if changes.processes.is_empty() {
         text.push_str("nothing to do\n");
     }

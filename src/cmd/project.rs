@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::complain;
+use super::complain_in_lines;
 use crate::cli::{AppArgs, Cli, misread, readable};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::dotenv::{self, EnvFile};
@@ -88,7 +88,7 @@ impl Project {
     /// Says on stderr what is odd in the files.
     pub(super) fn warn(&self) {
         if !self.warnings.is_empty() {
-            complain(&render_diagnostics(Severity::Warning, &self.warnings));
+            complain_in_lines(&render_diagnostics(Severity::Warning, &self.warnings));
         }
     }
 

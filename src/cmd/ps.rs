@@ -8,23 +8,26 @@ use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::print;
 use super::remote::Remote;
+use super::{print, print_raw};
 use crate::cli::{AppArgs, PsArgs};
 use crate::control::proto::{Exit, Instance, Process, Request};
 use crate::env::Env;
 use crate::error::Error;
-use crate::model::timestamp;
+
+use crate::model::{json, timestamp, visible};
 
 pub(super) fn ps(app: &AppArgs, args: &PsArgs, env: &Env) -> Result<u8, Error> {
     let mut remote = Remote::find(app, env)?;
     let instance: Instance = remote.call(&Request::Ps)?;
-    let text = if args.json {
+    if args.json {
         let all: Vec<Value> = instance.processes.iter().map(object).collect();
-        format!("{:#}\n", Value::Array(all))
-    } else if instance.processes.is_empty() {
+        return print_raw(&json::pretty(&all));
+    }
+    let text = if instance.processes.is_empty() {
         let name = instance.formation.first().map_or("web", |count| &count.kind);
-        format!("no process runs in {}; `ganger scale {name}=1` starts one\n", instance.root)
+        let text = format!("no process runs in {}; `ganger scale {name}=1` starts one", instance.root);
+        visible(&text).into_owned() + "\n"
     } else {
         table(&instance.processes, timestamp(SystemTime::now()), &TimeZone::system())
     };
@@ -67,9 +70,10 @@ fn table(processes: &[Process], now: Timestamp, zone: &TimeZone) -> String {
         }
         // Writing to a String cannot fail.
         let command = of_kind.first().map_or("", |process| process.command.as_str());
-        let _ = writeln!(out, "=== {kind}: {command} ({})", of_kind.len());
+        let head = format!("=== {kind}: {command} ({})", of_kind.len());
+        let _ = writeln!(out, "{}", visible(&head));
         for process in of_kind {
-            let _ = writeln!(out, "{}", line(process, now, zone));
+            let _ = writeln!(out, "{}", visible(&line(process, now, zone)));
         }
     }
     out

@@ -86,8 +86,9 @@ pub(super) fn not_started(
         io::ErrorKind::PermissionDenied => (NOT_EXECUTABLE, "permission denied".to_owned()),
         _ => {
             let StartError { message, hint } = start_error(error);
-            let hint = hint.map_or_else(String::new, |hint| format!("\n  hint: {hint}"));
-            super::complain(&format!("ganger: error: {name}: {message}{hint}"));
+            let hint = hint.map(|hint| hint.to_string());
+            let message = format!("{name}: {message}");
+            super::complain_in_lines(&Error::Usage { message, hint }.render());
             return NOT_EXECUTABLE;
         }
     };
@@ -107,7 +108,7 @@ pub(super) fn not_started(
         (_, types) if how == "ganger run" => format!("; entries of the Procfile: {types}"),
         (_, _) => String::new(),
     };
-    super::complain(&format!("ganger: error: {name}: {what}\n  hint: {hint}{entries}"));
+    super::complain_in_lines(&Error::usage(format!("{name}: {what}"), format!("{hint}{entries}")).render());
     status
 }
 

@@ -6,6 +6,7 @@ use crate::cli::{AppArgs, WaitArgs};
 use crate::control::proto::{Outcome, Readiness, Request, Waited};
 use crate::env::Env;
 use crate::error::{Error, FAILURE};
+use crate::model::visible;
 
 /// As timeout(1) says that the time is over.
 const OUT_OF_TIME: u8 = 124;
@@ -14,7 +15,7 @@ pub(super) fn wait(app: &AppArgs, args: WaitArgs, env: &Env) -> Result<u8, Error
     let seconds = args.timeout.0.as_secs_f64();
     let request = Request::Wait { names: args.names, timeout: seconds };
     let Waited { outcome, processes } = Remote::find(app, env)?.call(&request)?;
-    let ready = processes.iter().filter(|it| it.ready).map(|it| [&it.name, " is ready\n"].concat());
+    let ready = processes.iter().filter(|it| it.ready).map(|it| format!("{} is ready\n", visible(&it.name)));
     let status = print(ready.collect::<String>().as_bytes())?;
     let late = |after: &str| {
         for Readiness { name, why, .. } in processes.iter().filter(|it| !it.ready) {

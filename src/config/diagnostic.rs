@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::source::{Source, Span};
+use crate::model::{hides, sentence, visible};
 
 /// Something wrong at a place in a file.
 ///
@@ -85,10 +86,10 @@ impl Diagnostic {
 }
 
 impl Snippet {
-    /// `caret` counts characters from 0. Control characters are shown as blanks so that the
-    /// caret stays under its place and nothing in the file can drive the terminal.
+    /// `caret` counts characters from 0. Each character that [`hides`] names is shown as a space, so
+    /// that the caret stays under its place and nothing in the file can drive the terminal.
     fn new(line: &str, caret: usize, width: usize) -> Self {
-        let shown: Vec<char> = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let shown: Vec<char> = line.chars().map(|c| if hides(c) { ' ' } else { c }).collect();
         let from = if caret < WINDOW - 20 { 0 } else { caret - 20 };
         let to = (from + WINDOW).min(shown.len());
         let mut text = String::new();
@@ -109,7 +110,8 @@ impl Snippet {
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { message, path, line, column, snippet, hint } = self;
-        write!(f, "{message}\n  --> {}:{line}:{column}", path.display())?;
+        let path = path.to_string_lossy();
+        write!(f, "{}\n  --> {}:{line}:{column}", sentence(message), visible(&path))?;
         if let Some(Snippet { text, caret_column, caret_width }) = snippet {
             let number = line.to_string();
             let blank = " ".repeat(number.len());
@@ -117,7 +119,7 @@ impl fmt::Display for Diagnostic {
             write!(f, "{}{}", " ".repeat(*caret_column), "^".repeat(*caret_width))?;
         }
         if let Some(hint) = hint {
-            write!(f, "\n  hint: {hint}")?;
+            write!(f, "\n  hint: {}", sentence(hint))?;
         }
         Ok(())
     }
@@ -155,9 +157,17 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_of_the_file_never_reach_the_terminal() {
-        let source = Source::new("Procfile", "we\u{1b}[31mb\tx\n");
-        assert!(!source.error(Span::new(0..2), "here").to_string().contains(['\u{1b}', '\t']));
+    fn characters_that_drive_a_terminal_or_hide_are_escaped_and_spaces_in_the_line() {
+        let source = Source::new("Proc\u{1b}\nfile", "we\u{1b}[31mb\t\u{202e}x\u{200b}y\u{9b}\n");
+        let error = source.error(Span::new(16..17), "no `\u{9b}\n`").hint("write\u{7}\nganger: ok");
+        insta::assert_snapshot!(error, @r"
+        no `\u{9b}\n`
+          --> Proc\u{1b}\nfile:1:13
+           |
+         1 | we [31mb  x y
+           |             ^
+          hint: write\u{7}\nganger: ok
+        ");
     }
 
     #[test]

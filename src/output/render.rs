@@ -9,7 +9,7 @@ use super::look::width;
 use super::prefix::{Prefix, TIME_MARK};
 use super::style::{self, Style};
 use super::words::describe;
-use crate::model::{InstanceId, ProcessColor, ProcessName};
+use crate::model::{InstanceId, ProcessColor, ProcessName, visible};
 use crate::supervisor::event::{Consequence, Event};
 
 /// The name ganger's own lines are under.
@@ -202,7 +202,7 @@ impl Renderer {
 
     /// Appends a line of ganger's own to `out`.
     pub(super) fn notice(&mut self, out: &mut Vec<u8>, text: &str) {
-        self.system_line(out, text.as_bytes());
+        self.system_line(out, visible(text).as_bytes());
     }
 
     fn system_line(&mut self, out: &mut Vec<u8>, line: &[u8]) {

@@ -3,13 +3,14 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use crate::model::{InstanceId, Port, ProcessName, Sig};
+use crate::model::{InstanceId, Port, ProcessName, Sig, sentence};
 use crate::supervisor::backoff::GIVE_UP_AFTER;
 use crate::supervisor::event::{Consequence, Ended, Event};
 
-/// An event in one line.
+/// An event in one line. Text from elsewhere in it is escaped: a probe or a program cannot write
+/// lines that look like others, or drive the terminal.
 pub fn describe(event: &Event) -> String {
-    match event {
+    let text = match event {
         Event::Started { id, pid, port: None } => format!("{id} started, pid {pid}"),
         Event::Started { id, pid, port: Some(port) } => {
             format!("{id} started, pid {pid}, {}", address(id, *port))
@@ -29,7 +30,8 @@ pub fn describe(event: &Event) -> String {
             format!("the log of {id} ends here: {}: {error}", path.display())
         }
         Event::Hint(text) => format!("hint: {text}"),
-    }
+    };
+    sentence(&text)
 }
 
 /// How somebody ended, and what follows from it.
@@ -86,6 +88,33 @@ mod tests {
 
     fn id(text: &str) -> InstanceId {
         text.parse().expect("an instance")
+    }
+
+    #[test]
+    fn an_event_is_one_line_and_drives_no_terminal() {
+        let hostile = "tcp:1\n12:00:00 web.1 | all is well\r\u{1b}[2K\u{9b}2J\u{202e}";
+        let shown = r"tcp:1\n12:00:00 web.1 | all is well\r\u{1b}[2K\u{9b}2J\u{202e}";
+        let error = crate::supervisor::event::StartError { message: hostile.into(), hint: None };
+        let not_started = Ended::NotStarted(error);
+        let after = Duration::ZERO;
+        for event in [
+            Event::Waiting { id: id("web.1"), what: vec![hostile.into()] },
+            Event::Report { id: id("web.1"), end: not_started.clone(), after },
+            Event::Ended { id: id("web.1"), end: not_started, after, then: Consequence::StopsAll },
+            Event::CommandEnded {
+                program: hostile.into(),
+                end: Ended::Exited(1),
+                after,
+                then: Consequence::StopsAll,
+            },
+            Event::LogLost { id: id("web.1"), path: hostile.into(), error: hostile.into() },
+            Event::Hint(hostile.into()),
+        ] {
+            let text = describe(&event);
+            assert!(text.contains(shown) && !text.contains(crate::model::hides), "{text}");
+        }
+        let what = vec!["x".repeat(1_000_000)];
+        assert!(describe(&Event::Waiting { id: id("web.1"), what }).len() < 5000);
     }
 
     #[test]
