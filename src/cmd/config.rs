@@ -17,12 +17,13 @@ use crate::config::formation::closest;
 use crate::control::proto::{self, Instance, Request, Variables};
 use crate::env::Env;
 use crate::error::Error;
-use crate::model::{InstanceId, ProcessName};
+use crate::model::{InstanceId, ProcessName, hides, hides_any, json, visible_bytes};
 
 pub(super) fn config(app: &AppArgs, args: &ConfigArgs, env: &Env) -> Result<u8, Error> {
     let name = args.name.as_deref();
     let (id, all) = if args.running { running(app, name, env)? } else { planned(app, name, env)? };
-    let shown = Shown::new(all, args.show_secrets);
+    let sight = if env.stdout_is_terminal { Sight::Terminal } else { Sight::Bytes };
+    let shown = Shown::new(all, args.show_secrets, sight);
     if shown.masked > 0 {
         let them = if shown.masked == 1 { "1 secret is" } else { &format!("{} secrets are", shown.masked) };
         complain(&format!("ganger: note: {them} masked; --show-secrets shows them"));
@@ -32,11 +33,32 @@ pub(super) fn config(app: &AppArgs, args: &ConfigArgs, env: &Env) -> Result<u8, 
         ConfigForm { shell: true, .. } => shown.shell(),
         ConfigForm { explain: true, .. } => {
             let id = id.as_ref();
-            [shown.explain(), explain_options(app, id.map(|id| &id.name))].concat()
+            [shown.explain(), explain_options(app, id.map(|id| &id.name), sight)].concat()
         }
         ConfigForm { .. } => shown.plain(),
     };
     print_raw(&text)
+}
+
+/// Where the text goes. A pipe gets names and values byte for byte; on a terminal those that could
+/// drive it, or hide, are shown as escapes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sight {
+    Terminal,
+    Bytes,
+}
+
+impl Sight {
+    pub(super) fn of(self, bytes: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Terminal => visible_bytes(bytes).into_bytes(),
+            Self::Bytes => bytes.to_vec(),
+        }
+    }
+
+    fn hides(self, bytes: &[u8]) -> bool {
+        self == Self::Terminal && hides_any(bytes)
+    }
 }
 
 /// What the files of the app say.
@@ -110,10 +132,11 @@ struct Seen {
 struct Shown {
     variables: Vec<(OsString, Vec<u8>, String)>,
     masked: usize,
+    sight: Sight,
 }
 
 impl Shown {
-    fn new(all: Vec<Seen>, show_secrets: bool) -> Self {
+    fn new(all: Vec<Seen>, show_secrets: bool, sight: Sight) -> Self {
         let mut masked = 0;
         let show = |Seen { key, value, from }: Seen| {
             let open = show_secrets || Origin::is_ganger(&from);
@@ -123,49 +146,88 @@ impl Shown {
             (key, value, from)
         };
         let variables = all.into_iter().map(show).collect();
-        Self { variables, masked }
+        Self { variables, masked, sight }
     }
 
     fn json(&self) -> Vec<u8> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let mut object = serde_json::Map::new();
         for (key, value, _) in &self.variables {
+            let name = visible_bytes(key.as_bytes());
+            if key.to_str().is_none() {
+                complain(&format!(
+                    "ganger: note: the name `{name}` is not UTF-8 and is changed here; `ganger config` without \
+                     --json has it"
+                ));
+            }
             if std::str::from_utf8(value).is_err() {
-                let key = key.display();
-                complain(&format!("ganger: note: {key} is not UTF-8; JSON cannot hold it, --shell can"));
+                complain(&format!("ganger: note: {name} is not UTF-8; JSON cannot hold it, --shell can"));
             }
             object.insert(text(key.as_bytes()), text(value).into());
         }
-        format!("{:#}\n", serde_json::Value::Object(object)).into_bytes()
+        json::pretty(&object)
     }
 
     fn shell(&self) -> Vec<u8> {
         let mut out = Vec::new();
+        let mut escaped = 0;
         for (key, value, _) in &self.variables {
-            if is_shell_name(key) {
-                out.extend([b"export ", key.as_bytes(), b"=", &quote(value), b"\n"].concat());
-            } else {
-                complain(&format!("ganger: note: {} is no name for a shell, left out", key.display()));
+            if !is_shell_name(key) {
+                let name = visible_bytes(key.as_bytes());
+                complain(&format!("ganger: note: {name} is no name for a shell, left out"));
+                continue;
             }
+            let value = if self.sight.hides(value) {
+                escaped += 1;
+                quote_with_escapes(value)
+            } else {
+                quote(value)
+            };
+            out.extend([b"export ", key.as_bytes(), b"=", &value, b"\n"].concat());
         }
+        note_escapes(escaped, "$'\\x1b'");
         out
     }
 
     fn plain(&self) -> Vec<u8> {
-        let line = |(key, value, _): &(OsString, Vec<u8>, String)| {
-            [key.as_bytes(), b"=", &quote_for_env_file(value), b"\n"].concat()
-        };
-        self.variables.iter().flat_map(line).collect()
+        let rows = self.rows();
+        rows.into_iter()
+            .flat_map(|[key, value, _]| [key, b"=".into(), value, b"\n".into()].concat())
+            .collect()
     }
 
     fn explain(&self) -> Vec<u8> {
-        let width = self.variables.iter().map(|(key, ..)| key.len()).max().unwrap_or(0);
-        let line = |(key, value, origin): &(OsString, Vec<u8>, String)| {
+        let rows = self.rows();
+        let width = rows.iter().map(|[key, ..]| key.len()).max().unwrap_or(0);
+        let line = |[key, value, origin]: &[Vec<u8>; 3]| {
             let blanks = vec![b' '; width - key.len()];
-            let value = quote_for_env_file(value);
-            [key.as_bytes(), &blanks, b"  ", &value, b"  <- ", origin.as_bytes(), b"\n"].concat()
+            [key, &blanks, &b"  "[..], value, b"  <- ", origin, b"\n"].concat()
         };
-        self.variables.iter().flat_map(line).collect()
+        rows.iter().flat_map(line).collect()
+    }
+
+    /// Name, value in quotes and origin of each, as they go out.
+    fn rows(&self) -> Vec<[Vec<u8>; 3]> {
+        let mut escaped = 0;
+        let row = |(key, value, origin): &(OsString, Vec<u8>, String)| {
+            let value = quote_for_env_file(value);
+            escaped += usize::from(self.sight.hides(key.as_bytes()) || self.sight.hides(&value));
+            [key.as_bytes(), &value, origin.as_bytes()].map(|bytes| self.sight.of(bytes))
+        };
+        let rows = self.variables.iter().map(row).collect();
+        note_escapes(escaped, r"\u{1b}");
+        rows
+    }
+}
+
+/// Says that what is on the terminal is not what a program would get.
+fn note_escapes(variables: usize, example: &str) {
+    if variables > 0 {
+        let of = if variables == 1 { "1 variable" } else { &format!("{variables} variables") };
+        complain(&format!(
+            "ganger: note: control and hidden characters of {of} are shown as escapes such as {example}; a pipe \
+             gets them as they are"
+        ));
     }
 }
 
@@ -186,6 +248,28 @@ fn quote(value: &[u8]) -> Vec<u8> {
     }
     out.push(b'\'');
     out
+}
+
+/// In the quotes of bash, zsh and ksh that hold escapes, for a value that a terminal cannot show.
+fn quote_with_escapes(value: &[u8]) -> Vec<u8> {
+    let mut out = b"$'".to_vec();
+    for chunk in value.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            match character {
+                '\n' => out.extend(br"\n"),
+                '\'' | '\\' => out.extend([b'\\', character as u8]),
+                _ if hides(character) => hex(&mut out, character.encode_utf8(&mut [0; 4]).as_bytes()),
+                _ => out.extend(character.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        hex(&mut out, chunk.invalid());
+    }
+    out.push(b'\'');
+    out
+}
+
+fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend(bytes.iter().flat_map(|byte| format!("\\x{byte:02x}").into_bytes()));
 }
 
 /// As an env file has it, in one line: bare where that is enough, else in quotes that are
@@ -217,6 +301,19 @@ mod tests {
     #[test]
     fn shell_quotes_hold_anything() {
         assert_eq!(quote(b"it's $HOME\n"), b"'it'\\''s $HOME\n'");
+    }
+
+    #[test]
+    fn escapes_in_shell_quotes_are_read_as_what_they_stand_for() {
+        let value = b"it's\\ $HOME\n\x1b]0;t\x07 caf\xe9 \xc2\x9b31m \xe2\x80\xae \xe6\xbc\xa2";
+        let quoted = quote_with_escapes(value);
+        assert!(!hides_any(&quoted), "{}", quoted.escape_ascii());
+        let script = [b"printf %s ", &quoted[..]].concat();
+        let output = std::process::Command::new("bash")
+            .args([OsStr::new("-c"), OsStr::from_bytes(&script)])
+            .output()
+            .expect("bash runs");
+        assert_eq!(output.stdout, value);
     }
 
     proptest::proptest! {

@@ -1,6 +1,6 @@
 //! Who said which option, for `ganger config --explain`.
 
-use super::config::quote_for_env_file;
+use super::config::{Sight, quote_for_env_file};
 use crate::cli::AppArgs;
 use crate::config::keys::Key;
 use crate::config::settings::{ProcessTable, Setting, Text};
@@ -8,7 +8,7 @@ use crate::model::ProcessName;
 
 /// The options that somebody gave, in lines, with a head; empty if nobody gave any. Those of a
 /// process's own are of `name` alone.
-pub(super) fn explain_options(app: &AppArgs, name: Option<&ProcessName>) -> Vec<u8> {
+pub(super) fn explain_options(app: &AppArgs, name: Option<&ProcessName>, sight: Sight) -> Vec<u8> {
     let mut rows: Vec<Row> = Vec::new();
     let mut settled: Vec<&Key> = Vec::new();
     for given in app.options.iter().filter(|given| app.options.is_above_file(given.key.name)) {
@@ -35,7 +35,7 @@ pub(super) fn explain_options(app: &AppArgs, name: Option<&ProcessName>) -> Vec<
             rows.push(Row { key: format!("process.{name}.{}", key.name), value, origin });
         }
     }
-    lines(&rows)
+    lines(&rows, sight)
 }
 
 struct Row {
@@ -44,13 +44,13 @@ struct Row {
     origin: String,
 }
 
-fn lines(rows: &[Row]) -> Vec<u8> {
+fn lines(rows: &[Row], sight: Sight) -> Vec<u8> {
     let Some(width) = rows.iter().map(|row| row.key.len()).max() else { return Vec::new() };
     let mut out = b"\noptions:\n".to_vec();
     for Row { key, value, origin } in rows {
         out.extend(format!("  {key:width$}  ").into_bytes());
-        out.extend(quote_for_env_file(value.as_bytes()));
-        out.extend(format!("  <- {origin}\n").into_bytes());
+        out.extend(sight.of(&quote_for_env_file(value.as_bytes())));
+        out.extend([b"  <- ", &sight.of(origin.as_bytes())[..], b"\n"].concat());
     }
     out
 }

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::Command;
 
-use crate::kit::Test;
+use crate::kit::{Terminal, Test};
 
 fn app() -> Test {
     Test::new()
@@ -92,6 +92,39 @@ fn a_shell_reads_back_what_it_prints() {
 fn json_says_that_it_cannot_hold_bytes() {
     let test = Test::new().procfile("web: x\n").var("ODD", OsStr::from_bytes(b"\xff"));
     test.args(["config", "--json"]).run().code(0).stderr_has("ODD is not UTF-8");
+}
+
+#[test]
+fn json_says_that_it_cannot_hold_a_name() {
+    let test = Test::new().procfile("web: x\n").file(".env", b"K\xff=1\n").args(["config", "--json"]);
+    test.run().code(0).stderr(
+        "ganger: note: the name `K\\xff` is not UTF-8 and is changed here; `ganger config` without --json has it\n",
+    );
+}
+
+#[test]
+fn a_pipe_gets_bytes_and_a_terminal_escapes() {
+    let value = "\x1b]0;t\x07 its \u{9b}\u{202e}";
+    let test = Test::new().procfile("web: x\n").file(".env", format!("A='{value}'\nB\u{200b}='{value}'\n"));
+    let plain = test.beside(["config"]).code(0).stderr("");
+    plain.stdout_has(&format!("A='{value}'\nB\u{200b}='{value}'\n"));
+    test.beside(["config", "--explain"]).code(0).stderr("").stdout_has(&format!("'{value}'  <- .env:1\n"));
+    test.beside(["config", "--shell"]).stdout_has(&format!("export A='{value}'\n"));
+    let on_terminal = |args: &[&str]| {
+        let mut terminal = Terminal::with_ganger(&test, args);
+        terminal.wait();
+        terminal.text()
+    };
+    let shown = on_terminal(&["config"]);
+    let escaped = r"\u{1b}]0;t\u{7} its \u{9b}\u{202e}";
+    assert!(shown.contains(&format!("A='{escaped}'\r\nB\\u{{200b}}='{escaped}'\r\n")), "{shown}");
+    let note = "ganger: note: control and hidden characters of 2 variables are shown as escapes such as \\u{1b}; a \
+                pipe gets them as they are\r\n";
+    assert!(shown.contains(note), "{shown}");
+    let shown = on_terminal(&["config", "--shell"]);
+    let escaped = r"$'\x1b]0;t\x07 its \xc2\x9b\xe2\x80\xae'";
+    assert!(shown.contains(&format!("export A={escaped}\r\n")), "{shown}");
+    assert!(shown.contains("of 1 variable are shown"), "{shown}");
 }
 
 #[test]
