@@ -33,6 +33,7 @@ use crate::plan::PortWish;
 #[derive(Debug, Parser)]
 #[command(
     version,
+    bin_name = "ganger",
     max_term_width = 100,
     after_help = "Each option can be given as a variable too: GANGER_PORT for --port. See `ganger man`."
 )]

@@ -10,19 +10,20 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches};
 
 use super::Cli;
-use super::read::command;
+use super::read::{command, visible_in};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::keys::{Key, OPTIONS, Shape, Value};
 use crate::config::options::{Given, Options, Origin};
 use crate::config::settings::{Setting, Settings, Text};
 use crate::error::Error;
+use crate::model::quoted;
 
 impl Cli {
     /// Reads once more what [`Cli::read`] has read.
     pub fn again(words: &[OsString]) -> Result<Self, Error> {
         let definition = command();
-        let matches = definition.clone().try_get_matches_from(words).map_err(|error| usage(&error))?;
-        let mut cli = Self::of(&matches).map_err(|error| usage(&error))?;
+        let matches = definition.clone().try_get_matches_from(words).map_err(usage)?;
+        let mut cli = Self::of(&matches).map_err(usage)?;
         cli.app.options = given(&definition, &matches);
         Ok(cli)
     }
@@ -33,16 +34,20 @@ impl Cli {
         let options = Options::merged(&self.app.options, &settings);
         let folder = settings.path().parent().unwrap_or(Path::new(""));
         let layered = options.iter().fold(command(), |command, given| under(command, given, folder));
-        let matches = layered.try_get_matches_from(words).map_err(|error| usage(&error))?;
-        let mut cli = Self::of(&matches).map_err(|error| usage(&error))?;
+        let matches = layered.try_get_matches_from(words).map_err(usage)?;
+        let mut cli = Self::of(&matches).map_err(usage)?;
         cli.app.options = options;
         cli.app.settings = Arc::new(settings);
         Ok(cli)
     }
 }
 
-fn usage(error: &clap::Error) -> Error {
-    Error::Usage { message: error.to_string(), hint: None }
+/// What clap says, without the usage below it: a message is one line.
+fn usage(error: clap::Error) -> Error {
+    let text = visible_in(error).to_string();
+    let said = text.split("\n\n").next().unwrap_or_default();
+    let message = said.strip_prefix("error: ").unwrap_or(said).replace('\n', " ");
+    Error::Usage { message, hint: None }
 }
 
 /// The option of this key.
@@ -121,7 +126,7 @@ fn misread_one(definition: &clap::Command, setting: &Setting, settings: &Setting
     let problem = |text: &Text| {
         let word = format!("--{}={}", key.name, text.text);
         let error = alone.clone().try_get_matches_from([word]).err()?;
-        Some(settings.error(text.span, format!("`{}`: {}", text.text, reason(&error))))
+        Some(settings.error(text.span, format!("`{}`: {}", quoted(&text.text), reason(&error))))
     };
     texts.iter().filter_map(problem).collect()
 }

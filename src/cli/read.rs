@@ -10,6 +10,7 @@ use clap::{ArgMatches, Args as _, CommandFactory as _, FromArgMatches as _};
 
 use super::layers::given;
 use super::{AppArgs, Cli, Command, StartArgs, StartOptions};
+use crate::model::{quoted, sentence};
 
 impl Cli {
     /// Reads the command line. Ends the program with a message for wrong words, help and version.
@@ -24,7 +25,7 @@ impl Cli {
         let mut command = command();
         let matches = command
             .try_get_matches_from_mut(words)
-            .unwrap_or_else(|error| with_its_variable(&command, error).exit());
+            .unwrap_or_else(|error| visible_in(with_its_variable(&command, error)).exit());
         if let Some(other) = matches.subcommand_name().filter(|name| *name != "start")
             && let Some(option) = stray(&matches)
         {
@@ -79,6 +80,34 @@ fn stray(matches: &ArgMatches) -> Option<String> {
 /// The command line's definition, without what is not to be read.
 pub(super) fn command() -> clap::Command {
     without_empty_variables(Cli::command()).mut_subcommand("start", without_variables)
+}
+
+/// The error with the words of the command line and of variables escaped, and those that are too long
+/// cut. clap shows them as they are.
+pub(super) fn visible_in(mut error: clap::Error) -> clap::Error {
+    let context: Vec<(ContextKind, ContextValue)> =
+        error.context().map(|(kind, value)| (kind, value.clone())).collect();
+    let changes = |text: &String| quoted(text) != *text;
+    let has_changes = context.iter().any(|(_, value)| match value {
+        ContextValue::String(text) => changes(text),
+        ContextValue::Strings(texts) => texts.iter().any(changes),
+        _ => false,
+    });
+    for (kind, value) in context {
+        let shown = match value {
+            ContextValue::String(text) => ContextValue::String(quoted(&text)),
+            ContextValue::Strings(texts) => {
+                ContextValue::Strings(texts.iter().map(|text| quoted(text)).collect())
+            }
+            // A tip may quote a word, and what in it is clap's own styling cannot be told any more.
+            ContextValue::StyledStrs(tips) if has_changes => {
+                ContextValue::StyledStrs(tips.iter().map(|tip| sentence(&tip.to_string()).into()).collect())
+            }
+            other => other,
+        };
+        error.insert(kind, shown);
+    }
+    error
 }
 
 /// Names the variable that a bad value is from: the option in the message was never written.

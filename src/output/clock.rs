@@ -10,6 +10,8 @@ use jiff::Timestamp;
 use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
 
+use crate::model::sentence;
+
 /// A way to write a local time, as `strftime` has it. It was tried: it can be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimeFormat {
@@ -36,7 +38,7 @@ impl ParseTimeFormatError {
     /// What jiff says, without where in jiff it was said.
     fn of(error: &jiff::Error) -> Self {
         let text = error.to_string();
-        Self::Bad(text.strip_prefix("strftime formatting failed: ").unwrap_or(&text).to_owned())
+        Self::Bad(sentence(text.strip_prefix("strftime formatting failed: ").unwrap_or(&text)))
     }
 }
 
