@@ -25,6 +25,7 @@ mod ganger_toml;
 mod ganger_toml_running;
 mod helpers;
 mod hostile_clients;
+mod hostile_text;
 mod inherit;
 mod joined;
 mod json;

@@ -137,6 +137,11 @@ impl Terminal {
         self.screen(0)
     }
 
+    /// The same, byte for byte.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.output.bytes()
+    }
+
     fn screen(&self, from: usize) -> String {
         String::from_utf8_lossy(&self.output.bytes()[from..]).into_owned()
     }
