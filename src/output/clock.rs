@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
 
-use crate::model::sentence;
+use crate::model::{hides, sentence};
 
 /// A way to write a local time, as `strftime` has it. It was tried: it can be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,9 @@ pub struct TimeFormat {
     /// Its text changes within a second.
     is_fine: bool,
 }
+
+/// How long a time may be.
+const MOST_CHARACTERS: usize = 100;
 
 /// A text that is no way to write a time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +32,12 @@ pub enum ParseTimeFormatError {
     /// A line end inside a prefix would make two lines of one.
     #[error("it gives a line end, a tab or another control character")]
     Control,
+    /// A prefix with one may be taken for another, or change how the line behind it looks.
+    #[error("it has a character that hides or reorders text")]
+    Hidden,
+    /// Every line would have all of it.
+    #[error("it gives more than {MOST_CHARACTERS} characters")]
+    TooLong,
     /// What cannot be written.
     #[error("{0}")]
     Bad(String),
@@ -85,6 +94,12 @@ impl FromStr for TimeFormat {
         let (whole, part) = (write(0)?, write(123_456_789)?);
         if whole.chars().any(char::is_control) {
             return Err(ParseTimeFormatError::Control);
+        }
+        if whole.contains(hides) {
+            return Err(ParseTimeFormatError::Hidden);
+        }
+        if whole.chars().nth(MOST_CHARACTERS).is_some() {
+            return Err(ParseTimeFormatError::TooLong);
         }
         format.is_fine = whole != part;
         Ok(format)

@@ -297,16 +297,29 @@ fn time_formats_that_cannot_be_written() {
         ("", "there is no time in it; write one as in `%H:%M:%S`"),
         ("1", "there is no time in it; write one as in `%H:%M:%S`"),
         ("%H%n", "it gives a line end, a tab or another control character"),
+        ("%H\u{200b}", "it has a character that hides or reorders text"),
         ("%H:%!", "found unrecognized specifier directive `!`"),
     ];
     for (format, reason) in table {
-        let line = format!("error: invalid value '{format}' for '--timestamps[=<FMT>]': {reason}");
+        let shown = format.replace('\u{200b}', r"\u{200b}");
+        let line = format!("error: invalid value '{shown}' for '--timestamps[=<FMT>]': {reason}");
         refused_by_clap(&[&format!("--timestamps={format}")], &line);
         if !format.is_empty() {
             let finished = refused(&app().var("GANGER_TIMESTAMPS", format));
             assert!(finished.stderr.starts_with(line.as_bytes()), "{finished}");
         }
     }
+}
+
+#[test]
+fn a_time_format_that_is_too_long() {
+    let shown = format!("%H{}…", "x".repeat(98));
+    let line = format!(
+        "error: invalid value '{shown}' for '--timestamps[=<FMT>]': it gives more than 100 characters"
+    );
+    refused_by_clap(&[&format!("--timestamps=%H{}", "x".repeat(99))], &line);
+    let fits = format!("--timestamps=%H{}", "x".repeat(98));
+    Test::new().procfile("web: true\n").args([&fits]).run().code(0);
 }
 
 #[test]
