@@ -209,7 +209,8 @@ fn last_words(history: &History, id: &InstanceId) -> Vec<String> {
         for part in [&line[..], b"\n"] {
             sanitizer.push(part, |row| row.write(&mut text));
         }
-        visible(&String::from_utf8_lossy(&text)).into_owned()
+        // A traceback may be indented by tabs.
+        visible(&String::from_utf8_lossy(&text).replace('\t', "    ")).into_owned()
     };
     history.last_words(id).into_iter().flat_map(|(_, lines)| lines).map(plain).collect()
 }
