@@ -5,9 +5,16 @@
 //! nothing: what passes of their output is tested in `screen.rs` and `terminal.rs`.
 
 use std::ffi::{OsStr, OsString};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
 
 use crate::kit::{Terminal, Test};
 
@@ -522,6 +529,109 @@ fn messages_are_escaped_into_a_pipe_too() {
     }
     let waits = ["--wait-timeout=0.1", "--wait-for", "web=cmd:false #\x1b[8m\nFORGED"];
     test.beside(waits).code(1).stdout_has(r"system | web.1 waits for cmd:false #\u{1b}[8m\nFORGED");
+}
+
+/// An instance of another version, or one that is none: what it answers is text from elsewhere.
+#[test]
+fn hostile_answers_of_an_instance_do_nothing_to_the_terminal() {
+    let test = Test::without_ports().procfile("web: true\n");
+    let socket = test.path("socket");
+    let listener = UnixListener::bind(&socket).expect("a socket");
+    let test = test.var("GANGER_SOCKET", &socket);
+    let all = texts().into_iter().map(|text| String::from_utf8_lossy(&text).into_owned());
+    let hostile: Vec<String> = all.collect();
+    let groups: Vec<String> = hostile.chunks(12).map(|texts| texts.join("~")).collect();
+    // Takes in one client after the other until the test is over.
+    let served = groups.clone();
+    std::thread::spawn(move || {
+        for (number, stream) in listener.incoming().enumerate() {
+            let text = &served[number % served.len()];
+            let Ok(mut stream) = stream else { return };
+            let mut lines = BufReader::new(stream.try_clone().expect("a descriptor")).lines();
+            while let Some(Ok(line)) = lines.next() {
+                for answer in answers(&line, text) {
+                    let mut line = serde_json::to_vec(&answer).expect("JSON");
+                    line.push(b'\n');
+                    if stream.write_all(&line).is_err() {
+                        break;
+                    }
+                }
+            }
+        }
+    });
+    let commands: [&[&str]; 14] = [
+        &["ps"],
+        &["ps", "--json"],
+        &["scale"],
+        &["scale", "web=1"],
+        &["restart"],
+        &["up", "web"],
+        &["stop", "web"],
+        &["reload"],
+        &["wait"],
+        &["logs"],
+        &["logs", "--json"],
+        &["config", "--running"],
+        &["config", "--running", "--explain"],
+        &["attach", "web"],
+    ];
+    for args in commands {
+        let mut shown = false;
+        for _ in &groups {
+            let mut terminal = Terminal::with_ganger(&test, args);
+            terminal.wait_beside();
+            assert_harmless(&terminal.bytes(), &args);
+            shown |= terminal.text().contains("\\u");
+        }
+        assert!(shown, "{args:?}: nothing of it is shown");
+    }
+}
+
+/// What it answers to a request; to one of two with an error.
+fn answers(request: &str, text: &str) -> Vec<Value> {
+    static REFUSES: AtomicBool = AtomicBool::new(false);
+    let request: Value = serde_json::from_str(request).expect("JSON");
+    let command = request["cmd"].as_str().expect("a command");
+    let process = json!({
+        "name": text, "type": text, "command": text, "pid": null, "port": null, "state": text, "since": text,
+        "restarts": 0, "restart_in": null, "crashes": 0, "exit": { "error": text }, "ready": false,
+        "waits_for": [text],
+    });
+    let formation = json!([{ "type": text, "count": 1 }, { "type": "web", "count": 1 }]);
+    let result = |result: Value| vec![json!({ "v": 1, "result": result })];
+    if command != "ps" && REFUSES.fetch_xor(true, Ordering::Relaxed) {
+        return vec![json!({ "v": 1, "error": { "message": text, "hint": text, "status": 1 } })];
+    }
+    match command {
+        "ps" => result(json!({ "pid": 1, "root": text, "formation": formation, "processes": [process] })),
+        "wait" => {
+            let late = json!({ "name": text, "ready": false, "why": text });
+            let ready = json!({ "name": text, "ready": true, "why": null });
+            result(json!({ "outcome": "out-of-time", "processes": [late, ready] }))
+        }
+        "config" => {
+            let hidden = STANDARD.encode(text);
+            let variables = json!([
+                { "name": text, "value": text, "from": text },
+                { "name": "A", "value": "", "value_b64": hidden, "from": "shell" },
+            ]);
+            result(json!({ "variables": variables }))
+        }
+        "logs" => {
+            let skipped = json!({ "process": text, "type": text, "skipped": 3 });
+            [vec![json!({ "v": 1, "item": skipped })], result(Value::Null)].concat()
+        }
+        "attach" => vec![json!({ "v": 1, "error": { "message": text, "hint": text, "status": 1 } })],
+        _ => {
+            let change = |did: &str, exit: Value| json!({ "name": text, "did": did, "pid": 1, "port": null, "exit": exit, "error": text });
+            let all = [
+                change("failed", Value::Null),
+                change("stopped", json!({ "signal": text })),
+                change("restarted", Value::Null),
+            ];
+            result(json!({ "processes": all, "formation": formation }))
+        }
+    }
 }
 
 /// The name of the directory an app is in, and of the Procfile, is whatever an archive says.
