@@ -40,7 +40,7 @@ const MOST_QUOTED: usize = 100;
 /// Most characters of a sentence that a message shows.
 const MOST_OF_SENTENCE: usize = 2000;
 
-/// A piece of text from elsewhere as it is quoted in a message: cut to [`MOST_QUOTED`] characters,
+/// A piece of text from elsewhere as it is quoted in a message: cut to 100 characters,
 /// then escaped.
 pub fn quoted(text: &str) -> String {
     let mut out = String::new();
@@ -51,7 +51,7 @@ pub fn quoted(text: &str) -> String {
 /// A sentence of ganger's with text from elsewhere in it, as it is shown: on one line, escaped,
 /// and of a length that can be read.
 ///
-/// What is in backticks is cut to [`MOST_QUOTED`] characters, so that the end of the sentence stays
+/// What is in backticks is cut to 100 characters, so that the end of the sentence stays
 /// in sight. What is still too long loses its middle: a path or a list says most at its ends.
 pub fn sentence(text: &str) -> String {
     if text.len() <= MOST_QUOTED {

@@ -545,11 +545,11 @@ fn hostile_answers_of_an_instance_do_nothing_to_the_terminal() {
     let served = groups.clone();
     std::thread::spawn(move || {
         for (number, stream) in listener.incoming().enumerate() {
-            let text = &served[number % served.len()];
+            let hostile = &served[number % served.len()];
             let Ok(mut stream) = stream else { return };
             let mut lines = BufReader::new(stream.try_clone().expect("a descriptor")).lines();
             while let Some(Ok(line)) = lines.next() {
-                for answer in answers(&line, text) {
+                for answer in answers(&line, hostile) {
                     let mut line = serde_json::to_vec(&answer).expect("JSON");
                     line.push(b'\n');
                     if stream.write_all(&line).is_err() {
