@@ -14,6 +14,7 @@ use criterion::{BenchmarkGroup, Criterion, Throughput};
 use ganger::model::InstanceId;
 use ganger::output::lines::LineBuffer;
 use ganger::output::render::{Layout, Renderer};
+use ganger::output::sanitize::{Allowed, Sanitizer};
 use ganger::output::style::Style;
 
 /// What one read of the pump brings at most.
@@ -55,6 +56,7 @@ fn cases() -> Vec<Case> {
         case("blocks of empty lines", text(1, b""), CHUNK, false),
         case("blocks of 8 KiB lines", text(8 * 1024, b""), CHUNK, false),
         case("one line over many chunks", text(TEXT, b""), CHUNK, false),
+        case("blocks of UTF-8", text(75, "größe 漢字 ✓ “ok” ".as_bytes()), CHUNK, false),
         case("colours of ours", text(75, b""), CHUNK, true),
         case("colours of ours and the process's", escapes(), CHUNK, true),
     ]
@@ -75,6 +77,27 @@ fn ganger(group: &mut BenchmarkGroup<'_, WallTime>, case: &Case) {
         bencher.iter(|| {
             for chunk in black_box(&case.text).chunks(case.chunk) {
                 lines.push(chunk, |block| renderer.block(&mut out, &mut prefix, block));
+                if out.len() >= FULL {
+                    black_box(&out);
+                    out.clear();
+                }
+            }
+        });
+    });
+}
+
+/// The same on a terminal, where what a process writes is sanitized first.
+fn terminal(group: &mut BenchmarkGroup<'_, WallTime>, case: &Case) {
+    let mut sanitizer = Sanitizer::new(Allowed { sgr: true, links: true, utf8: true });
+    let mut out = Vec::with_capacity(2 * FULL);
+    group.bench_function("terminal", |bencher| {
+        bencher.iter(|| {
+            for chunk in black_box(&case.text).chunks(case.chunk) {
+                sanitizer.push(chunk, |row| {
+                    out.extend_from_slice(PREFIX);
+                    row.write(&mut out);
+                    out.push(b'\n');
+                });
                 if out.len() >= FULL {
                     black_box(&out);
                     out.clear();
@@ -121,6 +144,7 @@ fn main() {
         group.throughput(Throughput::ElementsAndBytes { elements, bytes });
         floor(&mut group, &case);
         ganger(&mut group, &case);
+        terminal(&mut group, &case);
         group.finish();
     }
     criterion.final_summary();

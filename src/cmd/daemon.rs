@@ -205,7 +205,7 @@ async fn gone(caller: &UnixStream) {
 fn last_words(history: &History, id: &InstanceId) -> Vec<String> {
     let plain = |line: Vec<u8>| {
         let mut text = Vec::new();
-        let mut sanitizer = Sanitizer::new(Allowed { sgr: false, links: false });
+        let mut sanitizer = Sanitizer::new(Allowed::TEXT);
         for part in [&line[..], b"\n"] {
             sanitizer.push(part, |row| row.write(&mut text));
         }

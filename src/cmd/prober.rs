@@ -170,7 +170,7 @@ async fn again<F: Future<Output = Result<(), String>>>(
 
 /// Waits for a line that matches, in any of the outputs.
 async fn line(outputs: Vec<Bytes>, pattern: Pattern) {
-    let plain = || Sanitizer::new(Allowed { sgr: false, links: false });
+    let plain = || Sanitizer::new(Allowed::TEXT);
     let mut outputs: Vec<(Bytes, Sanitizer)> = outputs.into_iter().map(|bytes| (bytes, plain())).collect();
     loop {
         for (bytes, sanitizer) in &mut outputs {

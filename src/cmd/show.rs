@@ -123,7 +123,7 @@ pub(super) fn allowed(color: ColorChoice, env: &Env) -> Allowed {
         ColorChoice::Never => false,
         ColorChoice::Auto => !dumb,
     };
-    Allowed { sgr, links: !dumb }
+    Allowed { sgr, links: !dumb, utf8: env.is_utf8() }
 }
 
 fn is_dumb(env: &Env) -> bool {

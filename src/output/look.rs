@@ -5,6 +5,7 @@
 //! and opens it again in the process's next one.
 
 use anstyle_parse::{AsciiParser, Params, Parser, Perform};
+use memchr::memchr;
 
 /// The attributes that go together: a new one of a group replaces the old one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,15 @@ enum Group {
 }
 
 const GROUPS: usize = 13;
+
+/// The longest address of a link, and its longest parameters (`id=…`), in bytes: those of VTE
+/// (`VTE_HYPERLINK_URI_LENGTH_MAX`, `VTE_HYPERLINK_ID_LENGTH_MAX`). A link goes on in each
+/// following line, so without a limit two bytes would become 8 KiB.
+const MAX_LINK: usize = 2083;
+const MAX_LINK_PARAMS: usize = "id=".len() + 250;
+
+/// Ends a link.
+pub(super) const NO_LINK: &[u8] = b"\x1b]8;;\x1b\\";
 
 /// What is in force.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -114,12 +124,19 @@ impl Look {
     }
 
     /// Takes an OSC 8, without `ESC ] 8 ;` and its end: `PARAMS;ADDRESS`, where no address ends the
-    /// link. Answers whether it is one.
-    pub(super) fn link(&mut self, text: &[u8]) -> bool {
+    /// link. Returns the sequence if it changes anything. A link that is too long or has other bytes
+    /// than printable ASCII is none, and ends the one before.
+    pub(super) fn link(&mut self, text: &[u8]) -> Option<Vec<u8>> {
+        let at = memchr(b';', text)?;
         let printable = text.iter().all(|byte| (0x20..0x7f).contains(byte));
-        let Some(at) = text.iter().position(|byte| *byte == b';').filter(|_| printable) else { return false };
-        self.link = (at + 1 < text.len()).then(|| text.to_vec());
-        true
+        let fits = at <= MAX_LINK_PARAMS && (2..=MAX_LINK + 1).contains(&(text.len() - at));
+        let link = (printable && fits).then(|| text.to_vec());
+        if link.is_none() && self.link.is_none() {
+            return None;
+        }
+        self.link = link;
+        let sequence = self.link.as_ref().map(|link| [b"\x1b]8;", &link[..], b"\x1b\\"].concat());
+        Some(sequence.unwrap_or_else(|| NO_LINK.to_vec()))
     }
 
     /// Appends what gives a plain terminal this look.
@@ -134,7 +151,7 @@ impl Look {
     /// Appends what makes the terminal plain again.
     pub(super) fn close(&self, out: &mut Vec<u8>) {
         if self.link.is_some() {
-            out.extend_from_slice(b"\x1b]8;;\x1b\\");
+            out.extend_from_slice(NO_LINK);
         }
         if self.attributes.iter().any(|text| !text.is_empty()) {
             out.extend_from_slice(b"\x1b[0m");
@@ -152,7 +169,7 @@ fn finished(params: &[Vec<u8>]) -> Option<Vec<u8>> {
 }
 
 /// How many columns a text takes, or more. Sequences take none; a character of three bytes from
-/// U+3000 on or of four (CJK, emoji) takes two.
+/// U+3000 on or of four (CJK, emoji) takes two, a byte that is part of none takes one.
 pub(super) fn width(text: &[u8]) -> usize {
     struct Width(usize);
     impl Perform for Width {
@@ -161,14 +178,17 @@ pub(super) fn width(text: &[u8]) -> usize {
         }
     }
     let (mut parser, mut width) = (Parser::<AsciiParser>::default(), Width(0));
-    for byte in text {
-        match byte {
-            b'\t' => width.0 += 8,
-            0x80..0xc0 => {}
-            0xc0..0xe3 => width.0 += 1,
-            0xe3.. => width.0 += 2,
-            0..0x80 => parser.advance(&mut width, *byte),
+    for chunk in text.utf8_chunks() {
+        for byte in chunk.valid().bytes() {
+            match byte {
+                b'\t' => width.0 += 8,
+                0x80..0xc0 => {}
+                0xc0..0xe3 => width.0 += 1,
+                0xe3.. => width.0 += 2,
+                0..0x80 => parser.advance(&mut width, byte),
+            }
         }
+        width.0 += chunk.invalid().len();
     }
     width.0
 }

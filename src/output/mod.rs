@@ -15,6 +15,7 @@ pub mod clock;
 pub mod format;
 mod held;
 pub mod history;
+pub mod invariant;
 pub mod json;
 pub mod lines;
 pub mod log;

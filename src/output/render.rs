@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 
 use super::clock::{Clock, TimeFormat};
 use super::lines::Block;
-use super::look::width;
+use super::look::{NO_LINK, width};
 use super::prefix::{Prefix, TIME_MARK};
 use super::style::{self, Style};
 use super::words::describe;
@@ -156,11 +156,15 @@ impl Renderer {
     }
 
     /// Appends a process's line to `out`, byte for byte. Where there are colours, a line that
-    /// has escape sequences ends with a reset, so that none reaches the next line.
+    /// has escape sequences ends with a reset and the end of a link that it leaves open, so that
+    /// neither reaches the next line.
     pub fn line(&self, out: &mut Vec<u8>, prefix: &mut Prefix, line: &[u8]) {
         self.begin_line(out, prefix);
         out.extend_from_slice(line);
         if self.style.has_colors() && memchr::memchr(0x1b, line).is_some() {
+            if leaves_link(line) {
+                out.extend_from_slice(NO_LINK);
+            }
             out.extend_from_slice(b"\x1b[0m");
         }
         out.push(b'\n');
@@ -210,6 +214,14 @@ impl Renderer {
         self.line(out, &mut system, line);
         self.system = system;
     }
+}
+
+/// Whether the last link (OSC 8) of a line has an address, which is what opens it.
+fn leaves_link(line: &[u8]) -> bool {
+    let Some(at) = memchr::memmem::rfind(line, b"\x1b]8;") else { return false };
+    let mut rest = line[at + 4..].splitn(2, |byte| *byte == b';');
+    let address = rest.nth(1).unwrap_or_default();
+    !matches!(address, [0x07 | 0x1b, ..])
 }
 
 /// Gives each line of `text` to `each`, with its newline.
@@ -285,8 +297,35 @@ mod tests {
     }
 
     #[test]
+    fn links_are_closed_at_the_end_of_a_line() {
+        let renderer = renderer(true);
+        for (line, is_open) in [
+            ("\x1b]8;;http://a\x07text", true),
+            ("\x1b]8;id=1;http://a\x1b\\text", true),
+            ("\x1b]8;;http://a\x07text\x1b]8;;\x07", false),
+            ("\x1b]8;;http://a\x1b\\text\x1b]8;;\x1b\\.", false),
+            ("\x1b]8;;\x07\x1b]8;;b\x07", true),
+            ("\x1b]8;;http://a", true),
+            ("\x1b]8;", true),
+            ("\x1b[31mred", false),
+        ] {
+            let mut out = Vec::new();
+            renderer.line(&mut out, &mut renderer.prefix(&id("web.1")), line.as_bytes());
+            let end = if is_open { "\x1b]8;;\x1b\\" } else { "" };
+            let expected = format!("|\x1b[0m {line}{end}\x1b[0m\n");
+            assert!(out.ends_with(expected.as_bytes()), "{}", out.escape_ascii());
+        }
+    }
+
+    #[test]
     fn a_row_of_lines_is_as_each_of_them() {
-        let texts = [&b"a\n\nb\n"[..], b"\n", b"plain\n\x1b[31mred\n\nplain\n", b"\x1b[1m\n\x1b[0m\n"];
+        let texts = [
+            &b"a\n\nb\n"[..],
+            b"\x1b]8;;a\x07\n\x1b]8;;\x07\n",
+            b"\n",
+            b"plain\n\x1b[31mred\n\nplain\n",
+            b"\x1b[1m\n\x1b[0m\n",
+        ];
         for (colors, text) in [false, true].into_iter().flat_map(|it| texts.map(|text| (it, text))) {
             let renderer = renderer(colors);
             let mut prefix = renderer.prefix(&id("web.1"));

@@ -5,12 +5,23 @@
 //! What moves within the line is carried out here: a line that is written over and over (CR,
 //! backspace, erase line) is shown as it was last.
 //!
+//! After each line the terminal is plain: no attribute is set and no link is open
+//! ([`invariant`](super::invariant) checks that). The same holds after a part of a line.
+//!
 //! It talks to nobody: bytes in, lines out. Where a sequence begins and ends is decided by
 //! `anstyle_parse`. The parser sees only ASCII, since it would take bytes that are not UTF-8
 //! for characters: in place of a byte above it gets a DEL, which is text where text can be and
 //! nothing within a sequence.
+//!
+//! Characters are put together here. On a terminal that decodes UTF-8 a byte from 0x80 to 0x9f
+//! acts only as a part of U+0080 to U+009F; on any other terminal it is a control character by
+//! itself (ECMA-48 5.3), and may be the second byte of an `À` that the process has written.
+
+use std::ops::Range;
 
 use anstyle_parse::{AsciiParser, Params, Parser, Perform};
+
+use memchr::memchr_iter;
 
 use super::lines::MAX_LINE;
 use super::look::{Look, width};
@@ -27,6 +38,9 @@ const OTHER_SCREEN: [u16; 3] = [47, 1047, 1049];
 const ESC: u8 = 0x1b;
 const DEL: u8 = 0x7f;
 
+/// Control characters where a byte is a character (ECMA-48 5.3).
+const C1: Range<u8> = 0x80..0xa0;
+
 /// What may pass beside text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowed {
@@ -34,6 +48,13 @@ pub struct Allowed {
     pub sgr: bool,
     /// Links.
     pub links: bool,
+    /// Every UTF-8 character: the terminal decodes it. Elsewhere no byte from 0x80 to 0x9f passes.
+    pub utf8: bool,
+}
+
+impl Allowed {
+    /// Text alone.
+    pub const TEXT: Self = Self { sgr: false, links: false, utf8: true };
 }
 
 /// One process's output on its way to the terminal. However it is chunked, the lines are the
@@ -43,15 +64,15 @@ pub struct Sanitizer {
     parser: Parser<AsciiParser>,
     /// The parser is known to be outside of any sequence.
     ground: bool,
-    /// A byte was C2: with the next it may be a control character (U+0080 to U+009F).
-    held: bool,
+    /// The first bytes of a character whose rest has not come.
+    part: Vec<u8>,
     row: Row,
 }
 
 impl Sanitizer {
     /// At the begin of a line.
     pub fn new(allowed: Allowed) -> Self {
-        Self { parser: Parser::default(), ground: true, held: false, row: Row::new(allowed) }
+        Self { parser: Parser::default(), ground: true, part: Vec::new(), row: Row::new(allowed) }
     }
 
     /// The line that is not finished.
@@ -60,36 +81,38 @@ impl Sanitizer {
     }
 
     /// Takes a chunk and gives each line that it completes to `emit`.
-    pub fn push(&mut self, mut chunk: &[u8], mut emit: impl FnMut(&mut Row)) {
-        while let [byte, rest @ ..] = chunk {
-            if std::mem::take(&mut self.held) {
-                if (0x80..0xa0).contains(byte) {
-                    chunk = rest;
-                    continue;
-                }
-                self.row.text(&[0xc2], &mut emit);
-            }
-            let plain = |byte: &u8| *byte >= 0x20 && *byte != 0xc2;
-            let text = chunk.iter().take_while(|byte| self.ground && plain(byte)).count();
+    pub fn push(&mut self, chunk: &[u8], emit: impl FnMut(&mut Row)) {
+        self.push_some(chunk, usize::MAX, emit);
+    }
+
+    /// Takes a chunk as far as the end of its `most`th line. Returns how many bytes that are. A
+    /// line may come out much longer than it went in, since a link goes on in it.
+    pub fn push_some(&mut self, chunk: &[u8], most: usize, mut emit: impl FnMut(&mut Row)) -> usize {
+        let (mut rest, mut ends) = (chunk, 0);
+        while let Some(byte) = rest.first().copied()
+            && ends < most
+        {
+            let text = if self.ground { rest.iter().take_while(|byte| is_text(**byte)).count() } else { 0 };
             if text > 0 {
-                self.row.text(&chunk[..text], &mut emit);
-                chunk = &chunk[text..];
+                self.text(&rest[..text], &mut emit);
+                rest = &rest[text..];
                 continue;
             }
-            if *byte == b'\n' {
+            self.end_part(&mut emit);
+            if byte == b'\n' {
                 self.end_line(&mut emit);
-            } else {
-                self.one(*byte, &mut emit);
+                ends += 1;
+            } else if !self.one(byte, &mut emit) {
+                continue;
             }
-            chunk = rest;
+            rest = &rest[1..];
         }
+        chunk.len() - rest.len()
     }
 
     /// Ends the output: a last line without newline is a line, if there is anything to see.
     pub fn finish(&mut self, mut emit: impl FnMut(&mut Row)) {
-        if std::mem::take(&mut self.held) {
-            self.row.text(&[0xc2], &mut emit);
-        }
+        self.end_part(&mut emit);
         if self.row.has_text || self.row.shown.is_some() {
             self.end_line(&mut emit);
         }
@@ -119,7 +142,50 @@ impl Sanitizer {
         }
     }
 
-    fn one(&mut self, byte: u8, emit: &mut impl FnMut(&mut Row)) {
+    /// Text, whose last character may go on in the next.
+    fn text(&mut self, mut text: &[u8], emit: &mut impl FnMut(&mut Row)) {
+        while let [byte, rest @ ..] = text
+            && !self.part.is_empty()
+        {
+            self.part.push(*byte);
+            match std::str::from_utf8(&self.part) {
+                Ok(character) => {
+                    self.row.characters(character, emit);
+                    self.part.clear();
+                }
+                Err(error) if error.error_len().is_none() => {}
+                // It belongs to the next one.
+                Err(_) => {
+                    self.part.pop();
+                    self.end_part(emit);
+                    continue;
+                }
+            }
+            text = rest;
+        }
+        if text.is_ascii() {
+            return self.row.text(text, emit);
+        }
+        let mut chunks = text.utf8_chunks().peekable();
+        while let Some(chunk) = chunks.next() {
+            self.row.characters(chunk.valid(), emit);
+            self.part.extend_from_slice(chunk.invalid());
+            let goes_on = || std::str::from_utf8(&self.part).is_err_and(|error| error.error_len().is_none());
+            if chunks.peek().is_some() || !goes_on() {
+                self.end_part(emit);
+            }
+        }
+    }
+
+    /// What came of a character is all of it.
+    fn end_part(&mut self, emit: &mut impl FnMut(&mut Row)) {
+        for byte in self.part.drain(..).filter(|byte| !C1.contains(byte)) {
+            self.row.text(&[byte], emit);
+        }
+    }
+
+    /// Returns whether it took the byte: if not, it is text.
+    fn one(&mut self, byte: u8, emit: &mut impl FnMut(&mut Row)) -> bool {
         self.row.did = Did::Nothing;
         if self.row.sequence.len() < MAX_SEQUENCE || byte < 0x20 {
             self.parser.advance(&mut self.row, if byte < 0x80 { byte } else { DEL });
@@ -128,11 +194,7 @@ impl Sanitizer {
             Did::Printed => {
                 self.ground = true;
                 self.row.sequence.clear();
-                if byte == 0xc2 {
-                    self.held = true;
-                } else {
-                    self.row.text(&[byte], emit);
-                }
+                return byte == DEL;
             }
             Did::Executed => self.row.control(byte, emit),
             Did::Finished => {
@@ -153,7 +215,12 @@ impl Sanitizer {
         } else if !self.ground && self.row.sequence.len() < MAX_SEQUENCE {
             self.row.sequence.push(byte);
         }
+        true
     }
+}
+
+fn is_text(byte: u8) -> bool {
+    byte >= 0x20 && byte != DEL
 }
 
 /// What the parser made of a byte.
@@ -179,8 +246,10 @@ pub struct Row {
     /// How much at the end of it is text without a sequence.
     run: usize,
     has_text: bool,
-    /// The look at the begin of the text, and the present one.
+    /// The look at the start of the text, at its end, and where the cursor is: after a CR that is
+    /// not the end, and what changes there is not in the text.
     start: Look,
+    last: Look,
     look: Look,
     /// The cursor is at the begin of the line: what comes next replaces the text.
     returned: bool,
@@ -218,6 +287,7 @@ impl Row {
             run: 0,
             has_text: false,
             start: Look::default(),
+            last: Look::default(),
             look: Look::default(),
             returned: false,
             rewritten: false,
@@ -268,9 +338,11 @@ impl Row {
         self.write_from(0, &self.start, out);
     }
 
-    /// Appends what was not shown yet. Answers whether there was anything.
+    /// Appends what was not shown yet; all of it, if what was shown is not the start of it
+    /// ([`Row::is_longer`]). Returns whether there was anything.
     pub fn write_rest(&self, out: &mut Vec<u8>) -> bool {
-        let (end, look) = self.shown.as_ref().map_or((0, &self.start), |shown| (shown.end, &shown.look));
+        let shown = self.shown.as_ref().filter(|_| !self.rewritten);
+        let (end, look) = shown.map_or((0, &self.start), |shown| (shown.end, &shown.look));
         if end < self.text.len() {
             self.write_from(end, look, out);
         }
@@ -280,7 +352,7 @@ impl Row {
     fn write_from(&self, begin: usize, look: &Look, out: &mut Vec<u8>) {
         look.open(out);
         out.extend_from_slice(&self.text[begin..]);
-        self.look.close(out);
+        self.last.close(out);
     }
 
     /// Notes that all of it is on the terminal now; on a line of its own if `anew`.
@@ -292,7 +364,7 @@ impl Row {
             Some(shown) => shown.begin,
         };
         let width = width(&self.text[begin..]);
-        self.shown = Some(Shown { end: self.text.len(), begin, width, look: self.look.clone() });
+        self.shown = Some(Shown { end: self.text.len(), begin, width, look: self.last.clone() });
         self.rewritten = false;
     }
 
@@ -309,6 +381,7 @@ impl Row {
         self.run = 0;
         self.has_text = false;
         self.start.clone_from(&self.look);
+        self.last.clone_from(&self.look);
         self.rewritten = true;
     }
 
@@ -317,34 +390,60 @@ impl Row {
         if count > 0 {
             // Meanwhile there may be a colour for the text behind them.
             let (text, start) = (std::mem::take(&mut self.text), std::mem::take(&mut self.start));
-            let look = std::mem::take(&mut self.look);
+            let last = std::mem::take(&mut self.last);
             (0..count).for_each(|_| emit(self));
-            (self.text, self.start, self.look) = (text, start, look);
+            (self.text, self.start, self.last) = (text, start, last);
         }
     }
 
+    /// Appends characters, but for those that act: U+0080 to U+009F, and all that have such a byte
+    /// where a byte is a character.
+    fn characters(&mut self, text: &str, emit: &mut impl FnMut(&mut Self)) {
+        let (bytes, mut begin) = (text.as_bytes(), 0);
+        if self.allowed.utf8 {
+            for at in memchr_iter(0xc2, bytes).filter(|at| C1.contains(&bytes[at + 1])) {
+                self.text(&bytes[begin..at], emit);
+                begin = at + 2;
+            }
+        } else {
+            for (at, character) in text.char_indices() {
+                let end = at + character.len_utf8();
+                if bytes[at..end].iter().any(|byte| C1.contains(byte)) {
+                    self.text(&bytes[begin..at], emit);
+                    self.text(if character.is_control() { b"" } else { b"?" }, emit);
+                    begin = end;
+                }
+            }
+        }
+        self.text(&bytes[begin..], emit);
+    }
+
+    /// Appends whole characters, or one byte that is part of none.
     fn text(&mut self, mut text: &[u8], emit: &mut impl FnMut(&mut Self)) {
+        if text.is_empty() {
+            return;
+        }
         self.blank_lines(emit);
         if std::mem::take(&mut self.returned) {
             self.begin();
         }
-        // What stood between the two bytes of a control character (U+0080 to U+009F) was taken out.
-        while let [0x80..0xa0, rest @ ..] = text
-            && self.text.last() == Some(&0xc2)
-        {
-            text = rest;
-        }
-        while !text.is_empty() {
+        loop {
             let room = MAX_LINE.saturating_sub(self.text.len());
-            let (piece, rest) = text.split_at(room.min(text.len()));
-            self.text.extend_from_slice(piece);
-            self.run += piece.len();
-            self.has_text = true;
-            text = rest;
-            // The last piece waits for its line end.
-            if !text.is_empty() {
-                self.cut(emit);
+            // A character that was cut would not be one on either line.
+            let mut end = room.min(text.len());
+            while text.get(end).is_some_and(|byte| byte & 0xc0 == 0x80) && end > 0 {
+                end -= 1;
             }
+            self.text.extend_from_slice(&text[..end]);
+            self.run += end;
+            self.has_text = true;
+            text = &text[end..];
+            // The last piece waits for its line end.
+            if text.is_empty() {
+                return;
+            }
+            emit(self);
+            self.next();
         }
     }
 
@@ -385,6 +484,7 @@ impl Row {
         // Behind a CR nothing is to be seen of it before there is text.
         if !self.returned {
             self.text.extend_from_slice(sequence);
+            self.last.clone_from(&self.look);
             self.run = 0;
         }
     }
@@ -435,10 +535,9 @@ impl Perform for Row {
         let sequence = std::mem::take(&mut self.sequence);
         if let Some(text) = sequence.strip_prefix(b"]8;")
             && self.allowed.links
-            && sequence.len() < MAX_SEQUENCE
-            && self.look.link(text)
+            && let Some(sequence) = self.look.link(text)
         {
-            self.changed(&[b"\x1b]8;", text, b"\x1b\\"].concat());
+            self.changed(&sequence);
         }
     }
 

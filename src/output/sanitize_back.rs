@@ -36,7 +36,8 @@ impl Row {
         self.text.truncate(end);
         self.run = 0;
         if self.text.is_empty() {
-            return self.start.clone_from(&self.look);
+            self.start.clone_from(&self.look);
+            return self.last.clone_from(&self.look);
         }
         if had_link {
             self.text.extend_from_slice(b"\x1b]8;;\x1b\\");
@@ -45,6 +46,7 @@ impl Row {
             self.text.extend_from_slice(b"\x1b[0m");
         }
         self.look.open(&mut self.text);
+        self.last.clone_from(&self.look);
     }
 
     /// Where the text before `end` ends, sequences aside.

@@ -2,7 +2,9 @@ use proptest::prelude::*;
 
 use super::*;
 
-const ALL: Allowed = Allowed { sgr: true, links: true };
+use super::super::invariant::{Chunk, check};
+
+const ALL: Allowed = Allowed { sgr: true, links: true, utf8: true };
 
 fn lines_of(allowed: Allowed, chunks: &[&[u8]]) -> Vec<Vec<u8>> {
     let (mut sanitizer, mut lines) = (Sanitizer::new(allowed), Vec::new());
@@ -51,8 +53,15 @@ fn what_passes_and_what_does_not() {
     for (name, text, expected) in table {
         assert_eq!(shown(text.as_bytes()), expected, "{name}");
     }
-    assert_eq!(lines_of(ALL, &[b"\xff\xfe\x9b\xc2"]), [b"\xff\xfe\x9b\xc2"], "not UTF-8");
+    assert_eq!(lines_of(ALL, &[b"\xff\xfe\x9b\xc2"]), [b"\xff\xfe\xc2"], "not UTF-8");
+    assert_eq!(lines_of(ALL, &[b"\xe9t\xe9 \xb0\x80\x9f\xa0"]), [b"\xe9t\xe9 \xb0\xa0"], "Latin-1");
+    assert_eq!(
+        lines_of(ALL, &[b"\xc0\x9b\xe0\x82\x9b\xed\xa0\x80\xf5\x90x"]),
+        [b"\xc0\xe0\xed\xa0\xf5x"],
+        "no UTF-8 either"
+    );
     assert_eq!(lines_of(ALL, &[b"\xc2\x1b[K\x80\x80x"]), [b"\xc2x"], "more than one half");
+    assert_eq!(lines_of(ALL, &[b"a\x7fb\x18\x7fc"]), [b"abc"], "DEL");
     for between in ["\x1b[K", "\x07", "x\x08", "\x1b]0;t\x07"] {
         let parts = [b"\xc2", between.as_bytes(), b"\x9b2J"].concat();
         assert_eq!(lines_of(ALL, &[&parts]), [b"\xc22J"], "U+009B around {between:?}");
@@ -87,7 +96,7 @@ fn colours_end_with_the_line_and_go_on_in_the_next() {
     for (name, text, expected) in table {
         assert_eq!(shown(text.as_bytes()), expected, "{name}");
     }
-    let none = Allowed { sgr: false, links: false };
+    let none = Allowed::TEXT;
     assert_eq!(lines_of(none, &[b"\x1b[31mred\x1b]8;;http://a\x07x"]), [b"redx"]);
 }
 
@@ -101,7 +110,13 @@ fn a_line_shows_its_last_state() {
         ("erased behind", "20%\x1b[K", "20%"),
         ("erased to nothing", "10%\r\x1b[K\nx", "\nx"),
         ("colour over it", "\x1b[31m10%\r\x1b[32m20%\x1b[0m\r\n", "\x1b[32m20%\x1b[0m"),
-        ("colour behind it", "10%\r\x1b[31m\nx", "10%\x1b[0m\n\x1b[31mx\x1b[0m"),
+        ("colour behind it", "10%\r\x1b[31m\nx", "10%\n\x1b[31mx\x1b[0m"),
+        ("reset behind it", "\x1b[8m10%\r\x1b[0m\nx", "\x1b[8m10%\x1b[0m\nx"),
+        (
+            "end of a link behind it",
+            "\x1b]8;;http://a\x07x\r\x1b]8;;\x07\ny",
+            "\x1b]8;;http://a\x1b\\x\x1b]8;;\x1b\\\ny",
+        ),
         (
             "linked spinner",
             "go \x1b]8;;http://a\x07|\x1b]8;;\x07\x08\x1b[1m/",
@@ -140,7 +155,71 @@ fn long_lines_and_sequences_stay_bounded() {
 }
 
 #[test]
+fn characters_are_not_cut() {
+    for room in 0..4 {
+        let text = [&vec![b'x'; MAX_LINE - room][..], "🙂\n".as_bytes()].concat();
+        let whole = lines_of(ALL, &[&text]);
+        assert_eq!(whole[1], "🙂".as_bytes(), "{room}");
+        let bytes: Vec<&[u8]> = text.chunks(1).collect();
+        assert!(lines_of(ALL, &bytes) == whole, "{room}");
+    }
+}
+
+#[test]
+fn only_characters_without_control_bytes_pass_to_other_terminals() {
+    let latin = Allowed { utf8: false, ..ALL };
+    for (text, expected) in [
+        (&b"\x9b2J\x9b1;1Hx\x84y"[..], &b"2J1;1Hxy"[..]),
+        (b"\xe9t\xe9 \xa0\xff", b"\xe9t\xe9 \xa0\xff"),
+        ("é ß".as_bytes(), "é ?".as_bytes()),
+        ("Û2J ✓ 🙂 \u{9b}2J".as_bytes(), b"?2J ? ? 2J"),
+        (b"\xc3\x1b[31m\x9b2J", b"\xc3\x1b[31m2J\x1b[0m"),
+    ] {
+        assert_eq!(lines_of(latin, &[text]), [expected]);
+        let bytes: Vec<&[u8]> = text.chunks(1).collect();
+        assert_eq!(lines_of(latin, &bytes), [expected]);
+    }
+}
+
+#[test]
+fn a_long_link_is_none_and_ends_the_one_before() {
+    let link = |params: usize, address: usize| {
+        format!("\x1b]8;{};{}\x1b\\", "p".repeat(params), "a".repeat(address))
+    };
+    let longest = link(253, 2083);
+    assert_eq!(shown(format!("{longest}x").as_bytes()), format!("{longest}x\x1b]8;;\x1b\\"));
+    for long in [link(254, 1), link(0, 2084), link(8000, 9), link(0, 8180), link(0, 100_000)] {
+        assert_eq!(shown(format!("{long}x\ny").as_bytes()), "x\ny");
+        assert_eq!(
+            shown(format!("\x1b]8;;b\x1b\\x{long}y\nz").as_bytes()),
+            "\x1b]8;;b\x1b\\x\x1b]8;;\x1b\\y\nz"
+        );
+    }
+}
+
+#[test]
+fn some_lines_at_a_time_are_the_same_lines() {
+    let text = b"\x1b[31ma\n\n\nb\r\nc\n\xe2\x82";
+    let (mut sanitizer, mut lines, mut rest, mut steps) = (Sanitizer::new(ALL), Vec::new(), &text[..], 0);
+    while !rest.is_empty() {
+        let taken = sanitizer.push_some(rest, 2, |row| {
+            lines.push(Vec::new());
+            row.write(lines.last_mut().expect("a line"));
+        });
+        assert!(taken > 0);
+        (rest, steps) = (&rest[taken..], steps + 1);
+    }
+    assert_eq!(steps, 3);
+    sanitizer.finish(|row| {
+        lines.push(Vec::new());
+        row.write(lines.last_mut().expect("a line"));
+    });
+    assert_eq!(lines, lines_of(ALL, &[text]));
+}
+
+#[test]
 fn wide_characters_count_twice() {
+    assert_eq!(width(b"\xe9\xb0\xff"), 3, "bytes that are no character");
     assert_eq!(width("a\x1b[31mb\x1b]8;;http://a\x1b\\c\x1b[0m".as_bytes()), 3);
     assert_eq!(width("漢█é🙂".as_bytes()), 6);
 }
@@ -202,8 +281,45 @@ fn output() -> impl Strategy<Value = Vec<u8>> {
     let pieces = prop_oneof![
         any::<u8>().prop_map(|byte| vec![byte]),
         proptest::sample::select(vec![
-            "\n", "\r", "\x1b", "\x1b[", "\x1b]", "\x1b]8;;", "\x1bP", "\x1b\\", "\x07", "\x08", "m", "K",
-            "31", ";", ":", "?", "\x1b[31m", "\x1b[0m", "text", "é", "漢", "\u{9b}", "\x1b[2J", "\x18",
+            "\n",
+            "\r",
+            "\x1b",
+            "\x1b[",
+            "\x1b]",
+            "\x1b]8;;",
+            "\x1bP",
+            "\x1b\\",
+            "\x07",
+            "\x08",
+            "m",
+            "K",
+            "31",
+            ";",
+            ":",
+            "?",
+            "\x1b[31m",
+            "\x1b[0m",
+            "text",
+            "é",
+            "漢",
+            "\u{9b}",
+            "\x1b[2J",
+            "\x18",
+            "\x1b[1m",
+            "\x1b[8;4:3m",
+            "\x1b[m",
+            "\x1b[38;5;1m",
+            "\x1b]8;;http://a\x07",
+            "\x1b]8;;\x07",
+            "\x1b]8;id=1;b\x1b\\",
+            "\x1b[K",
+            "\x1b[1K",
+            "\x1b[2K",
+            "\x1b[G",
+            "\x1b[9D",
+            "\x1b7",
+            "\x1b8",
+            "Û",
         ])
         .prop_map(|text| text.as_bytes().to_vec()),
     ];
@@ -227,11 +343,22 @@ proptest! {
 
     #[test]
     fn nothing_acts_on_the_terminal(text in output(), sgr: bool, links: bool) {
-        let lines = lines_of(Allowed { sgr, links }, &[&text]);
+        let lines = lines_of(Allowed { sgr, links, utf8: true }, &[&text]);
         prop_assert_eq!(acts_of(&lines), Vec::<String>::new());
         if !sgr && !links {
             prop_assert!(lines.iter().all(|line| !line.contains(&ESC)));
         }
+    }
+
+    #[test]
+    fn the_terminal_is_plain_after_each_line(
+        chunks in proptest::collection::vec((0..3_usize, output(), any::<bool>()), 0..6),
+        sgr: bool,
+        links: bool,
+        utf8: bool,
+    ) {
+        let chunks: Vec<Chunk<'_>> = chunks.iter().map(|(who, text, show)| (*who, &text[..], *show)).collect();
+        prop_assert_eq!(check(Allowed { sgr, links, utf8 }, &chunks), Ok(()));
     }
 
     #[test]

@@ -18,6 +18,10 @@ use super::screen::{PATIENCE, Place, Screen};
 use crate::model::InstanceId;
 use crate::supervisor::event::Run;
 
+/// How many lines are made harmless before the buffer is looked at: with the longest link that
+/// goes on from line to line less than its size (`sink::FULL`).
+const SOME_LINES: usize = 128;
+
 /// What is behind a descriptor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -152,8 +156,8 @@ impl Source {
         }
     }
 
-    /// Reads as much as `chunk` takes, and puts the lines that are whole by now on `paper`.
-    pub(super) fn read(&mut self, chunk: &mut [u8], paper: &mut Paper<'_>) -> State {
+    /// Reads and keeps as much as `chunk` takes. Returns how much that is.
+    pub(super) fn read(&mut self, chunk: &mut [u8]) -> (usize, State) {
         let (mut filled, mut state) = (0, State::Open);
         while filled < chunk.len() {
             match self.output.read(&mut chunk[filled..]) {
@@ -177,22 +181,18 @@ impl Source {
             break;
         }
         if filled > 0 {
-            self.take(&chunk[..filled], paper);
+            self.kept.0.push(self.kept.1, &chunk[..filled]);
+            if let Some(log) = &self.log {
+                log.push(&chunk[..filled]);
+            }
         }
-        state
+        (filled, state)
     }
 
-    fn take(&mut self, chunk: &[u8], paper: &mut Paper<'_>) {
-        self.kept.0.push(self.kept.1, chunk);
-        if let Some(log) = &self.log {
-            log.push(chunk);
-        }
-        self.say(chunk, paper);
-    }
-
-    /// Puts lines on `paper`, and keeps what is no whole line yet.
-    fn say(&mut self, chunk: &[u8], paper: &mut Paper<'_>) {
-        let Voice::Shown(prefix) = &mut self.voice else { return };
+    /// Puts lines on `paper`, and keeps what is no whole line yet. Returns how much of the chunk it
+    /// took: on a terminal that is only some lines.
+    pub(super) fn say(&mut self, chunk: &[u8], paper: &mut Paper<'_>) -> usize {
+        let Voice::Shown(prefix) = &mut self.voice else { return chunk.len() };
         let Paper { format, out, screen } = paper;
         match (&mut self.lines, format, screen) {
             (Lines::Whole(lines), Format::Text(renderer), _) => {
@@ -203,7 +203,7 @@ impl Source {
             }
             (Lines::Screen(sanitizer, due), Format::Text(renderer), Some(screen)) => {
                 let mut place = Place { run: self.run, prefix, renderer };
-                sanitizer.push(chunk, |row| {
+                let taken = sanitizer.push_some(chunk, SOME_LINES, |row| {
                     screen.line(&mut place, row, out);
                     *due = None;
                 });
@@ -220,10 +220,12 @@ impl Source {
                     // to fill the screen.
                     *due = Some(Instant::now() + PATIENCE);
                 }
+                return taken;
             }
             // The screen is for people, and does not come and go.
             (Lines::Screen(..), _, _) => {}
         }
+        chunk.len()
     }
 
     /// Its lines stand behind what `format` has for them from now on.
@@ -255,7 +257,10 @@ impl Source {
     pub(super) fn go_on(&mut self, rest: &[u8], paper: &mut Paper<'_>) {
         if let Voice::Held(prefix) = &self.voice {
             self.voice = Voice::Shown(prefix.clone());
-            self.say(rest, paper);
+            let mut rest = rest;
+            while !rest.is_empty() {
+                rest = &rest[self.say(rest, paper)..];
+            }
         }
     }
 

@@ -334,7 +334,18 @@ impl Worker {
 
     fn read(&mut self, token: Token) {
         let Some(source) = self.sources.get_mut(&token) else { return };
-        match source.read(&mut self.chunk, &mut self.printer.paper()) {
+        let (filled, state) = source.read(&mut self.chunk);
+        let mut from = 0;
+        while from < filled
+            && let Some(source) = self.sources.get_mut(&token)
+        {
+            from += source.say(&self.chunk[from..filled], &mut self.printer.paper());
+            // What is read may become much more on a terminal: a link goes on in each line.
+            if from < filled && self.printer.sink.buffer.len() >= FULL {
+                self.flush();
+            }
+        }
+        match state {
             State::Open => {}
             State::Closed => self.close(token),
         }

@@ -153,3 +153,54 @@ fn two_halves_of_a_control_character_do_not_meet() {
     let text = window.text();
     assert!(text.contains("\u{fffd}2Jtext\r\n"), "{text:?}");
 }
+
+/// What comes after a text of one process up to the line of another.
+fn after(text: &str, bytes: &str) -> String {
+    let test = Test::new()
+        .file("bytes", bytes)
+        .procfile("a: cat bytes; exec gangling --wait-file end\nb: exec gangling --wait-file go --say plain --wait-file end\n");
+    let mut window = Terminal::with_ganger(&test, ["start", "--color", "always"]);
+    window.wait_for(text);
+    std::fs::write(test.path("go"), "").expect("written");
+    let after = window.wait_for("plain");
+    std::fs::write(test.path("end"), "").expect("written");
+    window.wait();
+    after
+}
+
+#[test]
+fn a_look_that_is_reset_after_a_cr_ends_with_its_line() {
+    let link = after("|text", "\x1b]8;;http://evil.example/\x1b\\|text\r\x1b]8;;\x1b\\\n");
+    assert!(link.starts_with("\x1b]8;;\x1b\\\r\n"), "{link:?}");
+    for end in ["\r\x1b[0m\n", "\r\x1b[0m\r\n", "\r\x1b[m\x07\n"] {
+        let hidden = after("100%", &format!("\x1b[8mprogress 100%{end}"));
+        assert!(hidden.starts_with("\x1b[0m\r\n"), "{hidden:?}");
+    }
+}
+
+#[test]
+fn bytes_that_are_control_characters_do_not_pass() {
+    let odd =
+        || Test::new().procfile("web: printf '\\2332J\\2331;1HOVER \\342\\234\\223 \\303\\2332J \\351\\n'\n");
+    for (vars, expected) in [
+        (&[("LC_ALL", "C"), ("LANG", "C.UTF-8")][..], &b"| 2J1;1HOVER ? ?2J \xe9\r\n"[..]),
+        (&[("LANG", "de_DE")], b"| 2J1;1HOVER ? ?2J \xe9\r\n"),
+        (&[("LANG", "C"), ("LC_CTYPE", "en_US.UTF-8")], "| 2J1;1HOVER ✓ Û2J \u{fffd}\r\n".as_bytes()),
+        (&[], "| 2J1;1HOVER ✓ Û2J \u{fffd}\r\n".as_bytes()),
+    ] {
+        let test = vars.iter().fold(odd(), |test, (key, value)| test.var(key, value));
+        let mut window = Terminal::with_ganger(&test, ["start", "--color", "never"]);
+        window.wait();
+        let text = window.text();
+        let expected = String::from_utf8_lossy(expected);
+        assert!(text.contains(&*expected), "{vars:?}: {text:?}");
+    }
+}
+
+#[test]
+fn a_long_link_does_not_grow_with_each_line() {
+    let link = format!("\x1b]8;;{}\x1b\\", "a".repeat(8100));
+    let text = shown(&writes(&format!("{link}first\n{}last\n", "x\n".repeat(1000))), &["--color", "never"]);
+    assert!(text.contains("| first\r\n") && text.contains("| last\r\n"), "{}", &text[..text.len().min(2000)]);
+    assert!(!text.contains("aaaa"), "no link of it");
+}
