@@ -22,7 +22,7 @@ use crate::os::console::Console;
 use crate::os::group;
 use crate::os::pty::Size;
 use crate::os::signals::{self, Signals};
-use crate::output::modes::Modes;
+use crate::output::modes::{KEEP_TITLE, Modes};
 
 /// How much may wait for a process that does not read what is typed or pasted.
 const MAX_TYPED: usize = 1024 * 1024;
@@ -65,7 +65,9 @@ pub(super) fn attach(app: &AppArgs, args: AttachArgs, env: &Env) -> Result<u8, E
     stream.set_nonblocking(true).map_err(wrong)?;
     let signals = Signals::new(&signals).map_err(wrong)?;
     let console = Console::take().map_err(wrong)?;
-    let mut session = Session::new(sentence(&attached.name), size, (stream, unread), (console, signals));
+    let modes = Modes::of_terminal(env.is_utf8());
+    let name = sentence(&attached.name);
+    let mut session = Session::new(name, size, (stream, unread), (console, signals), modes);
     let end = session.run();
     session.leave();
     let name = std::mem::take(&mut session.name);
@@ -131,7 +133,9 @@ impl Session {
         size: Size,
         (stream, unread): (UnixStream, Vec<u8>),
         (console, signals): (Console, Signals),
+        modes: Modes,
     ) -> Self {
+        let hello = format!("attached to {name}, Ctrl-] detaches\r\n");
         Self {
             size,
             stream,
@@ -142,10 +146,10 @@ impl Session {
             on_its_way: 0,
             frames: Vec::new(),
             // Behind it keys are the process's.
-            shown: format!("attached to {name}, Ctrl-] detaches\r\n").into_bytes(),
+            shown: [KEEP_TITLE, hello.as_bytes()].concat(),
             name,
             last_shown: b'\n',
-            modes: Modes::default(),
+            modes,
             writer: None,
             end: None,
         }
@@ -197,7 +201,9 @@ impl Session {
                     self.console.give_back();
                     signals::stop_self(|| true);
                     self.console.take_again()?;
-                    self.shown.extend(self.modes.enter());
+                    let fresh = self.modes.of_same_terminal();
+                    let modes = std::mem::replace(&mut self.modes, fresh);
+                    self.shown.extend([KEEP_TITLE, &modes.enter()].concat());
                     self.resized();
                 }
                 // Whoever has continued us may have used the terminal meanwhile.

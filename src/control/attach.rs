@@ -52,7 +52,7 @@ struct Talk {
     place: Place,
     bytes: history::Bytes,
     /// What of the replay is not written yet goes through these, so that no old question is asked
-    /// again; `None` when all that comes is new.
+    /// again and nothing old is done again; `None` when all that comes is new.
     replay: Option<(Modes, u64)>,
     /// What the client was told, and what it is to be told behind the output up to here.
     told: Option<News>,
@@ -293,9 +293,11 @@ impl Talk {
             Some((modes, end)) => {
                 let old = usize::try_from(*end - (self.bytes.place() - written.len() as u64).min(*end));
                 let (old, new) = written.split_at(old.unwrap_or(0).min(written.len()));
-                modes.push_and_keep(old, Some(&mut kept));
-                kept.extend_from_slice(new);
-                if self.bytes.place() >= *end {
+                modes.push_and_keep(old, &mut kept);
+                if self.bytes.place() >= *end
+                    && let Some(rest) = modes.end_replay(new, &mut kept)
+                {
+                    kept.extend_from_slice(&new[rest..]);
                     self.replay = None;
                 }
                 &kept[..]

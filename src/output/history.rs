@@ -153,7 +153,7 @@ impl History {
         bytes.offset = offset;
         if let Some(entered) = at_end.other_screen() {
             bytes.offset = entered.max(end.saturating_sub(SCREEN));
-            modes = at_end;
+            modes = at_end.with_replay_from(bytes.offset);
         }
         (modes, bytes)
     }

@@ -122,7 +122,7 @@ fn line(allowed: Allowed, bytes: &[u8]) -> Result<Vec<Cell>, String> {
                 1
             }
             0x1b if behind.first() == Some(&b'[') && allowed.sgr => {
-                let length = behind.iter().position(|byte| byte.is_ascii_alphabetic());
+                let length = behind.iter().position(u8::is_ascii_alphabetic);
                 let length = length.filter(|length| behind[*length] == b'm');
                 let length = length.ok_or_else(|| wrong("a sequence that is not SGR".into()))?;
                 look.sgr(&behind[1..length]).map_err(wrong)?;

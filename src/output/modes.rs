@@ -3,75 +3,133 @@
 //!
 //! Whoever comes to the program later needs the same first, and whoever leaves before its end has to
 //! undo it. Only what outlasts a screenful is kept here: whoever comes later finds colours and places in the
-//! bytes.
+//! bytes. Of those, only what `replay` lets pass is shown again.
 
-use memchr::memchr;
+mod replay;
+mod sequences;
 
-const ESC: u8 = 0x1b;
+use super::look::NO_LINK;
+use sequences::{ESC, Item, Sequences};
 
-/// The longest sequence that is looked at, in bytes. A longer one is text for a title or a picture.
-const MAX_SEQUENCE: usize = 4096;
+/// A private mode (DECSET, ctlseqs of xterm).
+struct Private {
+    mode: u16,
+    /// Whether a terminal has it by itself.
+    default: bool,
+    /// Whether it is set again for a terminal that comes later.
+    again: bool,
+}
 
-/// The private modes (DECSET, ctlseqs of xterm) and whether a terminal has them by itself.
-const KNOWN: [(u16, bool); 20] = [
-    (47, false),
-    (1047, false),
-    (1049, false),
-    (1, false),
-    (6, false),
-    (7, true),
-    (9, false),
-    (1000, false),
-    (1001, false),
-    (1002, false),
-    (1003, false),
-    (1004, false),
-    (1005, false),
-    (1006, false),
-    (1015, false),
-    (1016, false),
-    (2004, false),
-    (2026, false),
-    (2031, false),
-    (25, true),
+const fn known(mode: u16, default: bool) -> Private {
+    Private { mode, default, again: true }
+}
+
+const fn once(mode: u16, default: bool) -> Private {
+    Private { mode, default, again: false }
+}
+
+/// Any other one that is set counts too, and is off by default.
+const PRIVATE: [Private; 28] = [
+    known(47, false),
+    known(1047, false),
+    known(1049, false),
+    known(1, false),
+    known(5, false),
+    known(6, false),
+    known(7, true),
+    once(8, true),
+    known(9, false),
+    known(45, false),
+    known(66, false),
+    known(69, false),
+    known(1000, false),
+    known(1001, false),
+    known(1002, false),
+    known(1003, false),
+    known(1004, false),
+    known(1005, false),
+    known(1006, false),
+    known(1007, false),
+    known(1015, false),
+    known(1016, false),
+    known(2004, false),
+    known(2026, false),
+    known(2031, false),
+    // The terminal reports its size at once.
+    once(2048, false),
+    once(5522, false),
+    known(25, true),
 ];
 
 /// Those of them that are the other screen.
 const OTHER_SCREEN: [u16; 3] = [47, 1047, 1049];
 
+/// Private modes whose default differs between terminals, or that leave nothing to undo.
+const UNDECIDED: [u16; 9] = [12, 13, 14, 38, 1034, 1035, 1036, 1039, 1048];
+
+/// The modes without `?` (ECMA-48 7): keyboard, insertion, no local echo, newline.
+const ANSI: [(u16, bool); 4] = [(2, false), (4, false), (12, true), (20, false)];
+
+/// How many unknown modes are noted.
+const MAX_MODES: usize = 64;
+
+/// How many flags of kitty's keyboard protocol are kept. Terminals have a limit as well, and drop the
+/// oldest: kitty keeps 8, foot 32.
+const MAX_KEYS: usize = 32;
+
+/// How many titles a terminal keeps at most (xterm: 10).
+const MAX_TITLES: u16 = 32;
+
+/// Has the terminal keep its title, for [`Modes::leave`] to bring back.
+pub const KEEP_TITLE: &[u8] = b"\x1b[22;0t";
+
+/// Ends whatever sequence the terminal is in, and printing, which takes all text.
+const LISTEN: &[u8] = b"\x18\x1b\\\x1b[4i";
+
+/// What harms no terminal and is undone whether it was seen or not: printing by line, attributes,
+/// insertion, newline, reverse video, margins, character sets. A link ends too.
+const BASE: &[u8] = b"\x1b[?4i\x1b[0m\x1b[4l\x1b[20l\x1b[?5l\x1b[?69l\x0f\x1b(B\x1b)B";
+
 /// The modes at one place of an output.
 #[allow(clippy::struct_excessive_bools, reason = "each is a mode of its own")]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Modes {
-    state: State,
-    /// What came of the sequence so far, with its ESC.
-    sequence: Vec<u8>,
-    /// The private modes that are not as a terminal has them.
+    sequences: Sequences,
+    is_8_bit: bool,
+    /// The private modes that are not as a terminal has them, and those that were so when they were
+    /// saved.
     changed: Vec<u16>,
-    colored: bool,
+    saved: Vec<u16>,
+    ansi: Vec<u16>,
     keypad: bool,
     region: bool,
-    charset: bool,
     shape: bool,
-    /// xterm's `modifyOtherKeys`.
-    other_keys: Option<u16>,
-    /// The flags that were set and, above them, those that were pushed by kitty's keyboard protocol.
-    set_keys: u16,
-    keys: Vec<u16>,
+    tabs: bool,
+    /// The terminal was told to leave UTF-8, or to take it.
+    encoding: bool,
+    /// xterm's resources of keys that were set: `modifyOtherKeys` is 4.
+    key_resources: Vec<(u16, u16)>,
+    /// kitty's keyboard protocol, for the main screen and the other one.
+    keys: [Keys; 2],
+    /// They were entered as they are at the end.
+    keys_are_set: bool,
+    /// What undoes a thing that is seldom seen.
+    undo: Vec<&'static [u8]>,
+    /// The OSC that reset colours which were set.
+    colors: Vec<u16>,
+    titles: u16,
     /// How many bytes were looked at, and where the other screen was entered.
     position: u64,
     entered: u64,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum State {
-    #[default]
-    Text,
-    /// Behind an ESC and perhaps intermediate bytes.
-    Escape,
-    Csi,
-    /// OSC, DCS and their like, up to BEL or ST.
-    String,
+/// The flags that were set and, above them, the last of those that were pushed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Keys {
+    set: u16,
+    pushed: Vec<u16>,
+    /// How many were pushed in all.
+    depth: u16,
 }
 
 impl Modes {
@@ -80,75 +138,122 @@ impl Modes {
         Self { position, ..Self::default() }
     }
 
-    /// Looks at what follows.
-    pub fn push(&mut self, bytes: &[u8]) {
-        self.push_and_keep(bytes, None);
+    /// Those of a terminal that decodes UTF-8 or does not.
+    pub fn of_terminal(utf8: bool) -> Self {
+        let is_8_bit = !utf8;
+        Self { sequences: Sequences::of(is_8_bit), is_8_bit, ..Self::default() }
     }
 
-    /// The same, and appends all but questions to `kept`: a terminal that is shown an old one would
-    /// answer it.
-    pub fn push_and_keep(&mut self, mut bytes: &[u8], mut kept: Option<&mut Vec<u8>>) {
-        let end = self.position + bytes.len() as u64;
-        while !bytes.is_empty() {
-            if self.state == State::Text {
-                let text = memchr(ESC, bytes).unwrap_or(bytes.len());
-                if let Some(kept) = &mut kept {
-                    kept.extend_from_slice(&bytes[..text]);
-                }
-                bytes = &bytes[text..];
-            }
-            let Some((byte, rest)) = bytes.split_first() else { break };
-            bytes = rest;
-            self.position = end - bytes.len() as u64;
-            if self.take(*byte) {
-                let is_question = self.note();
-                if let Some(kept) = kept.as_mut().filter(|_| !is_question) {
-                    kept.extend_from_slice(&self.sequence);
-                }
-                self.sequence.clear();
-            }
+    /// Those that this terminal has when nothing was shown on it.
+    #[must_use]
+    pub fn of_same_terminal(&self) -> Self {
+        Self::of_terminal(!self.is_8_bit)
+    }
+
+    /// The same modes for a replay of what led to them, from this offset on.
+    #[must_use]
+    pub fn with_replay_from(self, position: u64) -> Self {
+        Self { sequences: Sequences::default(), keys_are_set: true, position, ..self }
+    }
+
+    /// Looks at what follows.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.look(bytes, None);
+    }
+
+    /// The same, and appends to `kept` what a terminal may be shown again: text, how it looks and
+    /// where it is. A terminal that is shown an old question would answer it.
+    pub fn push_and_keep(&mut self, bytes: &[u8], kept: &mut Vec<u8>) {
+        self.look(bytes, Some(kept));
+    }
+
+    /// What follows is new. Appends what came of a sequence, since its end is new as well. Returns
+    /// how many of these bytes belong to one that was too long to be kept; `None` if it goes on
+    /// after them.
+    pub fn end_replay(&mut self, bytes: &[u8], kept: &mut Vec<u8>) -> Option<usize> {
+        if let Some(pending) = self.sequences.pending() {
+            kept.extend(pending);
+            return Some(0);
         }
-        self.position = end;
+        let mut rest = bytes;
+        let is_over = self.sequences.next(&mut rest).is_some();
+        is_over.then_some(bytes.len() - rest.len())
     }
 
     /// Where the other screen was entered, if it is shown.
     pub fn other_screen(&self) -> Option<u64> {
-        OTHER_SCREEN.iter().any(|mode| self.changed.contains(mode)).then_some(self.entered)
+        self.is_on_other().then_some(self.entered)
+    }
+
+    fn is_on_other(&self) -> bool {
+        OTHER_SCREEN.iter().any(|mode| self.changed.contains(mode))
     }
 
     /// What makes a terminal have these modes.
     pub fn enter(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        for (mode, default) in KNOWN.iter().filter(|(mode, _)| self.changed.contains(mode)) {
+        if self.is_on_other() {
+            self.keys[0].enter(&mut out);
+        }
+        for Private { mode, default, .. } in
+            PRIVATE.iter().filter(|it| it.again && self.changed.contains(&it.mode))
+        {
             out.extend(private(*mode, !default));
         }
-        if self.other_screen().is_some() {
+        if self.is_on_other() {
             // Home, and erase all.
             out.extend_from_slice(b"\x1b[H\x1b[2J");
         }
+        let ansi = self.ansi.iter().filter(|mode| replay::may_set_ansi(**mode));
+        out.extend(ansi.flat_map(|mode| format!("\x1b[{mode}h").into_bytes()));
         if self.keypad {
             out.extend_from_slice(b"\x1b=");
         }
-        out.extend(self.other_keys.iter().flat_map(|level| format!("\x1b[>4;{level}m").into_bytes()));
-        if self.set_keys != 0 {
-            out.extend_from_slice(format!("\x1b[={}u", self.set_keys).as_bytes());
-        }
-        out.extend(self.keys.iter().flat_map(|flags| format!("\x1b[>{flags}u").into_bytes()));
+        let other_keys = self.key_resources.iter().filter(|(resource, _)| *resource == 4);
+        out.extend(other_keys.flat_map(|(_, level)| format!("\x1b[>4;{level}m").into_bytes()));
+        self.keys[usize::from(self.is_on_other())].enter(&mut out);
         out
     }
 
-    /// What gives a terminal that has these modes its own back.
+    /// What gives a terminal that has these modes its own back, whatever was shown on it.
     pub fn leave(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        if !self.keys.is_empty() {
-            out.extend_from_slice(format!("\x1b[<{}u", self.keys.len()).as_bytes());
+        let mut out = LISTEN.to_vec();
+        out.extend(self.undo.iter().copied().flatten());
+        self.undo_modes(&mut out);
+        for color in &self.colors {
+            out.extend(format!("\x1b]{color}\x1b\\").into_bytes());
         }
+        for _ in 0..self.titles {
+            out.extend_from_slice(b"\x1b[23;0t");
+        }
+        if self.encoding {
+            out.extend_from_slice(if self.is_8_bit { b"\x1b%@" } else { b"\x1b%G" });
+        }
+        // Behind the way back from the other screen, which brings an old look with it.
+        out.extend_from_slice(NO_LINK);
+        out.extend_from_slice(BASE);
+        out
+    }
+
+    fn undo_modes(&self, out: &mut Vec<u8>) {
+        let on_other = self.is_on_other();
+        if on_other {
+            self.keys[1].leave(out);
+        }
+        let (other, rest): (Vec<u16>, Vec<u16>) =
+            self.changed.iter().partition(|mode| OTHER_SCREEN.contains(mode));
+        for mode in other.iter().chain(&rest) {
+            out.extend(private(*mode, default_of(*mode)));
+        }
+        self.keys[0].leave(out);
+        for (mode, default) in ANSI.iter().filter(|(mode, _)| self.ansi.contains(mode)) {
+            out.extend(format!("\x1b[{mode}{}", if *default { 'h' } else { 'l' }).into_bytes());
+        }
+        out.extend(
+            self.key_resources.iter().flat_map(|(resource, _)| format!("\x1b[>{resource}m").into_bytes()),
+        );
         for (is_set, sequence) in [
-            (self.set_keys != 0, &b"\x1b[=0u"[..]),
-            (self.colored, b"\x1b[0m"),
-            (self.other_keys.is_some(), b"\x1b[>4m"),
-            (self.keypad, b"\x1b>"),
-            (self.charset, b"\x1b(B\x0f"),
+            (self.keypad, &b"\x1b>"[..]),
             // To set it puts the cursor elsewhere.
             (self.region, b"\x1b7\x1b[r\x1b8"),
             (self.shape, b"\x1b[0 q"),
@@ -157,107 +262,157 @@ impl Modes {
                 out.extend_from_slice(sequence);
             }
         }
-        for (mode, default) in KNOWN.iter().rev().filter(|(mode, _)| self.changed.contains(mode)) {
-            out.extend(private(*mode, *default));
+        if self.tabs {
+            // Each eighth column, as far as a window goes; no sequence for it is known everywhere.
+            out.extend_from_slice(b"\x1b7\x1b[3g");
+            out.extend((0..64).flat_map(|tab| format!("\x1b[{}G\x1bH", 1 + 8 * tab).into_bytes()));
+            out.extend_from_slice(b"\x1b8");
         }
-        out
     }
 
-    /// One byte of a sequence. Answers whether it was the last.
-    fn take(&mut self, byte: u8) -> bool {
-        // CAN and SUB give a sequence up, and ESC begins a new one.
-        let given_up = matches!(byte, 0x18 | 0x1a) && self.state != State::Text;
-        let is_st = self.state == State::String && self.sequence.last() == Some(&ESC) && byte == b'\\';
-        self.sequence.push(byte);
-        if given_up || is_st || self.sequence.len() > MAX_SEQUENCE {
-            self.state = State::Text;
-            return true;
-        }
-        match (self.state, byte) {
-            (State::Text | State::Escape | State::Csi, ESC) => self.state = State::Escape,
-            (State::Escape, b'[') => self.state = State::Csi,
-            (State::Escape, b']' | b'P' | b'^' | b'_' | b'X') => self.state = State::String,
-            (State::Escape, 0x20..=0x2f) | (State::Csi, 0x20..=0x3f) => {}
-            (State::String, 0x07) | (State::Escape | State::Csi, _) => {
-                self.state = State::Text;
-                return true;
+    fn look(&mut self, mut bytes: &[u8], mut kept: Option<&mut Vec<u8>>) {
+        let end = self.position + bytes.len() as u64;
+        let mut sequences = std::mem::take(&mut self.sequences);
+        while let Some(item) = sequences.next(&mut bytes) {
+            self.position = end - bytes.len() as u64;
+            if let Some(kept) = &mut kept {
+                self.keep(&item, kept);
             }
-            (State::String | State::Text, _) => {}
+            if let Item::Whole(sequence) | Item::Long(sequence) = item {
+                self.note(sequence);
+            }
         }
-        false
+        self.sequences = sequences;
+        self.position = end;
     }
 
-    /// Notes what a whole sequence changes. Answers whether it is a question.
-    fn note(&mut self) -> bool {
-        let sequence = std::mem::take(&mut self.sequence);
-        let is_question = match sequence.as_slice() {
-            [ESC, b'=' | b'>'] => {
-                self.keypad = sequence[1] == b'=';
-                false
+    /// Notes what a sequence changes.
+    fn note(&mut self, sequence: &[u8]) {
+        match sequence {
+            [ESC, b'=' | b'>'] => self.keypad = sequence[1] == b'=',
+            [ESC, b'c'] => self.reset(),
+            [ESC, b'H'] => self.tabs = true,
+            [ESC, b'l'] => self.also(b"\x1bm"),
+            [ESC, b'*', set] if *set != b'B' => self.also(b"\x1b*B"),
+            [ESC, b'+', set] if *set != b'B' => self.also(b"\x1b+B"),
+            [ESC, b' ', b'G'] => self.also(b"\x1b F"),
+            [ESC, b'%', to] => self.encoding = self.is_8_bit == (*to != b'@'),
+            [ESC, b'[', text @ ..] => {
+                if let Some(csi) = Csi::read(text) {
+                    self.note_csi(&csi);
+                }
             }
-            [ESC, b'c'] => {
-                *self = Self::at(self.position);
-                false
-            }
-            [ESC, b'(', set] => {
-                self.charset = *set != b'B';
-                false
-            }
-            [ESC, b'Z'] => true,
-            [ESC, b'[', parameters @ .., last] => self.note_csi(parameters, *last),
-            [ESC, b']', text @ ..] => {
-                text.split(|byte| matches!(*byte, b';' | 0x07 | ESC)).any(|it| it == b"?")
-            }
-            [ESC, b'P', text @ ..] => text.starts_with(b"$q") || text.starts_with(b"+q"),
-            _ => false,
-        };
-        self.sequence = sequence;
-        is_question
-    }
-
-    fn note_csi(&mut self, parameters: &[u8], last: u8) -> bool {
-        let text = std::str::from_utf8(parameters).unwrap_or_default();
-        let kind = text.chars().next().filter(|first| matches!(first, '?' | '>' | '<' | '=' | '!'));
-        let numbers: Vec<u16> = text
-            .trim_start_matches(|first: char| !first.is_ascii_digit())
-            .split(';')
-            .map(|number| number.trim_end_matches(|last: char| !last.is_ascii_digit()).parse().unwrap_or(0))
-            .collect();
-        let first = numbers[0];
-        match (kind, last) {
-            (Some('?'), b'h' | b'l') => numbers.iter().for_each(|mode| self.set(*mode, last == b'h')),
-            (None, b'm') => self.colored = numbers.iter().any(|number| *number > 0),
-            (None, b'r') => self.region = !text.is_empty(),
-            (None, b'q') if text.ends_with(' ') => self.shape = first != 0,
-            (Some('>'), b'm') if first == 4 => self.other_keys = numbers.get(1).copied().filter(|it| *it > 0),
-            (Some('>'), b'u') => self.keys.push(first),
-            (Some('='), b'u') => self.set_keys(first, numbers.get(1).copied().unwrap_or(1)),
-            (Some('<'), b'u') => self.keys.truncate(self.keys.len().saturating_sub(first.max(1).into())),
-            (Some('!'), b'p') => *self = Self::at(self.position),
-            // What the terminal is, where its cursor is, its modes, its window, its keys.
-            (_, b'c' | b'n' | b'x') | (Some('?'), b'u') => return true,
-            (_, b'p') => return text.ends_with('$'),
-            (None, b't') => return (11..=21).contains(&first),
-            (_, _) => {}
-        }
-        false
-    }
-
-    /// All flags become these, or these are added, or taken away.
-    fn set_keys(&mut self, flags: u16, how: u16) {
-        let now = self.keys.last_mut().unwrap_or(&mut self.set_keys);
-        match how {
-            1 => *now = flags,
-            2 => *now |= flags,
-            3 => *now &= !flags,
+            [ESC, b']', text @ ..] => self.note_osc(text),
             _ => {}
         }
     }
 
+    fn note_csi(&mut self, csi: &Csi<'_>) {
+        let (numbers, first) = (csi.numbers(), csi.first());
+        match (csi.prefix, csi.between, csi.last) {
+            (b"?", b"", b'h' | b'l') => numbers.iter().for_each(|mode| self.set(*mode, csi.last == b'h')),
+            (b"?", b"", b's') => {
+                self.saved.retain(|mode| !numbers.contains(mode));
+                self.saved.extend(self.changed.iter().filter(|mode| numbers.contains(mode)));
+                self.saved.truncate(MAX_MODES);
+            }
+            (b"?", b"", b'r') => {
+                for mode in numbers {
+                    let is_changed = self.saved.contains(&mode);
+                    self.set(mode, default_of(mode) != is_changed);
+                }
+            }
+            (b"", b"", b'h' | b'l') => {
+                for (mode, default) in ANSI.iter().filter(|(mode, _)| numbers.contains(mode)) {
+                    self.ansi.retain(|known| known != mode);
+                    if (csi.last == b'h') != *default {
+                        self.ansi.push(*mode);
+                    }
+                }
+            }
+            (b"", b"", b'r') => self.region = !csi.text.is_empty(),
+            (b"", b"", b'g') => self.tabs = true,
+            (b"", b"", b'q') => self.also(b"\x1b[0q"),
+            (b"", b"", b't') if first == 22 => self.titles = (self.titles + 1).min(MAX_TITLES),
+            (b"", b"", b't') if first == 23 => self.titles = self.titles.saturating_sub(1),
+            (b"", b" ", b'q') => self.shape = first != 0,
+            (b"", b"\"", b'q') => self.also(b"\x1b[0\"q"),
+            (b"", b"\"", b'p') => self.also(b"\x1b[64;1\"p"),
+            (b"", b"$", b'}') => self.also(b"\x1b[0$}"),
+            (b">", b"", b'm' | b'n') => {
+                let value = numbers.get(1).copied().filter(|value| *value > 0 && csi.last == b'm');
+                self.key_resources.retain(|(resource, _)| *resource != first && !csi.text.is_empty());
+                if let Some(value) = value.or((csi.last == b'n').then_some(0))
+                    && self.key_resources.len() < MAX_MODES
+                {
+                    self.key_resources.push((first, value));
+                }
+            }
+            (b">", b"", b'p') => self.also(b"\x1b[>1p"),
+            (b">", b"", b't') => self.also(b"\x1b[>T"),
+            (b">", b"", b'u') => self.keys().push(first),
+            (b"=", b"", b'u') => self.keys().set(first, numbers.get(1).copied().unwrap_or(1)),
+            (b"<", b"", b'u') => self.keys().pop(first.max(1)),
+            _ => {}
+        }
+    }
+
+    fn note_osc(&mut self, text: &[u8]) {
+        let mut fields = text.split(|byte| *byte == b';');
+        let number =
+            fields.next().and_then(|number| std::str::from_utf8(number).ok()).and_then(|it| it.parse().ok());
+        let is_value = |field: &&[u8]| *field != b"?";
+        match number {
+            Some(4 | 5) if fields.clone().skip(1).step_by(2).any(|field| is_value(&field)) => {
+                self.color(if text[0] == b'4' { 104 } else { 105 });
+            }
+            // Each further value is for the next.
+            Some(number @ 10..=19) => {
+                for (color, _) in (number..=19).zip(fields).filter(|(_, field)| is_value(field)) {
+                    self.color(100 + color);
+                }
+            }
+            Some(21) => [104, 110, 111, 112].into_iter().for_each(|color| self.color(color)),
+            Some(22) => self.also(b"\x1b]22;\x1b\\"),
+            Some(9) if text.starts_with(b"9;4") => self.also(b"\x1b]9;4;0\x1b\\"),
+            Some(reset @ 104..=119) if fields.next().is_none() => self.colors.retain(|color| *color != reset),
+            _ => {}
+        }
+    }
+
+    fn color(&mut self, reset: u16) {
+        if !self.colors.contains(&reset) {
+            self.colors.push(reset);
+        }
+    }
+
+    fn also(&mut self, undo: &'static [u8]) {
+        if !self.undo.contains(&undo) {
+            self.undo.push(undo);
+        }
+    }
+
+    fn keys(&mut self) -> &mut Keys {
+        let on_other = usize::from(self.is_on_other());
+        &mut self.keys[on_other]
+    }
+
+    /// The terminal is as it was at first, but for what a reset does not reach.
+    fn reset(&mut self) {
+        let Self { is_8_bit, undo, colors, titles, keys_are_set, position, .. } = std::mem::take(self);
+        *self = Self { is_8_bit, keys_are_set, undo, colors, titles, position, ..Self::default() };
+    }
+
     fn set(&mut self, mode: u16, on: bool) {
-        let Some((_, default)) = KNOWN.iter().find(|(known, _)| *known == mode) else { return };
+        if mode == 12 {
+            // It blinks or not, which the shape says as well.
+            self.shape = true;
+        }
+        if UNDECIDED.contains(&mode) {
+            return;
+        }
         self.changed.retain(|known| *known != mode);
-        if on != *default {
+        if on != default_of(mode) && self.changed.len() < MAX_MODES {
             self.changed.push(mode);
             if OTHER_SCREEN.contains(&mode) {
                 self.entered = self.position;
@@ -266,93 +421,88 @@ impl Modes {
     }
 }
 
+impl Keys {
+    fn push(&mut self, flags: u16) {
+        if self.pushed.len() == MAX_KEYS {
+            self.pushed.remove(0);
+        }
+        self.pushed.push(flags);
+        self.depth = self.depth.saturating_add(1);
+    }
+
+    fn pop(&mut self, count: u16) {
+        self.pushed.truncate(self.pushed.len().saturating_sub(count.into()));
+        self.depth = self.depth.saturating_sub(count);
+    }
+
+    /// All flags become these, or these are added, or taken away.
+    fn set(&mut self, flags: u16, how: u16) {
+        let now = self.pushed.last_mut().unwrap_or(&mut self.set);
+        match how {
+            1 => *now = flags,
+            2 => *now |= flags,
+            3 => *now &= !flags,
+            _ => {}
+        }
+    }
+
+    fn enter(&self, out: &mut Vec<u8>) {
+        if self.set != 0 {
+            out.extend_from_slice(format!("\x1b[={}u", self.set).as_bytes());
+        }
+        out.extend(self.pushed.iter().flat_map(|flags| format!("\x1b[>{flags}u").into_bytes()));
+    }
+
+    fn leave(&self, out: &mut Vec<u8>) {
+        if self.depth > 0 {
+            out.extend_from_slice(format!("\x1b[<{}u", self.depth).as_bytes());
+        }
+        if self.set != 0 {
+            out.extend_from_slice(b"\x1b[=0u");
+        }
+    }
+}
+
+/// The parts of a control sequence.
+struct Csi<'a> {
+    /// `?`, `>`, `<`, `=` or nothing.
+    prefix: &'a [u8],
+    text: &'a [u8],
+    between: &'a [u8],
+    last: u8,
+}
+
+impl<'a> Csi<'a> {
+    /// Takes what stands after `ESC [`.
+    fn read(text: &'a [u8]) -> Option<Self> {
+        let (last, text) = text.split_last()?;
+        let prefix = text.iter().take_while(|byte| (0x3c..0x40).contains(*byte)).count();
+        let (prefix, text) = text.split_at(prefix);
+        let numbers = text.iter().take_while(|byte| (0x30..0x3c).contains(*byte)).count();
+        let (text, between) = text.split_at(numbers);
+        Some(Self { prefix, text, between, last: *last })
+    }
+
+    fn numbers(&self) -> Vec<u16> {
+        let number = |text: &[u8]| {
+            let text = text.split(|byte| *byte == b':').next().unwrap_or_default();
+            std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
+        };
+        self.text.split(|byte| *byte == b';').map(number).collect()
+    }
+
+    fn first(&self) -> u16 {
+        self.numbers().first().copied().unwrap_or(0)
+    }
+}
+
+fn default_of(mode: u16) -> bool {
+    PRIVATE.iter().any(|known| known.mode == mode && known.default)
+}
+
 fn private(mode: u16, on: bool) -> Vec<u8> {
     format!("\x1b[?{mode}{}", if on { 'h' } else { 'l' }).into_bytes()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn after(text: &str) -> Modes {
-        let mut modes = Modes::default();
-        modes.push(text.as_bytes());
-        modes
-    }
-
-    fn text(bytes: &[u8]) -> String {
-        String::from_utf8(bytes.to_vec()).expect("text")
-    }
-
-    #[test]
-    fn what_was_set_is_entered_and_left() {
-        let vim = "\x1b[?1049h\x1b[22;0;0t\x1b[>4;2m\x1b[?1h\x1b=\x1b[?2004h\x1b[1;24r\x1b[?25l text";
-        let modes = after(vim);
-        assert_eq!(modes.other_screen(), Some(8));
-        assert_eq!(
-            text(&modes.enter()),
-            "\x1b[?1049h\x1b[?1h\x1b[?2004h\x1b[?25l\x1b[H\x1b[2J\x1b=\x1b[>4;2m"
-        );
-        assert_eq!(
-            text(&modes.leave()),
-            "\x1b[>4m\x1b>\x1b7\x1b[r\x1b8\x1b[?25h\x1b[?2004l\x1b[?1l\x1b[?1049l"
-        );
-    }
-
-    #[test]
-    fn what_was_undone_is_neither() {
-        let done = "\x1b[?1049;25h\x1b[?1000h\x1b=\x1b[?1049l\x1b[?1000l\x1b>\x1b[r\x1b[>4;2m\x1b[>4m\x1b[>1u\x1b[<u";
-        let modes = after(done);
-        assert_eq!((modes.other_screen(), text(&modes.enter())), (None, String::new()));
-        assert_eq!(text(&modes.leave()), "");
-        assert_eq!(text(&after("\x1b[?1049h\x1b[?25l\x1bc").leave()), "", "a reset");
-        assert_eq!(text(&after("\x1b[1;31mred").leave()), "\x1b[0m");
-        assert_eq!(text(&after("\x1b[1;31mred\x1b[m").leave()), "");
-    }
-
-    #[test]
-    fn flags_for_keys_are_set_or_pushed() {
-        for (shown, enter, leave) in [
-            ("\x1b[=5u", "\x1b[=5u", "\x1b[=0u"),
-            ("\x1b[=5u\x1b[=0u", "", ""),
-            ("\x1b[=5;1u\x1b[=8;2u\x1b[=1;3u", "\x1b[=12u", "\x1b[=0u"),
-            ("\x1b[=1u\x1b[>1u\x1b[=5u", "\x1b[=1u\x1b[>5u", "\x1b[<1u\x1b[=0u"),
-        ] {
-            let modes = after(shown);
-            assert_eq!(
-                (text(&modes.enter()), text(&modes.leave())),
-                (enter.into(), leave.into()),
-                "{shown:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn sequences_come_in_pieces() {
-        let whole = "a\x1b[?1049hb\x1b]0;title\x07\x1b(0\x1b[?25l\x1bP$q\"p\x1b\\";
-        for cut in 0..whole.len() {
-            let mut modes = after(&whole[..cut]);
-            modes.push(&whole.as_bytes()[cut..]);
-            assert_eq!(modes, after(whole), "{cut}");
-        }
-    }
-
-    #[test]
-    fn questions_are_left_out() {
-        let mut kept = Vec::new();
-        let asking = "a\x1b[c\x1b[6n\x1b[?u\x1b]11;?\x07\x1b]10;?\x1b\\\x1bP+q544e\x1b\\\x1b[?2026$p\x1b[31mb\x1b]0;t\x07\x1b[18tc";
-        Modes::default().push_and_keep(asking.as_bytes(), Some(&mut kept));
-        assert_eq!(text(&kept), "a\x1b[31mb\x1b]0;t\x07c");
-    }
-
-    #[test]
-    fn garbage_is_text() {
-        let mut modes = Modes::default();
-        for byte in 0..=255_u8 {
-            modes.push(&[ESC, b'[', byte, byte, b'h', ESC, byte, ESC, b']', byte]);
-        }
-        modes.push(&vec![b'x'; 3 * MAX_SEQUENCE]);
-        assert_eq!(modes.state, State::Text);
-        assert!(modes.sequence.is_empty());
-    }
-}
+mod tests;

@@ -65,7 +65,7 @@ fn its_end_is_reported_in_the_main_view() {
     let test = app("echo ready; read x; exit 3");
     let (mut window, before) = start(&test, "start --attach web.1");
     window.type_text("\r");
-    window.wait_for("\nweb.1 exited with code 3\r\n");
+    window.wait_for("web.1 exited with code 3\r\n");
     window.wait_for("worker.1 | hello\r\n");
     window.wait_for("and ended the run\r\n");
     window.wait_for("<3>\r\n$ ");

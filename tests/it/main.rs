@@ -6,6 +6,7 @@
 #![cfg(target_os = "linux")]
 
 mod attach;
+mod attach_leave;
 mod attach_start;
 mod attach_view;
 mod backlog;

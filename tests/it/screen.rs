@@ -155,12 +155,12 @@ fn two_halves_of_a_control_character_do_not_meet() {
 }
 
 /// What comes after a text of one process up to the line of another.
-fn after(text: &str, bytes: &str) -> String {
+fn after(last: &str, bytes: &str) -> String {
     let test = Test::new()
         .file("bytes", bytes)
         .procfile("a: cat bytes; exec gangling --wait-file end\nb: exec gangling --wait-file go --say plain --wait-file end\n");
     let mut window = Terminal::with_ganger(&test, ["start", "--color", "always"]);
-    window.wait_for(text);
+    window.wait_for(last);
     std::fs::write(test.path("go"), "").expect("written");
     let after = window.wait_for("plain");
     std::fs::write(test.path("end"), "").expect("written");
@@ -191,9 +191,9 @@ fn bytes_that_are_control_characters_do_not_pass() {
         let test = vars.iter().fold(odd(), |test, (key, value)| test.var(key, value));
         let mut window = Terminal::with_ganger(&test, ["start", "--color", "never"]);
         window.wait();
-        let text = window.text();
+        let screen = window.text();
         let expected = String::from_utf8_lossy(expected);
-        assert!(text.contains(&*expected), "{vars:?}: {text:?}");
+        assert!(screen.contains(&*expected), "{vars:?}: {screen:?}");
     }
 }
 
