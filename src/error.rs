@@ -60,6 +60,14 @@ pub enum Error {
     NotRunning {
         /// The folder it was asked in.
         root: PathBuf,
+        /// The places in which it was not looked for, each with the reason.
+        refused: Vec<String>,
+    },
+    /// The instance listens and says nothing.
+    #[error("the instance{} does not answer", .pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default())]
+    Silent {
+        /// The pid to signal.
+        pid: Option<u32>,
     },
     /// The instance ended while it was asked.
     #[error("ganger in {} has just ended", .root.display())]
@@ -134,6 +142,7 @@ impl Error {
             Self::PortInUse { .. }
             | Self::Running { .. }
             | Self::NotRunning { .. }
+            | Self::Silent { .. }
             | Self::Ended { .. }
             | Self::NoFreePorts
             | Self::System { .. }
@@ -158,7 +167,15 @@ impl Error {
                  path of its own"
                     .to_owned(),
             ),
-            Self::NotRunning { .. } => Some("start it with `ganger`, or name its folder with -d".to_owned()),
+            Self::NotRunning { refused, .. } => {
+                let mut hint = refused.iter().fold(String::new(), |hint, place| hint + place + "; ");
+                hint.push_str("start it with `ganger`, or name its folder with -d");
+                Some(hint)
+            }
+            Self::Silent { pid } => Some(pid.map_or_else(
+                || "it may be suspended: continue it, or end it, with its pid (`ps ax`)".to_owned(),
+                |pid| format!("it may be suspended: continue it with `kill -CONT {pid}`, or end it with `kill {pid}`"),
+            )),
             Self::Refused(refusal) => refusal.hint.clone(),
             Self::NoFreePorts => Some("name a base with -p".to_owned()),
             Self::Files(_) | Self::System { .. } | Self::Ended { .. } => None,
@@ -243,7 +260,7 @@ mod tests {
             Error::usage(hostile, hostile),
             Error::Start { message: hostile.into(), hint: Some(hostile.into()) },
             Error::Running { root: path(), pid: None },
-            Error::NotRunning { root: path() },
+            Error::NotRunning { root: path(), refused: Vec::new() },
             Error::Ended { root: path() },
             Error::Refused(refusal),
             Error::system(hostile, io::Error::other(hostile)),

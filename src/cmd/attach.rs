@@ -13,7 +13,9 @@ use std::time::Duration;
 use super::remote::Remote;
 use super::{complain, detach_key, print};
 use crate::cli::{AppArgs, AttachArgs};
-use crate::control::frames::{Attached, Bytes, MAX_INPUT, RunEnd, ToClient, ToInstance, WINDOW, Writer};
+use crate::control::frames::{
+    Attached, Bytes, MAX_FRAME, MAX_INPUT, RunEnd, ToClient, ToInstance, WINDOW, Writer,
+};
 use crate::control::proto::{Exit, Request};
 use crate::env::Env;
 use crate::error::{Error, FAILURE};
@@ -295,6 +297,10 @@ impl Session {
             Ok(count) => {
                 self.unread.extend_from_slice(&chunk[..count]);
                 self.read_frames();
+                if self.unread.len() > MAX_FRAME {
+                    let text = format!("the instance sent a frame of more than {MAX_FRAME} bytes");
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+                }
             }
             Err(error) if is_for_later(&error) => {}
             Err(error) if is_the_end(&error) => self.end = Some(End::Instance),

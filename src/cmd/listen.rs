@@ -3,7 +3,7 @@
 
 use std::io;
 use std::os::unix::net::UnixListener as StdListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 
 use tokio::net::UnixListener;
@@ -79,18 +79,23 @@ impl Listening {
     pub(super) fn prepare(root: &Path, env: &Env) -> Result<Self, Error> {
         let root = &root.canonicalize().unwrap_or_else(|_| root.to_owned());
         let (places, pid) = (Places::of(root, env), std::process::id());
-        let without = |path: &Path, error| format!("{}: {error}", path.display());
+        let without = |path: &Path, error: &io::Error| format!("{}: {error}", path.display());
         let place = match places.take() {
             Ok(mut place) => match place.sign(pid) {
                 Ok(()) => Ok(place),
-                Err(error) => Err(without(place.socket(), error)),
+                Err(error) => Err(without(place.socket(), &error)),
             },
             Err(NoPlace::Taken(pid)) => return Err(Error::Running { root: root.to_owned(), pid }),
-            Err(NoPlace::Unusable(path, error)) if places.is_named() => {
-                let message = format!("the socket {} cannot be made: {error}", path.display());
-                return Err(Error::usage(message, "set GANGER_SOCKET to another path, or to nothing"));
+            Err(NoPlace::Unusable(all)) if places.is_named() => {
+                let why = |(path, error): &(PathBuf, io::Error)| {
+                    format!("the socket {} cannot be made: {error}", path.display())
+                };
+                let message = all.iter().map(why).collect::<Vec<_>>().join("; ");
+                return Err(Error::usage(message, "set GANGER_SOCKET to another path, or unset it"));
             }
-            Err(NoPlace::Unusable(path, error)) => Err(without(&path, error)),
+            Err(NoPlace::Unusable(all)) => {
+                Err(all.iter().map(|(path, error)| without(path, error)).collect::<Vec<_>>().join("; "))
+            }
         };
         Ok(Self { place, root: root.display().to_string(), pid })
     }

@@ -1,16 +1,19 @@
 //! `ganger scale`, `restart`, `stop`, `up` and `reload`: what is asked of the running instance, and
 //! what it answers in words.
 
-use std::fs::File;
+use std::time::Duration;
 
 use super::remote::Remote;
 use super::{complain, print};
 use crate::cli::{AppArgs, ReloadArgs, ScaleArgs, UpArgs, WhichArgs};
-use crate::control::place::lock_path;
+use crate::control::lock::Holder;
 use crate::control::proto::{Change, Changes, Count, Did, Exit, Instance, Request, Which};
 use crate::env::Env;
 use crate::error::{Error, FAILURE};
 use crate::model::{sentence, visible};
+
+/// How long until the next look whether the instance is gone.
+const PAUSE: Duration = Duration::from_millis(5);
 
 pub(super) fn scale(app: &AppArgs, args: ScaleArgs, env: &Env) -> Result<u8, Error> {
     let mut remote = Remote::find(app, env)?;
@@ -61,8 +64,8 @@ pub(super) fn stop(app: &AppArgs, args: WhichArgs, env: &Env) -> Result<u8, Erro
         return change(app, &Request::Stop(which(args.names, args.no_wait)), env);
     }
     let mut remote = Remote::find(app, env)?;
-    // Held until nothing of the instance is left. Opened before the end begins, which removes it.
-    let lock = File::open(lock_path(&remote.socket));
+    // The lock is held until nothing of the instance is left. Opened before the end begins, which removes it.
+    let mut holder = Holder::of(&remote.socket, remote.client.pid());
     match remote.call(&Request::End) {
         // Somebody else has ended it just now.
         Ok(()) | Err(Error::Ended { .. }) => {}
@@ -73,8 +76,9 @@ pub(super) fn stop(app: &AppArgs, args: WhichArgs, env: &Env) -> Result<u8, Erro
     if args.no_wait {
         return print(format!("ganger in {root} is about to end\n").as_bytes());
     }
-    if let Ok(lock) = lock {
-        lock.lock_shared().map_err(|error| Error::system("waiting for the end", error))?;
+    // To wait for the lock itself would be to wait for whatever has it, another instance of the app for one.
+    while !holder.is_gone() {
+        std::thread::sleep(PAUSE);
     }
     print(format!("ganger in {root} has ended\n").as_bytes())
 }

@@ -1,6 +1,7 @@
 //! Finding the running instance, for the commands that need one.
 
 use std::io;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use serde::de::DeserializeOwned;
 
 use super::project::root_of;
 use crate::cli::AppArgs;
-use crate::control::client::{Client, Failure};
+use crate::control::client::{Client, Failure, NoClient};
+use crate::control::lock;
 use crate::control::place::{self, Places};
 use crate::control::proto::Request;
 use crate::env::Env;
@@ -30,34 +32,37 @@ pub(super) struct Remote {
 impl Remote {
     /// The instance of the app that `-d` or `-f` names; without either, of this folder or the
     /// nearest above it that has one.
+    ///
+    /// Only one of this user is spoken with. Without a name its directory has to be this user's alone
+    /// before it is even connected to; a place that is not is passed over, and named if there is no other.
     pub(super) fn find(args: &AppArgs, env: &Env) -> Result<Self, Error> {
         let named = args.root.is_some() || args.procfile.is_some();
         let root = if named { root_of(args, env)? } else { env.cwd.clone() };
         let root = canonical(&root);
         let candidates = root.ancestors().take(if named { 1 } else { usize::MAX });
+        let mut refused = Vec::new();
         for folder in candidates {
             let places = Places::of(folder, env);
             for socket in places.sockets() {
-                match connect(socket) {
-                    Ok(client) => {
+                match look(socket, places.is_named()) {
+                    Look::Found(client) => {
                         return Ok(Self { client, socket: socket.clone(), root: folder.to_owned() });
                     }
-                    Err(error) if error.kind() == io::ErrorKind::PermissionDenied && places.is_named() => {
-                        let message = format!("the socket {} is not yours", socket.display());
-                        return Err(Error::usage(
-                            message,
-                            "set GANGER_SOCKET to the socket of your instance",
-                        ));
+                    Look::Silent(pid) => return Err(Error::Silent { pid }),
+                    Look::Nothing => {}
+                    Look::Refused(why) if places.is_named() => {
+                        let hint = "set GANGER_SOCKET to the socket of your instance, or run this as the user whose it is";
+                        return Err(Error::usage(why, hint));
                     }
-                    // None there, one that a killed instance left, or somebody else's folder.
-                    Err(_) => {}
+                    Look::Refused(why) | Look::Other(why) if refused.contains(&why) => {}
+                    Look::Refused(why) | Look::Other(why) => refused.push(why),
                 }
             }
             if places.is_named() {
                 break;
             }
         }
-        Err(Error::NotRunning { root })
+        Err(Error::NotRunning { root, refused })
     }
 
     /// Asks for one result.
@@ -69,6 +74,7 @@ impl Remote {
     pub(super) fn failed(failure: Failure, root: &Path) -> Error {
         match failure {
             Failure::Refused(refusal) => Error::Refused(refusal),
+            Failure::Silent(pid) => Error::Silent { pid },
             Failure::Broken(error) => match error.kind() {
                 io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
                     Error::Ended { root: root.to_owned() }
@@ -79,19 +85,53 @@ impl Remote {
     }
 }
 
-/// Connects. One that has just started may not listen yet, though its processes run (`cmd/start.rs`).
-fn connect(socket: &Path) -> io::Result<Client> {
-    loop {
-        match Client::connect(socket) {
-            Err(error)
-                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
-                    && place::is_starting(socket) =>
-            {
-                std::thread::sleep(PAUSE);
-            }
-            result => return result,
+/// What is at a place.
+enum Look {
+    Found(Client),
+    /// An instance that does not answer; its pid.
+    Silent(Option<u32>),
+    /// None, or one that was killed.
+    Nothing,
+    /// Something that is not a socket, in words.
+    Other(String),
+    /// Something that is not to be trusted: why.
+    Refused(String),
+}
+
+fn look(socket: &Path, is_named: bool) -> Look {
+    if !is_named {
+        let directory = socket.parent().unwrap_or(Path::new("/"));
+        match place::is_own_directory(directory) {
+            Ok(true) => {}
+            Ok(false) => return Look::Nothing,
+            Err(why) => return Look::Refused(format!("{} is not used: {why}", directory.display())),
         }
     }
+    // One that has just started may not listen yet, though its processes run (`cmd/start.rs`).
+    loop {
+        return match Client::connect(socket) {
+            Ok(client) => Look::Found(client),
+            Err(NoClient::Silent(pid)) => Look::Silent(pid),
+            Err(NoClient::NotOurs(uid)) => {
+                Look::Refused(format!("the socket {} belongs to another user (uid {uid})", socket.display()))
+            }
+            Err(NoClient::Absent(error)) => match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused if lock::is_starting(socket) => {
+                    std::thread::sleep(PAUSE);
+                    continue;
+                }
+                io::ErrorKind::PermissionDenied => {
+                    Look::Refused(format!("the socket {} is not yours", socket.display()))
+                }
+                _ if is_other(socket) => Look::Other(format!("{} is not a socket", socket.display())),
+                _ => Look::Nothing,
+            },
+        };
+    }
+}
+
+fn is_other(socket: &Path) -> bool {
+    std::fs::metadata(socket).is_ok_and(|found| !found.file_type().is_socket())
 }
 
 /// The path without links, also where the folder is gone.

@@ -1,20 +1,44 @@
 //! The other side of the socket: what `ganger ps` and its like speak with.
 //!
-//! It owns one connection and blocks: these commands do one thing at a time.
+//! It owns one connection and blocks: these commands do one thing at a time. It speaks only with a
+//! process of its own user, as the instance does, and whatever is at the other end costs it neither more
+//! than [`MAX_REPLY`] bytes nor, before the request is accepted, more than [`PATIENCE`].
 
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::proto::{Refusal, Reply, Request};
+use super::lock;
+use super::proto::{Asked, MAX_REPLY, Refusal, Reply, Request};
+use crate::os::{unix_socket, user};
+
+/// How long the instance may take to let us in, and until the first line of an answer.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a line may take that has begun.
+const LINE: Duration = Duration::from_secs(30);
 
 /// A connection to a running instance.
 #[derive(Debug)]
 pub struct Client {
     stream: BufReader<UnixStream>,
+    /// Who is at the other end: what a user would signal, if that is known.
+    pid: Option<u32>,
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub enum NoClient {
+    /// Nobody listens, or we may not connect.
+    Absent(io::Error),
+    /// A process of another user listens; its user id.
+    NotOurs(u32),
+    /// Somebody listens and does not let us in; the pid of the instance, if that is known.
+    Silent(Option<u32>),
 }
 
 /// Why there is no result.
@@ -22,6 +46,8 @@ pub struct Client {
 pub enum Failure {
     /// The instance says no.
     Refused(Refusal),
+    /// Nothing came in time; the pid of the instance, if that is known.
+    Silent(Option<u32>),
     /// The connection broke: the instance has ended.
     Broken(io::Error),
 }
@@ -33,9 +59,20 @@ impl From<io::Error> for Failure {
 }
 
 impl Client {
-    /// Connects. Fails where nobody listens.
-    pub fn connect(socket: &Path) -> io::Result<Self> {
-        Ok(Self { stream: BufReader::new(UnixStream::connect(socket)?) })
+    /// Connects. Nothing is sent to a process of another user.
+    pub fn connect(socket: &Path) -> Result<Self, NoClient> {
+        let stream = unix_socket::connect(socket, PATIENCE).map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => NoClient::Silent(lock::holder(socket)),
+            _ => NoClient::Absent(error),
+        })?;
+        // The modes of directory and socket say who may connect, not who listens.
+        let peer = unix_socket::peer(&stream).map_err(NoClient::Absent)?;
+        if peer.uid != user::id() {
+            return Err(NoClient::NotOurs(peer.uid));
+        }
+        stream.set_write_timeout(Some(PATIENCE)).map_err(NoClient::Absent)?;
+        let pid = lock::holder(socket).or(peer.pid.and_then(|pid| u32::try_from(pid).ok()));
+        Ok(Self { stream: BufReader::new(stream), pid })
     }
 
     /// Asks for one result.
@@ -52,20 +89,53 @@ impl Client {
         request: &Request,
         mut item: impl FnMut(Value, bool) -> io::Result<()>,
     ) -> Result<Value, Failure> {
-        match self.stream.get_mut().write_all(&request.line()) {
+        match self.stream.get_mut().write_all(&Asked::from(request.clone()).line()) {
+            Err(error) if is_over(&error) => return Err(Failure::Silent(self.pid)),
             // Whoever is turned away is told why before anybody hears him.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),
             Ok(()) | Err(_) => {}
         }
+        let mut limit = Some(PATIENCE);
         loop {
-            let mut line = Vec::new();
-            if self.stream.read_until(b'\n', &mut line)? == 0 {
-                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-            }
+            let line = self.line(limit)?;
             match Reply::read(&line).map_err(Failure::Refused)? {
+                Reply::Accepted(_) => limit = None,
                 Reply::Item(value) => item(value, memchr::memchr(b'\n', self.stream.buffer()).is_some())?,
                 Reply::Result(value) => return Ok(value),
                 Reply::Error(refusal) => return Err(Failure::Refused(refusal)),
+            }
+        }
+    }
+
+    /// The next line, which begins within `limit`.
+    fn line(&mut self, limit: Option<Duration>) -> Result<Vec<u8>, Failure> {
+        let mut line = Vec::new();
+        let mut began = None;
+        loop {
+            if self.stream.buffer().is_empty() {
+                let limit = if line.is_empty() { limit } else { Some(PATIENCE) };
+                self.stream.get_ref().set_read_timeout(limit)?;
+            }
+            let read = match self.stream.fill_buf() {
+                Ok([]) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if is_over(&error) => return Err(Failure::Silent(self.pid)),
+                Err(error) => return Err(error.into()),
+            };
+            let end = memchr::memchr(b'\n', read);
+            let count = end.map_or(read.len(), |end| end + 1);
+            line.extend_from_slice(&read[..count]);
+            self.stream.consume(count);
+            if line.len() > MAX_REPLY {
+                let text = format!("it sent a line of more than {MAX_REPLY} bytes");
+                return Err(io::Error::new(io::ErrorKind::InvalidData, text).into());
+            }
+            if end.is_some() {
+                return Ok(line);
+            }
+            if began.get_or_insert_with(Instant::now).elapsed() > LINE {
+                return Err(Failure::Silent(self.pid));
             }
         }
     }
@@ -75,6 +145,19 @@ impl Client {
     pub fn take_over(mut self, request: &Request) -> Result<(Value, UnixStream, Vec<u8>), Failure> {
         let result = self.stream(request, |_, _| Ok(()))?;
         let unread = self.stream.buffer().to_vec();
-        Ok((result, self.stream.into_inner(), unread))
+        let stream = self.stream.into_inner();
+        stream.set_read_timeout(None)?;
+        stream.set_write_timeout(None)?;
+        Ok((result, stream, unread))
     }
+
+    /// The pid of the instance, if that is known.
+    pub fn pid(&self) -> Option<u32> {
+        self.pid
+    }
+}
+
+/// Whether a time limit of the socket is over (socket(7)).
+fn is_over(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }

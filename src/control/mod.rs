@@ -18,6 +18,7 @@ mod attach;
 pub mod client;
 pub mod desk;
 pub mod frames;
+pub mod lock;
 mod logs;
 pub mod place;
 pub mod proto;

@@ -1,33 +1,42 @@
 //! Where the socket of an instance is, and who may have it.
 //!
-//! One socket for each project root, in a folder that only its user may enter. Beside it is a lock
-//! file, held by the instance for its whole life (guard included: the lock goes with the last of
-//! its processes). Who has the lock may replace a socket that somebody left; who has not is told
-//! whose it is. Nothing here follows a folder of somebody else.
+//! One socket for each project root, in a directory that only its user may enter. Beside it is a lock
+//! file ([`lock`]), held by the instance for its whole life (guard included: the lock goes
+//! with the last of its processes). The lock holder may replace a socket that a killed instance left;
+//! everyone else gets the holder's pid.
+//!
+//! Both sides look before they trust. A directory that is a link, belongs to another user or lets others
+//! in is used by neither. A path that the user named may be anything: what is there is replaced only if
+//! it is a socket of this user on which nobody listens, and what is removed at the end is only what we
+//! made, by device and inode.
 
-use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
-use std::io::{self, Read as _, Seek as _, Write as _};
+use std::fs::{DirBuilder, File, Permissions};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use super::lock::{self, FileId, NotLocked, lock_path};
 use crate::env::Env;
-use crate::os::{group, ports, user};
+use crate::os::{ports, unix_socket, user};
 
 /// The longest path of a socket, in bytes: `sun_path` has 108 on Linux and 104 elsewhere, with
 /// the NUL at its end (unix(7)).
 const MAX_PATH: usize = 103;
 
-/// What a new socket has behind its name until it may be found.
-const NEW: &str = ".new";
+/// How much longer the name is that a new socket has until it may be found: a dot and three of [`SIGNS`].
+const NEW: usize = 4;
+const SIGNS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 
-/// How long an instance that has taken its place may need until it listens there. It takes milliseconds.
-const START: Duration = Duration::from_secs(2);
+/// How many such names are tried.
+const TRIES: u64 = 100;
 
-/// More than a pid and its line end have, in bytes.
-const MAX_SIGNATURE: u64 = 32;
+/// How long connecting may take where nobody should listen.
+const PROBE: Duration = Duration::from_millis(10);
 
 /// The places where the socket of a root may be, the best first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +51,10 @@ pub struct Places {
 pub struct Place {
     socket: PathBuf,
     lock: File,
+    /// A socket that nobody listens on any more.
+    stale: Option<FileId>,
+    /// The socket that was made.
+    made: Arc<OnceLock<FileId>>,
 }
 
 /// Why there is no place.
@@ -49,8 +62,8 @@ pub struct Place {
 pub enum NoPlace {
     /// Another instance has it; its pid, where it has said so.
     Taken(Option<u32>),
-    /// No folder can be used; the last reason.
-    Unusable(PathBuf, io::Error),
+    /// No place can be used: each with its reason.
+    Unusable(Vec<(PathBuf, io::Error)>),
 }
 
 impl Places {
@@ -60,7 +73,7 @@ impl Places {
             return Self { sockets: vec![env.cwd.join(named)], named: true };
         }
         let name = name(&root.canonicalize().unwrap_or_else(|_| root.to_owned()));
-        let sockets = folders(env).into_iter().map(|folder| folder.join(&name));
+        let sockets = directories(env).into_iter().map(|directory| directory.join(&name));
         Self { sockets: sockets.filter(|path| fits(path)).collect(), named: false }
     }
 
@@ -75,52 +88,38 @@ impl Places {
     }
 
     /// Takes the first place that can be had, for as long as the answer or a fork of this process
-    /// lives. Changes nothing but the lock file. `pid` is who is told to those who come later.
+    /// lives. Changes nothing but the lock file.
     pub fn take(&self) -> Result<Place, NoPlace> {
-        let mut unusable = None;
+        let mut unusable = Vec::new();
         for socket in &self.sockets {
             match self.lock(socket) {
-                Ok(lock) => return Ok(Place { socket: socket.clone(), lock }),
-                Err(NoPlace::Unusable(path, error)) => {
-                    unusable.get_or_insert(NoPlace::Unusable(path, error));
-                }
-                Err(taken @ NoPlace::Taken(_)) => return Err(taken),
+                Ok(place) => return Ok(place),
+                Err(NotLocked::Unusable(error)) => unusable.push((socket.clone(), error)),
+                Err(NotLocked::Held(pid)) => return Err(NoPlace::Taken(pid)),
             }
         }
-        Err(unusable.unwrap_or_else(|| {
-            NoPlace::Unusable(PathBuf::new(), io::Error::other("every path would be too long for a socket"))
-        }))
+        if unusable.is_empty() {
+            let error = io::Error::other("every path would be too long for a socket");
+            unusable.push((PathBuf::new(), error));
+        }
+        Err(NoPlace::Unusable(unusable))
     }
 
-    fn lock(&self, socket: &Path) -> Result<File, NoPlace> {
-        let unusable = |error| NoPlace::Unusable(socket.to_owned(), error);
+    fn lock(&self, socket: &Path) -> Result<Place, NotLocked> {
         if !fits(socket) {
-            return Err(unusable(io::Error::other(format!("it has more than {MAX_PATH} bytes"))));
+            return Err(NotLocked::Unusable(io::Error::other(format!("it has more than {MAX_PATH} bytes"))));
         }
-        let folder = socket.parent().unwrap_or(Path::new("/"));
         if !self.named {
-            own_folder(folder).map_err(unusable)?;
+            own_directory(socket.parent().unwrap_or(Path::new("/"))).map_err(NotLocked::Unusable)?;
         }
-        let path = lock_path(socket);
-        loop {
-            let flags = libc::O_NOFOLLOW;
-            let mut options = OpenOptions::new();
-            options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);
-            let mut lock = options.open(&path).map_err(unusable)?;
-            match lock.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => {
-                    return Err(NoPlace::Taken(holder(&mut lock)));
-                }
-                Err(TryLockError::Error(error)) => return Err(unusable(error)),
-            }
-            // Whoever had it may have removed the file between our two calls: then the next one
-            // makes a new file, and we would not hinder it.
-            let ours = lock.metadata().map_err(unusable)?;
-            if std::fs::metadata(&path).is_ok_and(|now| (now.dev(), now.ino()) == (ours.dev(), ours.ino())) {
-                return Ok(lock);
-            }
-        }
+        // Before the lock: what is not ours is not given a lock file either.
+        look_for_stale(socket, false).map_err(NotLocked::Unusable)?;
+        let lock = lock::take(&lock_path(socket))?;
+        // And now that no instance can be there.
+        let stale = look_for_stale(socket, true).map_err(NotLocked::Unusable);
+        let stale = stale.inspect_err(|_| remove_lock(socket, &lock))?;
+        let (socket, made) = (socket.to_owned(), Arc::default());
+        Ok(Place { socket, lock, stale, made })
     }
 }
 
@@ -132,113 +131,130 @@ impl Place {
 
     /// What opens the socket, for as long as the place is ours.
     pub fn opener(&self) -> impl FnOnce() -> io::Result<UnixListener> + Send + 'static {
-        let socket = self.socket.clone();
-        move || listen(&socket)
+        let (socket, stale, made) = (self.socket.clone(), self.stale, self.made.clone());
+        move || listen(&socket, stale, &made)
     }
 
     /// Says who has the place: the pid a user would signal.
     pub fn sign(&mut self, pid: u32) -> io::Result<()> {
-        // A new file is empty already, and to say so again costs as much as to write.
-        if self.lock.metadata()?.len() > 0 {
-            self.lock.set_len(0)?;
-            self.lock.rewind()?;
-        }
-        self.lock.write_all(format!("{pid}\n").as_bytes())
+        lock::sign(&mut self.lock, pid)
     }
 }
 
 impl Drop for Place {
     /// Removes the socket, and the lock file while it is held.
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.socket);
-        let _ = std::fs::remove_file(lock_path(&self.socket));
+        if let Some(made) = self.made.get() {
+            lock::remove(&self.socket, *made);
+        }
+        remove_lock(&self.socket, &self.lock);
     }
 }
 
-/// Listens in place of a socket that a killed instance has left.
-fn listen(socket: &Path) -> io::Result<UnixListener> {
-    let mut new = socket.to_owned().into_os_string();
-    new.push(NEW);
-    let new = PathBuf::from(new);
-    let listener = match UnixListener::bind(&new) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            remove(&new)?;
-            UnixListener::bind(&new)?
-        }
-        result => result?,
+fn remove_lock(socket: &Path, lock: &File) {
+    if let Ok(about) = lock.metadata() {
+        lock::remove(&lock_path(socket), lock::id(&about));
+    }
+}
+
+/// Finds what is in the place of a socket: nothing, or a socket that was left. An error if it is anything
+/// else. `probe`: nobody may listen on it either.
+fn look_for_stale(socket: &Path, probe: bool) -> io::Result<Option<FileId>> {
+    let found = match std::fs::symlink_metadata(socket) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
     };
-    // Under its own name only when its modes are right, and in one step: nobody finds half of it.
-    std::fs::set_permissions(&new, Permissions::from_mode(0o600))
-        .and_then(|()| std::fs::rename(&new, socket))
-        .inspect_err(|_| drop(remove(&new)))?;
+    if !found.file_type().is_socket() {
+        return Err(io::Error::other("the path exists and is not a socket"));
+    }
+    if found.uid() != user::id() {
+        return Err(io::Error::other(format!(
+            "the socket there belongs to another user (uid {})",
+            found.uid()
+        )));
+    }
+    if probe {
+        match unix_socket::connect(socket, PROBE) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Ok(_) | Err(_) => return Err(io::Error::other("another program is listening there")),
+        }
+    }
+    Ok(Some(lock::id(&found)))
+}
+
+/// Listens in place of a socket that a killed instance has left.
+fn listen(socket: &Path, stale: Option<FileId>, made: &OnceLock<FileId>) -> io::Result<UnixListener> {
+    let (new, listener) = bind_beside(socket)?;
+    let about = std::fs::symlink_metadata(&new)?;
+    // Under its own name only when its modes are right, and in one step: nobody finds half of it. A link
+    // and not a rename, which would replace whatever is there.
+    let named = std::fs::set_permissions(&new, Permissions::from_mode(0o600)).and_then(|()| {
+        if let Some(stale) = stale {
+            lock::remove(socket, stale);
+        }
+        give_name(&new, socket)
+    });
+    lock::remove(&new, lock::id(&about));
+    named?;
+    let _ = made.set(lock::id(&about));
     listener.set_nonblocking(true)?;
     Ok(listener)
 }
 
-/// Who has the place. Whoever has just taken it, or handed it over, is about to say so.
-fn holder(lock: &mut File) -> Option<u32> {
-    for pause in [0, 1, 5, 20, 50] {
-        std::thread::sleep(Duration::from_millis(pause));
-        if let Some(pid) = signature(lock) {
-            return Some(pid);
+fn give_name(new: &Path, socket: &Path) -> io::Result<()> {
+    match std::fs::hard_link(new, socket) {
+        // A file system without hard links.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EPERM | libc::EOPNOTSUPP | libc::ENOSYS)) => {
+            if std::fs::symlink_metadata(socket).is_ok() {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            std::fs::rename(new, socket)
+        }
+        linked => linked,
+    }
+}
+
+/// A socket of a name that nobody else has. Binding makes it or fails; it replaces nothing.
+fn bind_beside(socket: &Path) -> io::Result<(PathBuf, UnixListener)> {
+    let start = RandomState::new().build_hasher().finish() >> 1;
+    for number in start..start + TRIES {
+        let mut new = socket.to_owned().into_os_string();
+        new.push(new_suffix(number));
+        let new = PathBuf::from(new);
+        match UnixListener::bind(&new) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            result => return result.map(|listener| (new, listener)),
         }
     }
-    None
+    Err(io::ErrorKind::AddrInUse.into())
 }
 
-/// Whom the lock file names.
-fn signature(lock: &mut File) -> Option<u32> {
-    let mut text = String::new();
-    lock.rewind().and_then(|()| lock.take(MAX_SIGNATURE).read_to_string(&mut text)).ok()?;
-    text.strip_suffix('\n')?.parse().ok()
-}
-
-/// Whether somebody has taken this place in the last 2 s and lives, so that he is about to listen.
-/// It only looks: to try the lock could take it from one that is just starting.
-pub fn is_starting(socket: &Path) -> bool {
-    // A FIFO in its place does not hold us up.
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-    let lock = OpenOptions::new().read(true).custom_flags(flags).open(lock_path(socket));
-    let signed = lock.and_then(|mut lock| {
-        let about = lock.metadata()?;
-        let is_new = about.modified()?.elapsed().is_ok_and(|age| age < START);
-        let is_ours = about.is_file() && about.uid() == user::id();
-        Ok((is_new && is_ours).then(|| signature(&mut lock)).flatten())
-    });
-    let pid = signed.ok().flatten().and_then(|pid| i32::try_from(pid).ok());
-    pid.is_some_and(|pid| pid > 0 && group::exists(pid))
-}
-
-/// The lock file of a socket.
-pub fn lock_path(socket: &Path) -> PathBuf {
-    let mut path = socket.to_owned().into_os_string();
-    path.push(".lock");
-    path.into()
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        Ok(()) | Err(_) => Ok(()),
-    }
+fn new_suffix(number: u64) -> String {
+    let sign = |power: u32| {
+        let index = number / 36_u64.pow(power) % 36;
+        char::from(SIGNS[usize::try_from(index).unwrap_or(0)])
+    };
+    [".".to_owned(), (0..3).map(sign).collect()].concat()
 }
 
 fn fits(socket: &Path) -> bool {
-    socket.as_os_str().len() + NEW.len() <= MAX_PATH
+    socket.as_os_str().len() + NEW <= MAX_PATH
 }
 
-/// The folders in which sockets may be: that of the login, and one in the folder for temporary
+/// The directories in which sockets may be: that of the login, and one in the directory for temporary
 /// files. An instance may have been started where `XDG_RUNTIME_DIR` is not set (cron, `su`), so
 /// its usual value is asked too.
-fn folders(env: &Env) -> Vec<PathBuf> {
+fn directories(env: &Env) -> Vec<PathBuf> {
     let id = user::id();
     let absolute = |name| env.var(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let login = absolute("XDG_RUNTIME_DIR").unwrap_or_else(|| format!("/run/user/{id}").into());
     let temporary = absolute("TMPDIR").unwrap_or_else(|| "/tmp".into());
-    let mut folders = vec![login.join("ganger"), temporary.join(format!("ganger-{id}"))];
-    folders.push(format!("/tmp/ganger-{id}").into());
-    folders.dedup();
-    folders
+    let mut directories = vec![login.join("ganger"), temporary.join(format!("ganger-{id}"))];
+    directories.push(format!("/tmp/ganger-{id}").into());
+    directories.dedup();
+    directories
 }
 
 /// The name of a root's socket: what a person recognises, and what is different for each.
@@ -249,23 +265,72 @@ fn name(root: &Path) -> String {
     format!("{:016x}-{tail}", ports::fnv1a(root.as_os_str().as_bytes()))
 }
 
-/// Makes the folder, or finds that it is ours and nobody else's.
-fn own_folder(folder: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(0o700).create(folder) {
+/// Whether a client may look for a socket in this directory: false where there is none, an error where
+/// it is not this user's alone.
+///
+/// The directories above it are the system's or, as `TMPDIR`, the user's choice. Where others may rename
+/// what is in those, this look alone is not enough, and so the peer is asked as well.
+pub fn is_own_directory(directory: &Path) -> io::Result<bool> {
+    // A link is not followed: in /tmp anybody may have made it.
+    match std::fs::symlink_metadata(directory) {
+        Ok(found) => check_directory(&found).map(|()| true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn check_directory(found: &std::fs::Metadata) -> io::Result<()> {
+    let wrong = if found.is_symlink() {
+        "it is a symbolic link".to_owned()
+    } else if !found.is_dir() {
+        "it is not a directory".to_owned()
+    } else if found.uid() != user::id() {
+        format!("it belongs to another user (uid {})", found.uid())
+    } else if found.mode() & 0o077 != 0 {
+        format!("others may enter it (mode {:04o}, not 0700)", found.mode() & 0o7777)
+    } else {
+        return Ok(());
+    };
+    Err(io::Error::other(wrong))
+}
+
+/// Makes the directory, or finds that it is ours and nobody else's.
+fn own_directory(directory: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(directory) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error),
     }
-    // A link is not followed: in /tmp anybody may have made it.
-    let found = std::fs::symlink_metadata(folder)?;
-    if !found.is_dir() {
-        return Err(io::Error::other("it is no folder"));
+    let found = std::fs::symlink_metadata(directory)?;
+    if found.is_dir() && found.uid() == user::id() && found.mode() & 0o077 != 0 {
+        std::fs::set_permissions(directory, Permissions::from_mode(0o700))?;
+        return check_directory(&std::fs::symlink_metadata(directory)?);
     }
-    if found.uid() != user::id() {
-        return Err(io::Error::other("it belongs to another user"));
+    check_directory(&found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn temporary_names_differ_and_are_short() {
+        let all: std::collections::HashSet<String> = (7..7 + TRIES).map(new_suffix).collect();
+        assert_eq!(all.len(), usize::try_from(TRIES).expect("small"));
+        assert!(all.iter().all(|suffix| suffix.len() == NEW), "{all:?}");
     }
-    if found.mode() & 0o077 != 0 {
-        std::fs::set_permissions(folder, Permissions::from_mode(0o700))?;
+
+    #[test]
+    fn a_socket_replaces_nothing_that_has_appeared() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let socket = folder.path().join("socket");
+        std::fs::write(&socket, "precious").expect("written");
+        let made = OnceLock::new();
+        let error = listen(&socket, None, &made).expect_err("it is taken");
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(made.get(), None);
+        let left: Vec<_> = std::fs::read_dir(folder.path()).expect("a folder").flatten().collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+        assert_eq!(std::fs::read(&socket).expect("there"), b"precious");
     }
-    Ok(())
 }

@@ -1,8 +1,8 @@
 //! The words of the control socket: lines of JSON, of one version. Values only.
 //!
 //! A client writes a request in one line, `{"v":1,"cmd":"ps"}`, and reads lines until one has
-//! `result` or `error`; before that there may be lines with `item`. Then it may ask again on the
-//! same connection. `docs/control-protocol.md` is the description for others; golden files in
+//! `result` or `error`; before that there may be lines with `item`, and one with `accepted` if the
+//! client has asked for it ([`Asked`]). Then it may ask again on the same connection. `docs/control-protocol.md` is the description for others; golden files in
 //! `tests/fixtures/control` hold each form, in both directions.
 //!
 //! **A new request** is a variant of [`Request`] with its arguments as fields, and an arm in
@@ -10,9 +10,7 @@
 //! ([`Answer`](super::server::Answer)):
 //!
 //! - `Answer::One`: one result or error. What the client gets out of the result is a struct here.
-//! - `Answer::Stream`: a bounded channel of [`Reply::Item`]s that ends with a result. Whoever
-//!   fills it uses `try_send` and lets go of a client whose channel is full, so that nobody ever
-//!   waits for a client (`logs -f`).
+//! - `Answer::Written`: a bounded channel of lines with [`Reply::Item`]s, and at last a result (`logs`).
 //! - `Answer::TakeOver`: a result, and from then on the connection belongs to a function that
 //!   reads and writes frames of its own on it (`attach`).
 //!
@@ -33,6 +31,11 @@ pub const VERSION: u32 = 1;
 
 /// The longest request, in bytes with its line end. Replies may be longer.
 pub const MAX_REQUEST: usize = 64 * 1024;
+
+/// The longest reply that a client reads, likewise. The largest that there can be: a line of a log has
+/// 1 MiB, an environment 6 MiB (execve(2)), and in JSON a byte has at most six signs; `ps` has the command
+/// of each process, of which Linux takes 128 KiB.
+pub const MAX_REPLY: usize = 128 * 1024 * 1024;
 
 /// What a client wants.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -102,6 +105,38 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// Whether the answer may take longer than a client waits for the first line of one.
+    pub fn takes_long(&self) -> bool {
+        match self {
+            Self::Up(which) | Self::Stop(which) | Self::Restart(which) => which.wait,
+            Self::Scale { wait, .. } => *wait,
+            // The files are read in any case.
+            Self::Reload { .. } | Self::Wait { .. } => true,
+            Self::Logs { follow, .. } => *follow,
+            Self::Ps | Self::End | Self::Config { .. } | Self::Attach { .. } => false,
+        }
+    }
+}
+
+/// A request, and what its client understands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    /// What it wants.
+    #[serde(flatten)]
+    pub request: Request,
+    /// It understands [`Reply::Accepted`], and waits only so long for the first line.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub accepted: bool,
+}
+
+impl From<Request> for Asked {
+    /// As ganger's own commands ask.
+    fn from(request: Request) -> Self {
+        Self { accepted: request.takes_long(), request }
+    }
+}
+
 /// Which processes are meant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Which {
@@ -121,6 +156,8 @@ fn yes() -> bool {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reply {
+    /// The request was read, and the answer may take its time. Only for clients that have asked for it.
+    Accepted(bool),
     /// One of several; more lines follow.
     Item(Value),
     /// The last line of a request that was carried out.
@@ -403,7 +440,7 @@ struct Line<T> {
     body: T,
 }
 
-impl Request {
+impl Asked {
     /// The line, with its end.
     pub fn line(&self) -> Vec<u8> {
         to_line(self)
@@ -459,7 +496,7 @@ mod tests {
 
     #[test]
     fn requests_are_read_and_written_as_in_the_golden_file() {
-        assert_golden::<Request>(include_str!("../../tests/fixtures/control/requests.jsonl"));
+        assert_golden::<Asked>(include_str!("../../tests/fixtures/control/requests.jsonl"));
     }
 
     #[test]
@@ -475,7 +512,7 @@ mod tests {
 
     #[test]
     fn a_request_that_cannot_be_read_says_why() {
-        let refused = |line: &str| Request::read(line.as_bytes()).expect_err(line).message;
+        let refused = |line: &str| Asked::read(line.as_bytes()).expect_err(line).message;
         assert_eq!(refused("{\"cmd\":\"ps\"}"), "the version is missing, as in {\"v\":1,\"cmd\":\"ps\"}");
         assert_eq!(refused("{\"v\":2,\"cmd\":\"ps\"}"), "version 2 is not spoken here, only 1");
         assert!(refused("{\"v\":1,\"cmd\":\"dance\"}").starts_with("unknown variant `dance`"));
@@ -483,7 +520,7 @@ mod tests {
         for garbage in ["", "ps", "{", "\u{0}", "{\"v\":1,\"cmd\":\"ps\"} x"] {
             assert!(refused(garbage).starts_with("this is no line of JSON: "), "{garbage}");
         }
-        let known = Request::read(b"{\"v\":1,\"cmd\":\"ps\",\"colour\":\"blue\"}");
-        assert_eq!(known.expect("fields may be added"), Request::Ps);
+        let known = Asked::read(b"{\"v\":1,\"cmd\":\"ps\",\"colour\":\"blue\"}");
+        assert_eq!(known.expect("fields may be added"), Request::Ps.into());
     }
 }

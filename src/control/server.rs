@@ -20,7 +20,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::desk::Desk;
-use super::proto::{MAX_REQUEST, Refusal, Reply, Request};
+use super::proto::{Asked, MAX_REQUEST, Refusal, Reply};
 use super::turns::Turns;
 use crate::os::user;
 
@@ -85,8 +85,13 @@ impl Client {
         }
         while let Some(line) = self.next_line().await? {
             turns.take().await;
-            let answer = match Request::read(&line) {
-                Ok(request) => desk.answer(request).await,
+            let answer = match Asked::read(&line) {
+                Ok(Asked { request, accepted }) => {
+                    if accepted && request.takes_long() {
+                        self.write(&Reply::Accepted(true)).await?;
+                    }
+                    desk.answer(request).await
+                }
                 Err(refusal) => Answer::One(Reply::Error(refusal)),
             };
             match answer {

@@ -22,6 +22,7 @@ pub mod spawn;
 pub mod sweep;
 #[cfg(target_os = "linux")]
 mod title;
+pub mod unix_socket;
 pub mod user;
 #[cfg(target_os = "linux")]
 mod vfork;

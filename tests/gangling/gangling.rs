@@ -25,6 +25,8 @@
 //! | `--run-away` | forks into a new session and exits, again and again; prints `away` |
 //! | `--close-output` | closes stdout and stderr |
 //! | `--listen-port` | listens on 127.0.0.1:$PORT, prints `listening PORT` |
+//! | `--answer SOCKET FILE LOG` | listens on SOCKET, answers whatever is sent there with FILE, and notes it in LOG |
+//! | `--ask SOCKET TEXT` | sends the line to SOCKET, prints all that comes back |
 //! | `--read-stdin` | prints `stdin: data`, `eof`, `closed` or `nothing` (for 300 ms) |
 //! | `--wait` | prints `ready pid=… pgid=… sid=… ppid=…`, waits for ever |
 //! | `--wait-file PATH` | prints the same, waits until the file is there |
@@ -80,6 +82,14 @@ fn main() {
             "--run-away" => run_away(),
             "--close-output" => close_output(),
             "--listen-port" => listen(),
+            "--answer" => {
+                let (socket, file) = (next(), next());
+                answer(&socket, &file, &next());
+            }
+            "--ask" => {
+                let socket = next();
+                ask(&socket, &next());
+            }
             "--read-stdin" => read_stdin(),
             "--wait" => wait_for_ever(),
             "--wait-file" => {
@@ -96,6 +106,37 @@ fn main() {
             other => fail(&format!("unknown step {other}")),
         }
     }
+}
+
+/// A server that is not ganger, for ever: it answers at once, and notes each byte that it gets.
+fn answer(socket: &str, file: &str, log: &str) {
+    let try_to = |what: &str, error: &std::io::Error| -> ! { fail(&format!("{what}: {error}")) };
+    let reply = std::fs::read(file).unwrap_or_else(|error| try_to(file, &error));
+    let mut log = std::fs::File::create(log).unwrap_or_else(|error| try_to(log, &error));
+    let listener =
+        std::os::unix::net::UnixListener::bind(socket).unwrap_or_else(|error| try_to(socket, &error));
+    let all = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(socket, all).unwrap_or_else(|error| try_to(socket, &error));
+    say("answering");
+    for stream in listener.incoming().flatten() {
+        let mut stream = stream;
+        let _ = stream.write_all(&reply);
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        let mut said = Vec::new();
+        let _ = stream.read_to_end(&mut said);
+        let _ = log.write_all(&said);
+        let _ = log.write_all(b".");
+    }
+}
+
+fn ask(socket: &str, text: &str) {
+    let stream = std::os::unix::net::UnixStream::connect(socket);
+    let mut stream = stream.unwrap_or_else(|error| fail(&format!("{socket}: {error}")));
+    // Whoever is turned away may find the connection closed before it has asked.
+    let _ = stream.write_all(format!("{text}\n").as_bytes());
+    let mut said = Vec::new();
+    let _ = stream.read_to_end(&mut said);
+    write_out(&said);
 }
 
 fn fail(message: &str) -> ! {

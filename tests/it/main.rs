@@ -49,6 +49,8 @@ mod run_terminal;
 mod screen;
 mod signals;
 mod smoke;
+mod socket_bounds;
+mod socket_users;
 mod start;
 mod survivors;
 mod survivors_killed;

@@ -1,0 +1,225 @@
+//! The lock file beside a socket: held for as long as anything of an instance lives, it says whose
+//! the place is.
+//!
+//! It may be at a path that the user named, where any file may be, and somebody else's. So a file is
+//! opened, locked or changed only if it can be one of ours: a regular file of this user with no other
+//! name, empty or with a pid in it. A link, a FIFO or a device is not even opened.
+
+use std::fs::{File, Metadata, OpenOptions, Permissions, TryLockError};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::os::{group, user};
+
+/// The longest pid (`u32`) and its line end, in bytes.
+const MAX_SIGNATURE: u64 = 11;
+
+/// How long an instance that has taken its place may need until it listens there. It takes milliseconds.
+const START: Duration = Duration::from_secs(2);
+
+/// A file, by device and inode.
+pub(super) type FileId = (u64, u64);
+
+/// Why there is no lock.
+#[derive(Debug)]
+pub(super) enum NotLocked {
+    /// Another instance has it; its pid, where it has said so.
+    Held(Option<u32>),
+    /// There is something else in its place, or none can be made.
+    Unusable(io::Error),
+}
+
+/// Returns the path of the lock file of a socket.
+pub fn lock_path(socket: &Path) -> PathBuf {
+    let mut path = socket.to_owned().into_os_string();
+    path.push(".lock");
+    path.into()
+}
+
+/// Which file this is.
+pub(super) fn id(about: &Metadata) -> FileId {
+    (about.dev(), about.ino())
+}
+
+/// Whether `path` is still this file.
+pub(super) fn is_at(path: &Path, it: FileId) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|now| id(&now) == it)
+}
+
+/// Removes `path` if it is still this file.
+pub(super) fn remove(path: &Path, it: FileId) {
+    if is_at(path, it) {
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+/// Takes the lock for as long as the file or a fork of this process lives.
+pub(super) fn take(path: &Path) -> Result<File, NotLocked> {
+    let mut pauses = [1, 5, 20, 50].into_iter();
+    loop {
+        let mut lock = open_or_make(path).map_err(NotLocked::Unusable)?;
+        match lock.try_lock() {
+            // An instance that ended may have removed the file between our two calls: then the next
+            // one makes a new file, and we would not be in its way.
+            Ok(()) => {
+                let about = lock.metadata().map_err(NotLocked::Unusable)?;
+                if !is_at(path, id(&about)) {
+                    continue;
+                }
+                if about.mode() & 0o077 != 0 {
+                    // Anybody who can open a file can lock it.
+                    lock.set_permissions(Permissions::from_mode(0o600)).map_err(NotLocked::Unusable)?;
+                }
+                return Ok(lock);
+            }
+            Err(TryLockError::WouldBlock) => {
+                let holder = signature(&mut lock);
+                // One that has just taken it, or handed it over, is about to write its pid. And one
+                // that only clears up after a dead one lets go at once.
+                match pauses.next() {
+                    Some(pause) if !holder.is_some_and(is_alive) => {
+                        std::thread::sleep(Duration::from_millis(pause));
+                    }
+                    _ => return Err(NotLocked::Held(holder)),
+                }
+            }
+            Err(TryLockError::Error(error)) => return Err(NotLocked::Unusable(error)),
+        }
+    }
+}
+
+/// Writes whose it is: the pid a user would signal.
+pub(super) fn sign(lock: &mut File, pid: u32) -> io::Result<()> {
+    // A new file is empty already, and to say so again costs as much as to write.
+    if lock.metadata()?.len() > 0 {
+        lock.set_len(0)?;
+        lock.rewind()?;
+    }
+    lock.write_all(format!("{pid}\n").as_bytes())
+}
+
+/// Opens a lock file that is there, if it can be one of ours.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    let about = std::fs::symlink_metadata(path)?;
+    check_kind(path, &about)?;
+    // Between the two it may have become anything.
+    let mut lock = options().open(path)?;
+    check_kind(path, &lock.metadata()?)?;
+    check_text(path, &mut lock)?;
+    Ok(lock)
+}
+
+fn open_or_make(path: &Path) -> io::Result<File> {
+    loop {
+        let opened = match open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                options().create_new(true).mode(0o600).open(path)
+            }
+            opened => opened,
+        };
+        match opened {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            opened => return opened,
+        }
+    }
+}
+
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    options
+}
+
+fn check_kind(path: &Path, about: &Metadata) -> io::Result<()> {
+    let wrong = if !about.is_file() {
+        "is not a regular file"
+    } else if about.uid() != user::id() {
+        "belongs to another user"
+    } else if about.nlink() != 1 {
+        "has other names (hard links)"
+    } else if about.len() > MAX_SIGNATURE {
+        "is not a lock file of ganger"
+    } else {
+        return Ok(());
+    };
+    Err(io::Error::other(format!("{} {wrong}", path.display())))
+}
+
+fn check_text(path: &Path, lock: &mut File) -> io::Result<()> {
+    let text = text(lock)?;
+    // It may be half written.
+    let digits = text.strip_suffix(b"\n").unwrap_or(&text);
+    if digits.iter().all(u8::is_ascii_digit) {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("{} is not a lock file of ganger", path.display())))
+}
+
+fn text(lock: &mut File) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    lock.rewind()?;
+    lock.take(MAX_SIGNATURE + 1).read_to_end(&mut text)?;
+    lock.rewind()?;
+    Ok(text)
+}
+
+/// Whose the lock file says it is.
+pub(super) fn signature(lock: &mut File) -> Option<u32> {
+    let text = String::from_utf8(text(lock).ok()?).ok()?;
+    text.strip_suffix('\n')?.parse().ok()
+}
+
+/// Whether there is a process with this pid.
+pub(super) fn is_alive(pid: u32) -> bool {
+    i32::try_from(pid).is_ok_and(|pid| pid > 0 && group::exists(pid))
+}
+
+/// The pid of the instance at `socket`, as its lock file says.
+pub fn holder(socket: &Path) -> Option<u32> {
+    signature(&mut open(&lock_path(socket)).ok()?)
+}
+
+/// Whether an instance has taken this place in the last 2 s and lives, so that it is about to listen.
+/// It only looks: to try the lock could take it from one that is just starting.
+pub fn is_starting(socket: &Path) -> bool {
+    let signed = open(&lock_path(socket)).and_then(|mut lock| {
+        let is_new = lock.metadata()?.modified()?.elapsed().is_ok_and(|age| age < START);
+        Ok(is_new.then(|| signature(&mut lock)).flatten())
+    });
+    signed.ok().flatten().is_some_and(is_alive)
+}
+
+/// A running instance, for those who wait until nothing of it is left.
+#[derive(Debug)]
+pub struct Holder {
+    /// Its lock, if that is one of ours.
+    lock: Option<File>,
+    pid: Option<u32>,
+}
+
+impl Holder {
+    /// The instance at `socket`; its pid, where the lock does not say.
+    pub fn of(socket: &Path, pid: Option<u32>) -> Self {
+        let mut lock = open(&lock_path(socket)).ok();
+        let pid = lock.as_mut().and_then(signature).or(pid);
+        Self { lock, pid }
+    }
+
+    /// Whether it is gone.
+    pub fn is_gone(&mut self) -> bool {
+        let is_dead = !self.pid.is_some_and(is_alive);
+        match &mut self.lock {
+            None => is_dead,
+            Some(lock) => match lock.try_lock_shared() {
+                // Another instance has it by now, or a program that has no business with it.
+                Err(TryLockError::WouldBlock) => {
+                    let pid = signature(lock);
+                    pid.is_some() && pid != self.pid
+                }
+                Ok(()) | Err(TryLockError::Error(_)) => true,
+            },
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Connecting to a socket of the file system without waiting forever, and who is at its other end.
+
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+/// The process that listens at the other end, as it was when it began to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// Its effective user id.
+    pub uid: u32,
+    /// Its pid, where the system tells.
+    pub pid: Option<i32>,
+}
+
+/// Connects within `limit`, or fails with [`io::ErrorKind::TimedOut`]: the queue of a process that
+/// listens and does not accept is full at some point, and then connect(2) waits (unix(7)).
+#[cfg(target_os = "linux")]
+pub fn connect(path: &Path, limit: Duration) -> io::Result<UnixStream> {
+    use std::os::fd::AsRawFd as _;
+    use std::time::Instant;
+
+    use nix::errno::Errno;
+    use nix::sys::socket::{
+        AddressFamily, SockFlag, SockType, UnixAddr, connect, setsockopt, socket, sockopt,
+    };
+    use nix::sys::time::{TimeVal, TimeValLike as _};
+
+    let address = UnixAddr::new(path)?;
+    let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    let end = Instant::now() + limit;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let micros = i64::try_from(left.as_micros()).unwrap_or(i64::MAX);
+        // The limit of connect(2) too (socket(7)). None at all would be no limit.
+        setsockopt(&socket, sockopt::SendTimeout, &TimeVal::microseconds(micros.max(1)))?;
+        match connect(socket.as_raw_fd(), &address) {
+            Ok(()) => break,
+            Err(Errno::EINTR) if !left.is_zero() => {}
+            Err(Errno::EINTR | Errno::EAGAIN) => return Err(io::ErrorKind::TimedOut.into()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let stream = UnixStream::from(socket);
+    stream.set_write_timeout(None)?;
+    Ok(stream)
+}
+
+/// See the Linux version. Elsewhere a full queue refuses at once (`uipc_usrreq.c`).
+#[cfg(not(target_os = "linux"))]
+pub fn connect(path: &Path, _limit: Duration) -> io::Result<UnixStream> {
+    UnixStream::connect(path)
+}
+
+/// Returns who listens at the other end. Nobody can claim to be somebody else: the kernel notes it at
+/// listen(2) (`SO_PEERCRED`, unix(7)).
+#[cfg(target_os = "linux")]
+pub fn peer(stream: &UnixStream) -> io::Result<Peer> {
+    use nix::sys::socket::{getsockopt, sockopt};
+
+    let it = getsockopt(stream, sockopt::PeerCredentials)?;
+    Ok(Peer { uid: it.uid(), pid: Some(it.pid()).filter(|pid| *pid > 0) })
+}
+
+/// See the Linux version.
+#[cfg(not(target_os = "linux"))]
+pub fn peer(stream: &UnixStream) -> io::Result<Peer> {
+    use nix::sys::socket::{getsockopt, sockopt};
+
+    let it = getsockopt(stream, sockopt::LocalPeerCred)?;
+    Ok(Peer { uid: it.uid(), pid: None })
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::os::fd::AsRawFd as _;
+
+    use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
+
+    use super::*;
+
+    #[test]
+    fn a_full_queue_is_waited_for_only_so_long() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("socket");
+        let listener = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None);
+        let listener = listener.expect("a socket");
+        bind(listener.as_raw_fd(), &UnixAddr::new(&path).expect("an address")).expect("bound");
+        listen(&listener, Backlog::new(1).expect("a backlog")).expect("listens");
+        let mut waiting = Vec::new();
+        let error = loop {
+            match connect(&path, Duration::from_millis(20)) {
+                Ok(stream) => waiting.push(stream),
+                Err(error) => break error,
+            }
+            assert!(waiting.len() < 10);
+        };
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        let own = peer(&waiting[0]).expect("a peer");
+        assert_eq!((own.uid, own.pid), (crate::os::user::id(), i32::try_from(std::process::id()).ok()));
+    }
+}
