@@ -140,18 +140,20 @@ impl Listening {
         (first, Door { opening: Some(opening), opened: Err("nobody has opened it".to_owned()) })
     }
 
-    /// Takes in clients of the socket that was opened.
+    /// Takes in clients of the socket that was opened. `needed`: how many descriptors the processes and
+    /// ganger itself have.
     pub(super) fn serve(
         &self,
         listener: StdListener,
         driver: &UnboundedSender<Message>,
         read: ReadAgain,
         (pump, seats): (&Pump, &Seats),
+        needed: usize,
     ) -> io::Result<()> {
         let (root, history) = (self.root.clone(), pump.history());
         let about = About { read, pid: self.pid, root, history, seats: seats.clone() };
         let listener = UnixListener::from_std(listener)?;
-        tokio::spawn(server::serve(listener, Desk::new(driver.clone(), about)));
+        tokio::spawn(server::serve(listener, Desk::new(driver.clone(), about), needed));
         Ok(())
     }
 }

@@ -151,6 +151,8 @@ struct Started {
     listening: Listening,
     socket: Option<UnixListener>,
     read: ReadAgain,
+    /// How many descriptors the processes and ganger itself have.
+    needed: usize,
 }
 
 /// Starts what is to start first, before all that no process has to wait for.
@@ -168,7 +170,8 @@ fn start_all(it: It, show: Show, open_files: OpenFiles, link: Link) -> io::Resul
     pipe::widen(&out);
     // Before there is a thread.
     memory::share_arenas();
-    limits::expect_files(OWN_FILES + FILES_OF_EACH * specs.len());
+    let needed = OWN_FILES + FILES_OF_EACH * specs.len();
+    limits::expect_files(needed);
     // Who reads the first line may ask what runs. The output's thread has time while processes are made,
     // and one of them that asks as soon waits for it (`Remote::find`).
     let (open, mut door) = listening.door();
@@ -213,16 +216,16 @@ fn start_all(it: It, show: Show, open_files: OpenFiles, link: Link) -> io::Resul
     std::thread::yield_now();
     drop(room);
     let socket = door.socket(&driver.children().pump);
-    Ok(Started { driver, outbox, pump_ended, listening, socket, read })
+    Ok(Started { driver, outbox, pump_ended, listening, socket, read, needed })
 }
 
 /// Hears of what happens, and stays until everything has ended. Signals are blocked until here.
 async fn supervise(started: Started) -> io::Result<Outcome> {
-    let Started { driver, outbox, pump_ended, listening, socket, read } = started;
+    let Started { driver, outbox, pump_ended, listening, socket, read, needed } = started;
     let children = driver.children();
     inbox::listen(&children.link, outbox.clone(), message)?;
     if let Some(socket) = socket {
-        listening.serve(socket, &outbox, read, (&children.pump, &children.seats))?;
+        listening.serve(socket, &outbox, read, (&children.pump, &children.seats), needed)?;
     }
     if let Some(front) = &children.front {
         front.bring_when_clear(children.pump.view());

@@ -14,6 +14,7 @@
 //! Nothing here decides anything about a process, and the driver waits for nothing here: what a
 //! client does not read waits in that client's own task, and at most for a while.
 
+mod admission;
 mod attach;
 pub mod client;
 pub mod desk;

@@ -8,20 +8,27 @@
 //! reads nothing for [`PATIENCE`] it is let go. So 128 clients hold 128 requests and replies at
 //! most, whatever they do. They ask in turns (`turns.rs`), or they would take the processor from
 //! the thread that shows output.
+//!
+//! A connection is watched for as long as its client waits, so that one that has gone gives back its
+//! place (`admission.rs`) and nobody works for it any more. Clients get at most half of the descriptors
+//! that the processes do not need.
 
 use std::future::Future;
 use std::io;
+use std::os::fd::{AsFd as _, AsRawFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
+use super::admission::{Admission, IDLE, Idle, Seat};
 use super::desk::Desk;
 use super::proto::{Asked, MAX_REQUEST, Refusal, Reply};
 use super::turns::Turns;
+use crate::os::limits::OpenFiles;
 use crate::os::user;
 
 /// How many may be connected at a time.
@@ -33,13 +40,15 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 /// How long nobody is taken in when the system has no descriptors for one.
 const BREATH: Duration = Duration::from_millis(100);
 
+/// How many descriptors clients leave free, whatever else is open: what the start of two processes takes
+/// for a moment.
+const RESERVE: u64 = 16;
+
 /// What a client gets for its request.
 pub enum Answer {
     /// One line.
     One(Reply),
-    /// Lines, the last of which is a result or an error.
-    Stream(mpsc::Receiver<Reply>),
-    /// The same, written already, and as many at a time as there are: for thousands of them.
+    /// Lines that are written already, as many at a time as there are; the last is a result or an error.
     Written(mpsc::Receiver<Vec<u8>>),
     /// A line, and then the connection is somebody else's.
     TakeOver(Reply, TakeOver),
@@ -48,24 +57,52 @@ pub enum Answer {
 /// Goes on with a connection after its reply: gets it, and what the client has sent already.
 pub type TakeOver = Box<dyn FnOnce(UnixStream, Vec<u8>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
-/// Takes clients in for as long as the runtime lives.
-pub async fn serve(listener: UnixListener, desk: Desk) {
-    let (places, turns) = (Arc::new(Semaphore::new(MAX_CLIENTS)), Arc::new(Turns::new()));
+/// The descriptors that clients may have.
+#[derive(Debug, Clone, Copy)]
+struct Files {
+    /// How many this process may have.
+    soft: u64,
+    /// How many clients there may be.
+    clients: usize,
+}
+
+impl Files {
+    /// `needed`: how many the processes and ganger itself have.
+    fn new(soft: u64, needed: usize) -> Self {
+        let free = usize::try_from(soft).unwrap_or(usize::MAX).saturating_sub(needed);
+        // One has to be able to say `ganger stop`.
+        Self { soft, clients: (free / 2).clamp(1, MAX_CLIENTS) }
+    }
+
+    /// Whether this descriptor is one of the last. The system gives the lowest that is free, so all
+    /// below it are in use.
+    fn is_tight(self, file: &impl AsRawFd) -> bool {
+        let number = u64::try_from(file.as_raw_fd()).unwrap_or(0);
+        number + RESERVE >= self.soft
+    }
+}
+
+/// Takes clients in for as long as the runtime lives. `needed`: how many descriptors the processes and
+/// ganger itself have.
+pub async fn serve(listener: UnixListener, desk: Desk, needed: usize) {
+    let files = Files::new(OpenFiles::now().map_or(u64::MAX, OpenFiles::soft), needed);
+    let (admission, turns) = (Admission::new(files.clients), Arc::new(Turns::new()));
     loop {
         // To come and go again and again is no way round it.
         turns.take().await;
         let Ok((stream, _)) = listener.accept().await else {
             // EMFILE: the client waits in the queue until a descriptor is free.
+            admission.evict();
             tokio::time::sleep(BREATH).await;
             continue;
         };
-        let place = places.clone().try_acquire_owned();
+        let seat = admission.enter(files.is_tight(&stream));
         let (desk, turns) = (desk.clone(), turns.clone());
         tokio::spawn(async move {
-            let client = Client { stream, unread: Vec::new() };
-            let _ = match place {
-                Ok(_place) => client.talk(desk, &turns).await,
-                Err(_) => client.turn_away("too many clients are connected").await,
+            let client = Client { stream, unread: Vec::new(), files, watch: None };
+            let _ = match seat {
+                Some(seat) => client.talk(desk, &turns, &seat).await,
+                None => client.turn_away("too many clients are connected").await,
             };
         });
     }
@@ -75,28 +112,41 @@ struct Client {
     stream: UnixStream,
     /// What was read and not used yet.
     unread: Vec<u8>,
+    files: Files,
+    /// The connection once more, to see its end: see [`Client::closed`].
+    watch: Option<UnixStream>,
 }
 
 impl Client {
-    async fn talk(mut self, desk: Desk, turns: &Turns) -> io::Result<()> {
-        // The modes of folder and file keep others out; this holds where somebody changed them.
+    async fn talk(mut self, desk: Desk, turns: &Turns, seat: &Seat) -> io::Result<()> {
+        // The modes of directory and file keep others out; this holds where somebody changed them.
         if self.stream.peer_cred()?.uid() != user::id() {
             return self.turn_away("this instance belongs to another user").await;
         }
-        while let Some(line) = self.next_line().await? {
+        loop {
+            let line = tokio::select! {
+                biased;
+                line = self.next_line() => line?,
+                why = seat.idle() => return self.let_go(why).await,
+            };
+            let Some(line) = line else { return Ok(()) };
             turns.take().await;
             let answer = match Asked::read(&line) {
                 Ok(Asked { request, accepted }) => {
                     if accepted && request.takes_long() {
                         self.write(&Reply::Accepted(true)).await?;
                     }
-                    desk.answer(request).await
+                    tokio::select! {
+                        // What was asked is done, also for one that does not wait to see it.
+                        biased;
+                        answer = desk.answer(request) => answer,
+                        () = self.gone() => return Ok(()),
+                    }
                 }
                 Err(refusal) => Answer::One(Reply::Error(refusal)),
             };
             match answer {
                 Answer::One(reply) => self.write(&reply).await?,
-                Answer::Stream(replies) => self.write_all(replies).await?,
                 Answer::Written(lines) => self.write_lines(lines).await?,
                 Answer::TakeOver(reply, go_on) => {
                     self.write(&reply).await?;
@@ -105,7 +155,16 @@ impl Client {
                 }
             }
         }
-        Ok(())
+    }
+
+    /// Tells an idle client that its connection ends.
+    async fn let_go(self, why: Idle) -> io::Result<()> {
+        match why {
+            Idle::Needed => self.turn_away("too many clients are connected, and this one was idle").await,
+            Idle::Over => {
+                self.turn_away(&format!("this client asked nothing for {} s", IDLE.as_secs())).await
+            }
+        }
     }
 
     /// The next request, without its line end; `None` when the client has gone. Half a line at
@@ -137,33 +196,52 @@ impl Client {
         Ok(count)
     }
 
-    /// Writes replies as they come, until the last one or until the client has gone.
-    async fn write_all(&mut self, mut replies: mpsc::Receiver<Reply>) -> io::Result<()> {
+    /// Waits until the client has gone. What it sends meanwhile is its next request, within the limit of
+    /// one.
+    async fn gone(&mut self) {
+        while self.unread.len() < MAX_REQUEST {
+            match self.read().await {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(_) => return,
+            }
+        }
+        self.closed().await;
+    }
+
+    /// Waits until both directions are closed: a client that only sends nothing more, as `nc -N` after its
+    /// input, still waits for its answer.
+    ///
+    /// That the other direction is closed is an event of writing, and [`Self::stream`] may be ready to
+    /// write all the time. So this looks through a descriptor of its own, on which being ready is
+    /// forgotten.
+    async fn closed(&mut self) {
+        let watch = match self.watch.take().map_or_else(|| self.watch_again(), Ok) {
+            Ok(watch) => self.watch.insert(watch),
+            // No descriptor for that: it keeps its place until it has its answer.
+            Err(_) => return std::future::pending().await,
+        };
         loop {
-            tokio::select! {
-                reply = replies.recv() => match reply {
-                    Some(reply @ Reply::Item(_)) => self.write(&reply).await?,
-                    Some(last) => return self.write(&last).await,
-                    None => {
-                        let refusal = Refusal::failed("this client did not read fast enough");
-                        return self.write(&Reply::Error(refusal)).await;
-                    }
-                },
-                // Somebody who goes away while nothing is said. What it sends meanwhile is its next
-                // request, within the limit of one.
-                count = self.stream.readable() => {
-                    count?;
-                    if self.unread.len() >= MAX_REQUEST || self.read().await? == 0 {
-                        return Err(io::ErrorKind::ConnectionReset.into());
-                    }
+            match watch.ready(Interest::WRITABLE).await {
+                Ok(ready) if !ready.is_write_closed() => {
+                    let forget = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+                    let _ = watch.try_io(Interest::WRITABLE, forget);
                 }
+                Ok(_) | Err(_) => return,
             }
         }
     }
 
-    /// As [`Client::write_all`], for lines that are written already, and without a limit of time:
-    /// whoever follows a log in a pager reads nothing for hours. It holds what is on its way. The
-    /// last of them is followed by nothing.
+    fn watch_again(&self) -> io::Result<UnixStream> {
+        let file = self.stream.as_fd().try_clone_to_owned()?;
+        if self.files.is_tight(&file) {
+            return Err(io::ErrorKind::QuotaExceeded.into());
+        }
+        UnixStream::from_std(file.into())
+    }
+
+    /// Writes lines as they come, and without a limit of time: whoever follows a log in a pager reads
+    /// nothing for hours. It holds what is on its way. The last of them is followed by nothing.
     async fn write_lines(&mut self, mut lines: mpsc::Receiver<Vec<u8>>) -> io::Result<()> {
         loop {
             tokio::select! {
@@ -171,12 +249,7 @@ impl Client {
                     Some(written) if !written.is_empty() => self.stream.write_all(&written).await?,
                     Some(_) | None => return Ok(()),
                 },
-                count = self.stream.readable() => {
-                    count?;
-                    if self.unread.len() >= MAX_REQUEST || self.read().await? == 0 {
-                        return Err(io::ErrorKind::ConnectionReset.into());
-                    }
-                }
+                () = self.gone() => return Err(io::ErrorKind::ConnectionReset.into()),
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::Shutdown;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,9 @@ use nix::unistd::mkfifo;
 
 use crate::kit::{LIMIT, Running, Test, eventually, proc};
 use crate::socket_users::not_tested;
+
+/// How many clients an instance has at most.
+const MOST: usize = 128;
 
 /// An app whose socket is `socket`.
 fn app() -> Test {
@@ -40,6 +44,91 @@ fn line(stream: &mut BufReader<UnixStream>) -> String {
     let mut line = String::new();
     stream.read_line(&mut line).expect("answered");
     line
+}
+
+#[test]
+fn waits_that_were_given_up_hold_no_place() {
+    let test = app();
+    let (running, socket) = started(&test);
+    // It never listens on its port.
+    let wait = r#"{"v":1,"cmd":"wait","names":["web"],"timeout":3600,"accepted":true}"#;
+    let waiting = || {
+        let mut stream = connect(&socket);
+        send(&mut stream, wait);
+        assert_eq!(line(&mut stream), "{\"v\":1,\"accepted\":true}\n");
+        stream
+    };
+    for _ in 0..2 {
+        let all: Vec<_> = (0..MOST).map(|_| waiting()).collect();
+        drop(all);
+        eventually("places are given back", || {
+            let finished = test.beside(["ps"]);
+            finished.status.success()
+        });
+    }
+    // And so are those that only sent nothing more, when they have gone.
+    let half: Vec<_> = (0..MOST)
+        .map(|_| {
+            let stream = waiting();
+            stream.get_ref().shutdown(Shutdown::Write).expect("shut");
+            stream
+        })
+        .collect();
+    test.beside(["ps"]).code(1).stderr("ganger: error: too many clients are connected\n");
+    drop(half);
+    eventually("places are given back", || test.beside(["ps"]).status.success());
+    running.finish();
+}
+
+#[test]
+fn idle_clients_give_up_their_places() {
+    let test = app();
+    let (running, socket) = started(&test);
+    for request in ["", "{\"v\":1,\"cmd\":\"restart\",\"na"] {
+        let idle: Vec<UnixStream> = (0..MOST)
+            .map(|_| {
+                let mut stream = UnixStream::connect(&socket).expect("connected");
+                stream.write_all(request.as_bytes()).expect("sent");
+                stream
+            })
+            .collect();
+        for _ in 0..3 {
+            test.beside(["ps"]).code(0).stdout_has("web.1: up");
+        }
+        // The one that had been idle for the longest time is told.
+        let mut first = BufReader::new(idle.into_iter().next().expect("one"));
+        assert!(line(&mut first).contains("too many clients are connected, and this one was idle"));
+    }
+    let _idle: Vec<UnixStream> =
+        (0..MOST).map(|_| UnixStream::connect(&socket).expect("connected")).collect();
+    test.beside(["stop"]).code(0);
+    running.wait().killed_by(Signal::SIGTERM);
+}
+
+#[test]
+fn a_client_that_sends_nothing_more_has_its_answer() {
+    let test = app();
+    let (running, socket) = started(&test);
+    for request in [
+        r#"{"v":1,"cmd":"restart","names":["web"]}"#,
+        r#"{"v":1,"cmd":"wait","names":["web"],"timeout":0.5}"#,
+        r#"{"v":1,"cmd":"reload"}"#,
+    ] {
+        let mut stream = connect(&socket);
+        send(&mut stream, request);
+        stream.get_ref().shutdown(Shutdown::Write).expect("shut");
+        let answer = line(&mut stream);
+        assert!(answer.starts_with("{\"v\":1,\"result\":"), "{request}: {answer}");
+        assert_eq!(line(&mut stream), "", "and then the connection ends");
+    }
+    // One that follows has what comes later.
+    let mut stream = connect(&socket);
+    send(&mut stream, r#"{"v":1,"cmd":"logs","lines":0,"follow":true,"accepted":true}"#);
+    stream.get_ref().shutdown(Shutdown::Write).expect("shut");
+    assert_eq!(line(&mut stream), "{\"v\":1,\"accepted\":true}\n");
+    test.beside(["restart"]).code(0);
+    assert!(line(&mut stream).starts_with("{\"v\":1,\"item\":"));
+    running.finish();
 }
 
 #[test]
@@ -112,6 +201,41 @@ fn what_an_instance_sends_has_bounds() {
         .stderr("ganger: error: asking the running instance: it sent a line of more than 134217728 bytes\n");
     let sent = endless.join().expect("no panic");
     assert!(sent < 1 << 28, "{sent}");
+}
+
+#[test]
+fn clients_leave_the_processes_their_descriptors() {
+    let test = app().by_shell("ulimit -n 60; exec \"$@\"");
+    let running = test.start();
+    running.wait_ready("web.1");
+    let socket = test.path("socket");
+    let clients: Vec<_> = (0..200)
+        .filter_map(|_| {
+            let mut stream = UnixStream::connect(&socket).ok()?;
+            // Busy, so that none gives up its place.
+            stream.write_all(b"{\"v\":1,\"cmd\":\"logs\",\"lines\":0,\"follow\":true}\n").ok()?;
+            Some(stream)
+        })
+        .collect();
+    let supervisor = running.own_pids().supervisor;
+    let open = || fs::read_dir(format!("/proc/{supervisor}/fd")).expect("its descriptors").count();
+    eventually("those who are turned away are gone", || open() <= 60 - 16);
+    let web = running.wait_ready("web.1");
+    // What needs descriptors itself: a process that begins anew.
+    proc::send(web, Signal::SIGKILL);
+    drop(clients);
+    running.wait();
+
+    let test = app().by_shell("ulimit -n 60; exec \"$@\"").args(["--on-exit", "restart"]);
+    let running = test.start();
+    let web = running.wait_ready("web.1");
+    let clients: Vec<_> = (0..200).filter_map(|_| UnixStream::connect(test.path("socket")).ok()).collect();
+    proc::send(web, Signal::SIGKILL);
+    running.wait_for_lines(2, |line| line.name == "web.1" && line.text.starts_with("ready "));
+    test.beside(["restart"]).code(0).stdout_has("web.1 restarted");
+    test.beside(["reload"]).code(0);
+    drop(clients);
+    running.finish();
 }
 
 /// What a path is, for a comparison: kind, inode and content.
