@@ -115,6 +115,11 @@ impl Error {
             io::ErrorKind::PermissionDenied => {
                 ("permission denied", "make it readable for you, as with `chmod u+r`")
             }
+            // It says nothing about the file.
+            _ if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM)) => {
+                let error = io::Error::new(error.kind(), error.to_string());
+                return Self::system(format!("cannot read {}", path.display()), error);
+            }
             _ => {
                 return Self::Usage {
                     message: format!("cannot read {}: {error}", path.display()),
@@ -299,6 +304,10 @@ mod tests {
         ganger: error: cannot read x.env: it is a folder
           hint: give a file
         ");
+        let too_many = io::Error::from_raw_os_error(libc::EMFILE);
+        let error = Error::unreadable(Path::new("x.env"), &too_many);
+        assert_eq!(error.exit_status(), FAILURE, "it is no mistake in a file");
+        assert!(error.render().starts_with("ganger: error: cannot read x.env: Too many open files"));
         insta::assert_snapshot!(render(io::ErrorKind::PermissionDenied), @r"
         ganger: error: cannot read x.env: permission denied
           hint: make it readable for you, as with `chmod u+r`

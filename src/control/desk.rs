@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use tokio::sync::mpsc::{Receiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::attach;
 use super::frames::Attached;
@@ -19,6 +19,7 @@ use super::proto::{
     Change, Changes, Count, Did, Exit, Instance, Process, Refusal, Reply, Request, Variable, Variables, Which,
 };
 use super::ready::Looks;
+use super::reloads::{Reloads, Turn};
 use super::seats::Seats;
 use super::server::{Answer, TakeOver};
 use super::target;
@@ -39,6 +40,7 @@ pub struct Desk {
     driver: UnboundedSender<Message>,
     about: Arc<About>,
     pub(super) looks: Arc<Looks>,
+    reloads: Arc<Reloads>,
 }
 
 /// What never changes of an instance.
@@ -64,7 +66,7 @@ impl fmt::Debug for About {
 impl Desk {
     /// A desk that asks this driver.
     pub fn new(driver: UnboundedSender<Message>, about: About) -> Self {
-        Self { driver, about: Arc::new(about), looks: Arc::default() }
+        Self { driver, about: Arc::new(about), looks: Arc::default(), reloads: Arc::default() }
     }
 
     /// Carries out a request.
@@ -122,13 +124,36 @@ impl Desk {
         Ok(logs::read(&self.about.history, wish, logs::names(names, types, &ids)?))
     }
 
-    /// Reads the files where it delays nobody, then goes on with what they say.
+    /// Reads the files where it delays nobody, then goes on with what they say: once for all that ask
+    /// meanwhile.
     async fn reload(&self, wait: bool) -> Reply {
-        let about = self.about.clone();
-        match tokio::task::spawn_blocking(move || (about.read)()).await {
-            Ok(Ok(planner)) => self.ask(What::Reload { planner: Box::new(planner), wait }).await,
-            Ok(Err(refusal)) => Reply::Error(refusal),
-            Err(error) => Reply::Error(Refusal::failed(format!("reading the files: {error}"))),
+        let reply = self.reloads.join(wait, |turn| {
+            let desk = self.clone();
+            tokio::spawn(async move { desk.read_in_turn(turn).await });
+        });
+        reply.await.unwrap_or_else(|_| Reply::Error(ended()))
+    }
+
+    async fn read_in_turn(self, mut turn: Turn) {
+        while let Some(batch) = turn.next() {
+            let about = self.about.clone();
+            let read = tokio::task::spawn_blocking(move || (about.read)()).await;
+            match read.unwrap_or_else(|error| Err(Refusal::failed(format!("reading the files: {error}")))) {
+                // Given to the driver now, in the order in which they were read. The next ones do not
+                // wait until it is done.
+                Ok(planner) => match self.send(What::Reload { planner: Box::new(planner), wait: batch.wait })
+                {
+                    Some(mut answers) => {
+                        let desk = self.clone();
+                        tokio::spawn(async move {
+                            let answer = answers.recv().await;
+                            batch.answer(&desk.reply_or_end(answer));
+                        });
+                    }
+                    None => batch.answer(&Reply::Error(ended())),
+                },
+                Err(refusal) => batch.answer(&Reply::Error(refusal)),
+            }
         }
     }
 
@@ -155,9 +180,13 @@ impl Desk {
 
     /// Asks the driver. No answer if it has ended.
     pub(super) async fn tell(&self, what: What) -> Option<command::Answer> {
-        let (answer, mut answers) = unbounded_channel();
+        self.send(what)?.recv().await
+    }
+
+    fn send(&self, what: What) -> Option<UnboundedReceiver<command::Answer>> {
+        let (answer, answers) = unbounded_channel();
         self.driver.send(Message::Command(Command { what, answer })).ok()?;
-        answers.recv().await
+        Some(answers)
     }
 
     fn reply(&self, answer: &command::Answer) -> Reply {

@@ -24,6 +24,7 @@ mod logs;
 pub mod place;
 pub mod proto;
 mod ready;
+mod reloads;
 pub mod seats;
 pub mod server;
 mod target;

@@ -238,6 +238,29 @@ fn clients_leave_the_processes_their_descriptors() {
     running.finish();
 }
 
+#[test]
+fn reloads_that_come_together_are_one() {
+    let test = app();
+    let (running, socket) = started(&test);
+    test.clone().file(".env", "A=1\n");
+    let mut clients: Vec<_> = (0..100).map(|_| connect(&socket)).collect();
+    for client in &mut clients {
+        for _ in 0..3 {
+            send(client, r#"{"v":1,"cmd":"reload"}"#);
+        }
+    }
+    for client in &mut clients {
+        for _ in 0..3 {
+            let answer = line(client);
+            assert!(answer.starts_with("{\"v\":1,\"result\":"), "{answer}");
+        }
+    }
+    let supervisor = running.own_pids().supervisor;
+    let threads = fs::read_dir(format!("/proc/{supervisor}/task")).expect("its threads").count();
+    assert!(threads < 20, "{threads}");
+    running.finish();
+}
+
 /// What a path is, for a comparison: kind, inode and content.
 fn seen(path: &Path) -> (fs::FileType, u64, u32, Vec<u8>) {
     let about = fs::symlink_metadata(path).expect("there");
