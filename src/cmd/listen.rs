@@ -136,7 +136,14 @@ impl Listening {
             let open = place.opener();
             move || open().map_err(|error| format!("{path}: {error}"))
         });
-        let first = move || drop(opened.send(open.and_then(|open| open())));
+        let sweep = self.place.as_ref().ok().map(Place::sweeper);
+        let first = move || {
+            drop(opened.send(open.and_then(|open| open())));
+            // Nobody waits for that.
+            if let Some(sweep) = sweep {
+                sweep();
+            }
+        };
         (first, Door { opening: Some(opening), opened: Err("nobody has opened it".to_owned()) })
     }
 

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use super::leftovers;
 use super::lock::{self, FileId, NotLocked, lock_path};
 use crate::env::Env;
 use crate::os::{ports, unix_socket, user};
@@ -29,7 +30,7 @@ use crate::os::{ports, unix_socket, user};
 const MAX_PATH: usize = 103;
 
 /// How much longer the name is that a new socket has until it may be found: a dot and three of [`SIGNS`].
-const NEW: usize = 4;
+pub(super) const NEW: usize = 4;
 const SIGNS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 
 /// How many such names are tried.
@@ -50,6 +51,7 @@ pub struct Places {
 #[derive(Debug)]
 pub struct Place {
     socket: PathBuf,
+    named: bool,
     lock: File,
     /// A socket that nobody listens on any more.
     stale: Option<FileId>,
@@ -119,7 +121,7 @@ impl Places {
         let stale = look_for_stale(socket, true).map_err(NotLocked::Unusable);
         let stale = stale.inspect_err(|_| remove_lock(socket, &lock))?;
         let (socket, made) = (socket.to_owned(), Arc::default());
-        Ok(Place { socket, lock, stale, made })
+        Ok(Place { socket, named: self.named, lock, stale, made })
     }
 }
 
@@ -133,6 +135,16 @@ impl Place {
     pub fn opener(&self) -> impl FnOnce() -> io::Result<UnixListener> + Send + 'static {
         let (socket, stale, made) = (self.socket.clone(), self.stale, self.made.clone());
         move || listen(&socket, stale, &made)
+    }
+
+    /// What removes some of the sockets and locks that killed instances have left beside this one.
+    pub fn sweeper(&self) -> impl FnOnce() + Send + 'static {
+        let own = (!self.named).then(|| self.socket.clone());
+        move || {
+            if let Some(own) = own {
+                leftovers::remove(&own);
+            }
+        }
     }
 
     /// Says who has the place: the pid a user would signal.

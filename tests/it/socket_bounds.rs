@@ -1,9 +1,9 @@
 //! What the socket costs and what it touches: places, descriptors, time, and the files beside it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::Shutdown;
-use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -355,4 +355,42 @@ fn an_empty_lock_and_a_dead_socket_are_taken() {
     test.beside(["ps"]).code(0).stdout_has("web.1: up");
     running.finish();
     assert!(!test.path("socket").exists());
+}
+
+#[test]
+fn what_killed_instances_left_is_removed_by_the_next_start() {
+    let directory = Test::new().file("run/x", "");
+    let test = || {
+        let run = directory.path("run");
+        Test::new().procfile("web: exec gangling --wait\n").var("XDG_RUNTIME_DIR", run)
+    };
+    let (killed, lives, next) = (test(), test(), test());
+    let started = |test: &Test| {
+        let running = test.start();
+        running.wait_ready("web.1");
+        running
+    };
+    let lives_on = started(&lives);
+    let names = || {
+        let entries = fs::read_dir(directory.path("run/ganger")).expect("a directory").flatten();
+        let mut names: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+        names.sort();
+        names
+    };
+    let of_living = names();
+    let running = started(&killed);
+    proc::send(running.own_pids().supervisor, Signal::SIGKILL);
+    running.wait().killed_by(Signal::SIGKILL);
+    assert_eq!(names().len(), of_living.len() + 2, "{:?}", names());
+    // Something that is not ganger's has a lock too.
+    let other = directory.path("run/ganger/yarn.lock");
+    File::create(&other).and_then(|mut file| file.write_all(b"precious")).expect("written");
+    let running = started(&next);
+    eventually("the killed one's are gone", || names().len() == of_living.len() + 3);
+    assert!(of_living.iter().all(|path| path.exists()), "{:?}", names());
+    assert!(of_living.iter().any(|path| path.symlink_metadata().expect("there").file_type().is_socket()));
+    lives.beside(["ps"]).code(0).stdout_has("web.1: up");
+    running.finish();
+    lives_on.finish();
+    assert_eq!(names(), [other]);
 }

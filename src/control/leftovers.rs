@@ -1,0 +1,54 @@
+//! Removing what killed instances of other projects have left beside our socket.
+//!
+//! `kill -9` of all of an instance leaves its socket and its lock file, for each project once, and they
+//! added up for as long as the machine ran. Some are removed at each start, in the thread that has opened
+//! the socket. Never at a path that the user named: what is in that directory is not ganger's.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
+
+use super::lock::{self, lock_path};
+use super::place::NEW;
+
+/// How many entries of the directory are looked at: each costs some microseconds.
+const MOST: usize = 64;
+
+/// Removes the leftovers in the directory of the socket `own`, which is ours.
+pub(super) fn remove(own: &Path) {
+    let Some(entries) = own.parent().and_then(|directory| std::fs::read_dir(directory).ok()) else { return };
+    let all: Vec<PathBuf> = entries.flatten().take(MOST).map(|entry| entry.path()).collect();
+    let locks = all.iter().filter(|path| path.extension() == Some(OsStr::new("lock")));
+    for socket in locks.map(|path| path.with_extension("")).filter(|socket| socket != own) {
+        remove_of(&socket, &all);
+    }
+}
+
+/// Removes a socket and its lock, and one that was not given its name yet, if their instance is dead.
+fn remove_of(socket: &Path, all: &[PathBuf]) {
+    let path = lock_path(socket);
+    let Ok(mut lock) = lock::open(&path) else { return };
+    // Looked at before the lock is tried: one that is starting finds it free.
+    if lock::signature(&mut lock).is_none_or(lock::is_alive) || lock.try_lock().is_err() {
+        return;
+    }
+    let Ok(about) = lock.metadata() else { return };
+    if !lock::is_at(&path, lock::id(&about)) || lock::signature(&mut lock).is_none_or(lock::is_alive) {
+        return;
+    }
+    for path in all.iter().filter(|path| *path == socket || is_new_of(path, socket)) {
+        if let Ok(found) = std::fs::symlink_metadata(path)
+            && found.file_type().is_socket()
+        {
+            lock::remove(path, lock::id(&found));
+        }
+    }
+    lock::remove(&path, lock::id(&about));
+}
+
+/// Whether it is the name of a socket until it may be found.
+fn is_new_of(path: &Path, socket: &Path) -> bool {
+    let suffix = path.as_os_str().as_bytes().strip_prefix(socket.as_os_str().as_bytes());
+    suffix.is_some_and(|suffix| suffix.len() == NEW && suffix[0] == b'.')
+}
