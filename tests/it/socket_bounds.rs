@@ -183,6 +183,22 @@ fn an_instance_that_is_frozen_does_not_answer() {
 }
 
 #[test]
+fn what_was_given_up_before_it_was_accepted_is_not_done() {
+    let test = app();
+    let (running, _) = started(&test);
+    let (web, supervisor) = (running.wait_ready("web.1"), running.own_pids().supervisor);
+    proc::send(supervisor, Signal::SIGSTOP);
+    eventually("it is stopped", || proc::process(supervisor).is_some_and(|it| it.state == 'T'));
+    test.beside(["restart"]).code(1).stderr_has("does not answer\n");
+    proc::send(supervisor, Signal::SIGCONT);
+    // Of later clients: those before have had their turn.
+    test.beside(["ps"]).code(0).stdout_has("web.1: up");
+    test.beside(["up", "web"]).code(0).stdout_has("web.1 is up already");
+    assert!(proc::is_alive(web));
+    running.finish();
+}
+
+#[test]
 fn what_an_instance_sends_has_bounds() {
     let test = app();
     let listener = UnixListener::bind(test.path("socket")).expect("bound");

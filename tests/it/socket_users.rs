@@ -7,6 +7,7 @@
 use std::fs::{self, File, Permissions};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,7 +16,7 @@ use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
-use crate::kit::{Finished, Running, Test};
+use crate::kit::{Finished, Running, Terminal, Test};
 
 /// The name of the socket of `/`, which is looked for from every directory: another user needs no
 /// knowledge of the app.
@@ -247,6 +248,53 @@ fn a_server_in_a_directory_of_another_user_is_not_spoken_with() {
 /// As [`Finished::tidy`] has it.
 fn shown(users: &Users, path: &Path) -> String {
     path.to_str().expect("text").replace(users.test.dir().to_str().expect("text"), "DIR")
+}
+
+#[test]
+fn keys_that_are_typed_do_not_reach_another_user() {
+    with_two_users(|users| {
+        let place = default_place(users.victim);
+        fs::create_dir(&place).expect("made");
+        users.give(&place);
+        mode(&place, 0o755);
+        let server = users.serve(&place.join(OF_SLASH));
+        let mut terminal = Terminal::with_shell(&users.test);
+        let user = users.victim;
+        terminal.type_text(&format!(
+            "setpriv --reuid={user} --regid={user} --clear-groups ./ganger attach web; echo \"left $?\"\r"
+        ));
+        terminal.wait_for("ganger does not run in");
+        terminal.type_text("# hunter2\r");
+        terminal.wait_for("left 1");
+        terminal.type_text("exit\r");
+        terminal.wait();
+        let shown = terminal.text();
+        assert!(!shown.contains("PWNED"), "{shown}");
+        assert_eq!(server.heard(), "");
+    });
+}
+
+/// The directory is in order, what listens in it is not ours.
+#[test]
+fn a_server_of_another_user_in_a_directory_of_ours_is_not_spoken_with() {
+    with_two_users(|users| {
+        for place in users.places() {
+            fs::create_dir(&place).expect("made");
+            chown(&place, Some(users.victim), Some(users.victim)).expect("given");
+            mode(&place, 0o700);
+            let socket = place.join(OF_SLASH);
+            // Of root, who may do that.
+            let listener = UnixListener::bind(&socket).expect("bound");
+            mode(&socket, 0o777);
+            let says = format!("the socket {} belongs to another user (uid 0)", shown(users, &socket));
+            users.refuses(&["ps"], 1, &says);
+            let mut said = Vec::new();
+            let (mut stream, _) = listener.accept().expect("one that has connected");
+            stream.read_to_end(&mut said).expect("it is closed");
+            assert_eq!(said, b"");
+            fs::remove_dir_all(&place).expect("removed");
+        }
+    });
 }
 
 /// What a client says of it, and how it is made.
