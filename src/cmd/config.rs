@@ -9,7 +9,6 @@ use base64::engine::general_purpose::STANDARD;
 use super::explain::explain_options;
 use super::project::{Need, Project};
 use super::remote::Remote;
-use super::secrets::mask;
 use super::{complain, print_raw};
 use crate::cli::{AppArgs, ConfigArgs, ConfigForm};
 use crate::config::environment::{Origin, Variable};
@@ -17,7 +16,7 @@ use crate::config::formation::closest;
 use crate::control::proto::{self, Instance, Request, Variables};
 use crate::env::Env;
 use crate::error::Error;
-use crate::model::{InstanceId, ProcessName, hides, hides_any, json, visible_bytes};
+use crate::model::{InstanceId, ProcessName, hides, hides_any, json, mask_variable, visible_bytes};
 
 pub(super) fn config(app: &AppArgs, args: &ConfigArgs, env: &Env) -> Result<u8, Error> {
     let name = args.name.as_deref();
@@ -140,7 +139,8 @@ impl Shown {
         let mut masked = 0;
         let show = |Seen { key, value, from }: Seen| {
             let open = show_secrets || Origin::is_ganger(&from);
-            let secret = if open { None } else { mask(&key, &value) };
+            let mask = || mask_variable(&key.to_string_lossy(), &value.to_string_lossy());
+            let secret = if open { None } else { mask() };
             masked += usize::from(secret.is_some());
             let value = secret.map_or_else(|| value.into_vec(), String::into_bytes);
             (key, value, from)

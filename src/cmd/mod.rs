@@ -26,7 +26,6 @@ mod reach;
 mod remote;
 mod run;
 mod say;
-mod secrets;
 mod show;
 mod start;
 mod terminals;

@@ -1,0 +1,313 @@
+//! Names of variables and parameters that say that the value is a secret.
+//!
+//! A name is cut into words at everything that is no letter and at the humps of camelCase. A word, or
+//! its plural, decides. Letters at the end of a word do not, or MONKEY would be a key and COMPASS a
+//! password; what people write in one word all the same is put together from [`PARTS`].
+
+/// What a name says of its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It is a secret.
+    Secret,
+    /// It is an address with a secret in it.
+    Address,
+    /// It is the hash of a commit or of a file.
+    Commit,
+    /// Nothing.
+    Plain,
+}
+
+/// Words that make the value a secret.
+const SECRET: &[&str] = &[
+    "APIKEY",
+    "AUTH",
+    "AUTHENTICATION",
+    "AUTHORIZATION",
+    "BEARER",
+    "CERT",
+    "COOKIE",
+    "CRED",
+    "CREDENTIAL",
+    "ENCRYPTION",
+    "HEADER",
+    "HMAC",
+    "JWT",
+    "KEY",
+    "LICENCE",
+    "LICENSE",
+    "LOGIN",
+    "MNEMONIC",
+    "NONCE",
+    "OTP",
+    "PASS",
+    "PASSCODE",
+    "PASSPHRASE",
+    "PASSWD",
+    "PASSWORD",
+    "PAT",
+    "PEPPER",
+    "PHRASE",
+    "PIN",
+    "PRIVATE",
+    "PSWD",
+    "PW",
+    "PWD",
+    "SALT",
+    "SAS",
+    "SECRET",
+    "SEED",
+    "SIGNATURE",
+    "TOKEN",
+    "TOTP",
+];
+
+/// Words whose value is an address with a secret in it.
+const ADDRESS: &[&str] = &["DSN", "WEBHOOK"];
+
+/// Last words that make it no secret: what the word before is about is said, not what it is.
+const ABOUT: &[&str] = &[
+    "ADDR",
+    "ADDRESS",
+    "AGE",
+    "ALG",
+    "ALGORITHM",
+    "AUDIENCE",
+    "BACKEND",
+    "BITS",
+    "CLASS",
+    "COUNT",
+    "DATABASE",
+    "DIR",
+    "DIRECTORY",
+    "DOMAIN",
+    "DRIVER",
+    "ENABLED",
+    "ENDPOINT",
+    "EXPIRATION",
+    "EXPIRES",
+    "EXPIRY",
+    "FILE",
+    "FILENAME",
+    "HOST",
+    "HOSTNAME",
+    "HOSTS",
+    "IP",
+    "ISSUER",
+    "LENGTH",
+    "LIFETIME",
+    "LIMIT",
+    "MECHANISM",
+    "METHOD",
+    "MODE",
+    "NAME",
+    "NAMES",
+    "PATH",
+    "PLUGIN",
+    "PORT",
+    "PREFIX",
+    "PROVIDER",
+    "REALM",
+    "REGION",
+    "REQUIRED",
+    "SCHEME",
+    "SIZE",
+    "SOCK",
+    "SOCKET",
+    "SOURCE",
+    "TIMEOUT",
+    "TTL",
+    "TYPE",
+    "URI",
+    "URL",
+    "URLS",
+    "USER",
+    "USERNAME",
+    "VERSION",
+];
+
+/// Words of names whose values are hashes that everybody may know.
+const COMMIT: &[&str] = &["CHECKSUM", "COMMIT", "DIGEST", "GIT", "REV", "REVISION", "SHA", "VERSION"];
+
+/// No English word ends in one of these but the word itself.
+const PLAIN_ENDS: &[&str] =
+    &["CREDENTIAL", "PASSPHRASE", "PASSWD", "PASSWORD", "SECRET", "TOKEN", "APIKEY", "SECRETKEY"];
+
+/// Many English words end in one of these, so what is before it has to be known.
+const ENDS: &[&str] = &["AUTH", "CRED", "KEY", "PASS", "PIN", "PW", "PWD"];
+
+/// What is written before one of [`ENDS`] without a `_`, alone or with another one.
+const PARTS: &[&str] = &[
+    "ACCESS",
+    "ACCOUNT",
+    "ADMIN",
+    "AES",
+    "ANON",
+    "API",
+    "APP",
+    "AUTH",
+    "AWS",
+    "AZURE",
+    "BASIC",
+    "BOT",
+    "CLIENT",
+    "CONSUMER",
+    "CRYPTO",
+    "DATABASE",
+    "DB",
+    "DEPLOY",
+    "ENC",
+    "ENCRYPTION",
+    "ENV",
+    "FTP",
+    "GCP",
+    "GITHUB",
+    "GPG",
+    "HMAC",
+    "HTTP",
+    "IMAP",
+    "JWT",
+    "KEY",
+    "LDAP",
+    "LICENSE",
+    "MAIL",
+    "MAILGUN",
+    "MAPS",
+    "MASTER",
+    "MONGO",
+    "MQ",
+    "MY",
+    "OPENAI",
+    "PASS",
+    "PG",
+    "POSTGRES",
+    "PRIVATE",
+    "PROXY",
+    "PUBLIC",
+    "RABBIT",
+    "REDIS",
+    "ROOT",
+    "RSA",
+    "SECRET",
+    "SENDGRID",
+    "SERVER",
+    "SERVICE",
+    "SESSION",
+    "SHARED",
+    "SIGN",
+    "SIGNING",
+    "SMTP",
+    "SQL",
+    "SSH",
+    "SSL",
+    "STORAGE",
+    "STORE",
+    "STRIPE",
+    "TLS",
+    "TWILIO",
+    "USER",
+    "VAULT",
+    "WEB",
+    "WIFI",
+];
+
+/// What the name says.
+pub(super) fn kind(name: &str) -> Kind {
+    let words = words(name);
+    let has = |list: &[&str]| {
+        words.iter().any(|word| list.contains(&word.as_str()) || list.contains(&singular(word)))
+    };
+    let last = words.last().map_or("", String::as_str);
+    if has(ADDRESS) && (!ABOUT.contains(&last) || ["ENDPOINT", "URI", "URL", "URLS"].contains(&last)) {
+        return Kind::Address;
+    }
+    let is_limit = words.iter().any(|word| ["MAX", "MIN", "NUM"].contains(&word.as_str()));
+    if words.iter().any(|word| is_secret(word)) && !ABOUT.contains(&last) && !is_limit {
+        return Kind::Secret;
+    }
+    if has(COMMIT) { Kind::Commit } else { Kind::Plain }
+}
+
+/// The same for a parameter in a URL or in a connection string.
+pub(super) fn is_secret_parameter(name: &str) -> bool {
+    kind(name) == Kind::Secret || words(name).iter().any(|word| word == "SIG")
+}
+
+fn is_secret(word: &str) -> bool {
+    let word = singular(word);
+    let before = |ends: &'static [&str]| ends.iter().filter_map(|end| word.strip_suffix(end));
+    SECRET.contains(&word)
+        || before(PLAIN_ENDS).next().is_some()
+        || before(ENDS).any(|text| is_known(text, 3))
+}
+
+/// Whether it is one of [`PARTS`], or several, up to `most`.
+fn is_known(text: &str, most: usize) -> bool {
+    let rest = |part: &&str| text.strip_prefix(*part);
+    most > 0 && PARTS.iter().filter_map(rest).any(|rest| rest.is_empty() || is_known(rest, most - 1))
+}
+
+/// `KEYS` without its S; PASS is no plural.
+fn singular(word: &str) -> &str {
+    match word.strip_suffix('S') {
+        Some(stem) if !word.ends_with("PASS") && word != "SAS" => stem,
+        _ => word,
+    }
+}
+
+/// The words of a name, in capitals.
+fn words(name: &str) -> Vec<String> {
+    let letters: Vec<char> = name.chars().collect();
+    let (mut words, mut word) = (Vec::new(), String::new());
+    for (at, &letter) in letters.iter().enumerate() {
+        let before = at.checked_sub(1).map(|before| letters[before]);
+        let next = letters.get(at + 1);
+        let begins = letter.is_uppercase()
+            && (before.is_some_and(char::is_lowercase)
+                // The last of some capitals begins a word (`APIKey`), unless it is before a plural's s.
+                || next.is_some_and(|it| it.is_lowercase() && (*it != 's' || letters.get(at + 2).is_some_and(|it| it.is_lowercase()))));
+        if (begins || !letter.is_alphabetic()) && !word.is_empty() {
+            words.push(std::mem::take(&mut word));
+        }
+        if letter.is_alphabetic() {
+            word.extend(letter.to_uppercase());
+        }
+    }
+    if !word.is_empty() {
+        words.push(word);
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_cut_into_words() {
+        let table = [
+            ("SECRET_KEY_BASE", "SECRET KEY BASE"),
+            ("secretKeyBase", "SECRET KEY BASE"),
+            ("APIKey", "API KEY"),
+            ("APIKEYs", "APIKEYS"),
+            ("key2", "KEY"),
+            ("S3KEY.x-y", "S KEY X Y"),
+            ("MySQLPwd", "MY SQL PWD"),
+            ("_9", ""),
+        ];
+        for (name, expected) in table {
+            assert_eq!(words(name).join(" "), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn compounds_have_known_parts() {
+        for word in ["STRIPEKEY", "MYAPIKEY", "MYAPIKEYS", "DBPW", "PASSKEY", "PGPASSWORD", "MYSQLPWD"] {
+            assert!(is_secret(word), "{word}");
+        }
+        for word in
+            ["MONKEY", "TURKEY", "COMPASS", "BYPASS", "ASKPASS", "HOTKEY", "AUTHOR", "PASSENGER", "DONKEYS"]
+        {
+            assert!(!is_secret(word), "{word}");
+        }
+    }
+}
