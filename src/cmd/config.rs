@@ -32,7 +32,8 @@ pub(super) fn config(app: &AppArgs, args: &ConfigArgs, env: &Env) -> Result<u8, 
         ConfigForm { shell: true, .. } => shown.shell(),
         ConfigForm { explain: true, .. } => {
             let id = id.as_ref();
-            [shown.explain(), explain_options(app, id.map(|id| &id.name), sight)].concat()
+            let name = id.map(|id| &id.name);
+            [shown.explain(), explain_options(app, name, args.show_secrets, sight)].concat()
         }
         ConfigForm { .. } => shown.plain(),
     };

@@ -1,14 +1,25 @@
 //! Who said which option, for `ganger config --explain`.
 
+use std::ffi::OsString;
+
 use super::config::{Sight, quote_for_env_file};
 use crate::cli::AppArgs;
-use crate::config::keys::Key;
+use crate::config::keys::{Key, Value};
 use crate::config::settings::{ProcessTable, Setting, Text};
+use crate::config::{probe, waits};
 use crate::model::ProcessName;
 
 /// The options that somebody gave, in lines, with a head; empty if nobody gave any. Those of a
 /// process's own are of `name` alone.
-pub(super) fn explain_options(app: &AppArgs, name: Option<&ProcessName>, sight: Sight) -> Vec<u8> {
+pub(super) fn explain_options(
+    app: &AppArgs,
+    name: Option<&ProcessName>,
+    show_secrets: bool,
+    sight: Sight,
+) -> Vec<u8> {
+    let as_is = |text: &str| text.to_owned();
+    let (probe, list): (Masked, Masked) =
+        if show_secrets { (as_is, as_is) } else { (probe::shown, waits::shown) };
     let mut rows: Vec<Row> = Vec::new();
     let mut settled: Vec<&Key> = Vec::new();
     for given in app.options.iter().filter(|given| app.options.is_above_file(given.key.name)) {
@@ -19,8 +30,8 @@ pub(super) fn explain_options(app: &AppArgs, name: Option<&ProcessName>, sight: 
     for given in app.options.iter() {
         let is_weaker = settled.contains(&given.key) && app.options.origin(given.key.name) != &given.origin;
         if !is_weaker {
-            let texts: Vec<String> =
-                given.texts.iter().map(|text| text.to_string_lossy().into_owned()).collect();
+            let shown = |text: &OsString| shown(given.key, &text.to_string_lossy(), list);
+            let texts: Vec<String> = given.texts.iter().map(shown).collect();
             let (key, origin) = (given.key.name.to_owned(), given.origin.to_string());
             rows.push(Row { key, value: texts.join(","), origin });
         }
@@ -31,11 +42,21 @@ pub(super) fn explain_options(app: &AppArgs, name: Option<&ProcessName>, sight: 
         if let (false, Some(Text { span, .. }), Some(name)) = (is_weaker, texts.first(), name) {
             let line = app.settings.line(*span);
             let origin = format!("{}:{line}", app.settings.path().display());
-            let value = texts.iter().map(|text| text.text.as_str()).collect::<Vec<_>>().join(",");
+            let value = texts.iter().map(|text| shown(key, &text.text, probe)).collect::<Vec<_>>().join(",");
             rows.push(Row { key: format!("process.{name}.{}", key.name), value, origin });
         }
     }
     lines(&rows, sight)
+}
+
+type Masked = fn(&str) -> String;
+
+/// A value as it is shown: that of a probe has its secrets masked, other options have none.
+fn shown(key: &Key, text: &str, masked: Masked) -> String {
+    match key.value {
+        Value::Wait | Value::Ready => masked(text),
+        _ => text.to_owned(),
+    }
 }
 
 struct Row {

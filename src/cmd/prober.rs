@@ -20,7 +20,7 @@ use tokio::task::AbortHandle;
 
 use super::reach;
 use crate::config::probe::{Pattern, Probe};
-use crate::model::{InstanceId, Sig};
+use crate::model::{InstanceId, Sig, mask_text};
 use crate::os::spawn::{Order, Outlet, Spawner, shell_argv};
 use crate::os::{group, ports};
 use crate::output::history::{Bytes, History};
@@ -82,7 +82,8 @@ impl Prober {
         let not_yet = {
             let tell = tell.clone();
             move |why: String| {
-                let why: Arc<str> = why.into();
+                // A command may say the address that it was given.
+                let why: Arc<str> = mask_text(&why).unwrap_or(why).into();
                 if said.as_ref() != Some(&why) {
                     said = Some(why.clone());
                     tell(Finding::NotYet(why));

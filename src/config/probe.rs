@@ -2,13 +2,15 @@
 //! `log:db:REGEX`, or the name of a process. Pure: it is only read here.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use super::formation::closest;
-use crate::model::{Port, ProcessName};
+use crate::model::{Port, ProcessName, is_secret_parameter, mask_text};
 
-/// See the module.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// See the module. Shown with its secrets masked.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Probe {
     /// Somebody accepts connections.
     Tcp {
@@ -59,6 +61,12 @@ pub enum ParseProbeError {
         "an address has a host, and a port from 1 to 65535 if it has one, as in http://localhost:9200/health"
     )]
     Http,
+    /// An address with credentials, on another machine.
+    #[error(
+        "the address has credentials, and its host is not this machine: \
+         they would be sent to a server that is not verified"
+    )]
+    Credentials,
     /// What comes behind `cmd:`.
     #[error("there is no command behind `cmd:`")]
     Command,
@@ -68,6 +76,14 @@ pub enum ParseProbeError {
     /// A pattern that cannot be read.
     #[error("the pattern cannot be read: {0}")]
     Pattern(String),
+}
+
+impl ParseProbeError {
+    /// Returns what to do about it, where the message does not say so.
+    pub fn hint(&self) -> Option<String> {
+        let hint = "use a command that verifies the server, such as `cmd:curl -fsS --netrc https://…`";
+        (*self == Self::Credentials).then(|| hint.to_owned())
+    }
 }
 
 impl Pattern {
@@ -84,6 +100,12 @@ impl PartialEq for Pattern {
 }
 
 impl Eq for Pattern {}
+
+impl Hash for Pattern {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.as_str().hash(state);
+    }
+}
 
 impl Probe {
     /// The type it is about, if it is about one.
@@ -104,15 +126,29 @@ impl Probe {
 
 impl fmt::Display for Probe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // It is shown in the log, to clients and in messages. Names are never masked: a process may be
+        // called `auth`.
+        let masked = |text: &str| mask_text(text).unwrap_or_else(|| text.to_owned());
         match self {
             Self::Tcp { host, port } if host == LOCALHOST => write!(f, "tcp:{port}"),
             Self::Tcp { host, port } if host.contains(':') => write!(f, "tcp:[{host}]:{port}"),
             Self::Tcp { host, port } => write!(f, "tcp:{host}:{port}"),
-            Self::Http(url) => f.write_str(url),
-            Self::Command(command) => write!(f, "cmd:{command}"),
-            Self::Log { process, pattern } => write!(f, "log:{process}:{}", pattern.0.as_str()),
+            Self::Http(url) => f.write_str(&masked(url)),
+            Self::Command(command) => write!(f, "cmd:{}", masked(command)),
+            Self::Log { process, pattern } => write!(f, "log:{process}:{}", masked(pattern.0.as_str())),
             Self::Process(name) => write!(f, "{name}"),
         }
+    }
+}
+
+/// Returns the text of a probe, or of what should be one, with its secrets masked.
+pub fn shown(text: &str) -> String {
+    match text.parse() {
+        Ok(ReadyProbe::Probe(probe @ (Probe::Http(_) | Probe::Command(_) | Probe::Log { .. }))) => {
+            probe.to_string()
+        }
+        Ok(ReadyProbe::Port | ReadyProbe::Probe(Probe::Tcp { .. } | Probe::Process(_))) => text.to_owned(),
+        Err(_) => mask_text(text).unwrap_or_else(|| text.to_owned()),
     }
 }
 
@@ -138,7 +174,11 @@ impl FromStr for Probe {
         let after_scheme = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
         if let Some(rest) = after_scheme {
             let good = has_host(rest) && !text.contains(|c: char| c.is_whitespace() || c.is_control());
-            return if good { Ok(Self::Http(text.to_owned())) } else { Err(ParseProbeError::Http) };
+            return match good {
+                false => Err(ParseProbeError::Http),
+                true if has_credentials(rest) && !is_loopback(rest) => Err(ParseProbeError::Credentials),
+                true => Ok(Self::Http(text.to_owned())),
+            };
         }
         if let Some(command) = text.strip_prefix("cmd:") {
             let command = command.trim();
@@ -161,15 +201,42 @@ impl FromStr for Probe {
 
 /// Whether what comes behind `http://` begins with a host that can be asked, and a port if there is one.
 fn has_host(text: &str) -> bool {
-    let authority = text.split(['/', '?', '#']).next().unwrap_or_default();
+    let authority = authority(text);
     let address = authority.rsplit_once('@').map_or(authority, |(_user, address)| address);
     let (host, port) = match address.strip_prefix('[').map(|rest| rest.split_once(']')) {
-        Some(Some((v6, rest))) if v6.parse::<std::net::Ipv6Addr>().is_ok() => (v6, rest),
+        Some(Some((v6, rest))) if v6.parse::<Ipv6Addr>().is_ok() => (v6, rest),
         Some(_) => return false,
         None => address.split_at(address.find(':').unwrap_or(address.len())),
     };
     let good_port = port.is_empty() || port.strip_prefix(':').is_some_and(|it| it.parse::<Port>().is_ok());
     !host.is_empty() && good_port
+}
+
+/// What comes behind `http://`, up to the path.
+fn authority(text: &str) -> &str {
+    text.split(['/', '?', '#']).next().unwrap_or_default()
+}
+
+/// Whether what comes behind `http://` has a user in it, or a secret in its query.
+fn has_credentials(text: &str) -> bool {
+    let address = text.split('#').next().unwrap_or_default();
+    let query = address.split_once('?').map_or("", |(_, query)| query);
+    let is_secret = |pair: &str| {
+        pair.split_once('=').is_some_and(|(name, value)| !value.is_empty() && is_secret_parameter(name))
+    };
+    authority(text).contains('@') || query.split(['&', ';']).any(is_secret)
+}
+
+/// Whether what comes behind `http://` cannot be another machine. What a name other than `localhost`
+/// means is for others to say.
+fn is_loopback(text: &str) -> bool {
+    let authority = authority(text);
+    let address = authority.rsplit_once('@').map_or(authority, |(_user, address)| address);
+    if let Some(v6) = address.strip_prefix('[') {
+        return v6.split(']').next().is_some_and(|it| it.parse() == Ok(Ipv6Addr::LOCALHOST));
+    }
+    let host = address.split(':').next().unwrap_or_default();
+    host == LOCALHOST || host.parse::<Ipv4Addr>().is_ok_and(|it| it.is_loopback())
 }
 
 fn tcp(text: &str) -> Option<Probe> {
@@ -179,7 +246,7 @@ fn tcp(text: &str) -> Option<Probe> {
         Some((host, port)) => match host.strip_prefix('[') {
             Some(address) => {
                 let address = address.strip_suffix(']')?;
-                address.parse::<std::net::Ipv6Addr>().ok()?;
+                address.parse::<Ipv6Addr>().ok()?;
                 (address, port)
             }
             // `::1:5432` can be read in two ways.
@@ -216,7 +283,6 @@ mod tests {
             "tcp:[::1]:80",
             "http://localhost:9200/_cluster/health?wait=1",
             "https://localhost/",
-            "http://user:a:b@localhost:80",
             "http://[::1]:80/",
             "http://[::1]?a=b:c",
             "cmd:pg_isready -q && echo 'a, b=c'",
@@ -232,6 +298,48 @@ mod tests {
         }
         assert_eq!("tcp:localhost:1".parse::<Probe>().map(|it| it.to_string()), Ok("tcp:1".to_owned()));
         assert_eq!("port".parse::<ReadyProbe>(), Ok(ReadyProbe::Port));
+    }
+
+    #[test]
+    fn secrets_are_masked() {
+        let table = [
+            ("http://elastic:hunter2@localhost:9200/", "http://elastic:********@localhost:9200/"),
+            ("https://u:p@127.0.0.2/", "https://u:********@127.0.0.2/"),
+            ("http://u:p@[::1]:80/", "http://u:********@[::1]:80/"),
+            ("http://localhost/?a=1&api_key=x&b=2", "http://localhost/?a=1&api_key=********&b=2"),
+            ("cmd:PGPASSWORD=x psql -h db", "cmd:PGPASSWORD=******** psql -h db"),
+            ("cmd:curl -u bob:x http://localhost/", "cmd:curl -u bob:******** http://localhost/"),
+            ("log:auth:password=(.*)", "log:auth:password=********"),
+            ("log:auth:ready", "log:auth:ready"),
+            ("tcp:auth:80", "tcp:auth:80"),
+        ];
+        for (text, shown) in table {
+            let probe: Probe = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(probe.to_string(), shown);
+        }
+        // What is shown the same is not the same.
+        assert_ne!("log:db:key=a".parse::<Probe>(), "log:db:key=b".parse::<Probe>());
+    }
+
+    #[test]
+    fn credentials_are_for_this_machine_alone() {
+        for text in [
+            "http://u:p@db/",
+            "https://token@db.local:9200/",
+            "http://u:p@localhost.example.com/",
+            "http://u:p@127.0.0.1.example.com/",
+            "http://u:p@128.0.0.1/",
+            "http://u:p@[::2]/",
+            "http://u:p@LOCALHOST/",
+            "http://localhost:80@db/",
+            "https://db/health?a=1&api_key=x",
+            "https://db?token=x#y",
+        ] {
+            assert_eq!(text.parse::<Probe>(), Err(ParseProbeError::Credentials), "{text}");
+        }
+        for text in ["https://db/@x", "https://db/?q=a@b", "https://db/#token=x", "https://db/?token=&a=1"] {
+            assert!(text.parse::<Probe>().is_ok(), "{text}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Who waits for what: `--wait-for web=tcp:5432`, and the circles that nobody could come out of. Pure.
 
 use super::formation::closest;
-use super::probe::{Probe, ReadyProbe};
+use super::probe::{self, ParseProbeError, Probe, ReadyProbe};
 use super::source::Span;
 use crate::model::ProcessName;
 
@@ -29,15 +29,29 @@ fn one(item: &str, types: &[ProcessName]) -> Result<Wait, Problem> {
     let form = || Some("write NAME=PROBE, as in `web=tcp:5432` or `web=db`".to_owned());
     let named = item.split_once('=').and_then(|(name, probe)| Some((name.trim().parse().ok()?, probe)));
     let Some((who, text)): Option<(ProcessName, &str)> = named else {
-        return Err((format!("`{item}` does not say who waits"), form()));
+        return Err((format!("`{}` does not say who waits", masked(item)), form()));
     };
     if !types.contains(&who) {
         let hint = closest(who.as_str(), types).map(|close| format!("did you mean `{close}`?"));
-        return Err((format!("`{item}`: no process is called `{who}`"), hint));
+        return Err((format!("`{}`: no process is called `{who}`", masked(item)), hint));
     }
-    let probe: Probe = text.parse().map_err(|error| (format!("`{item}`: {error}"), None))?;
+    let probe: Probe = text
+        .parse()
+        .map_err(|error: ParseProbeError| (format!("`{}`: {error}", masked(item)), error.hint()))?;
     probe.check(types)?;
     Ok(Wait { who, probe, at: None })
+}
+
+/// Returns a value of `--wait-for` with its secrets masked.
+pub fn shown(text: &str) -> String {
+    split(text).into_iter().map(masked).collect::<Vec<_>>().join(",")
+}
+
+fn masked(item: &str) -> String {
+    let is_name = |name: &str| name.trim().parse::<ProcessName>().is_ok();
+    let name = item.split_once('=').filter(|(name, _)| is_name(name)).map_or(0, |(name, _)| name.len() + 1);
+    let (name, text) = item.split_at(name);
+    format!("{name}{}", probe::shown(text))
 }
 
 /// The items of a list.

@@ -30,7 +30,7 @@ pub(super) struct Watching {
     /// Runs that were not ready in time, though nobody waited for them.
     late: HashSet<Run>,
     /// Lines that were found, by probe, so that they need not be in what is kept of the output.
-    lines: HashSet<(Run, String)>,
+    lines: HashSet<(Run, Probe)>,
     /// The waits that were told.
     told: HashSet<(Slot, Epoch)>,
     /// Clients that want to know when processes are ready.
@@ -116,8 +116,7 @@ impl<C: Children> Driver<C> {
     /// Whether a line that is looked for has been found before, in the same run.
     fn was_written(&self, what: &Sought) -> bool {
         let Sought::Line(probe, runs) = what else { return false };
-        let text = probe.to_string();
-        runs.iter().any(|(run, _)| self.watching.lines.contains(&(*run, text.clone())))
+        runs.iter().any(|(run, _)| self.watching.lines.contains(&(*run, probe.clone())))
     }
 
     fn wanted(&self) -> Vec<Watch> {
@@ -210,7 +209,7 @@ impl<C: Children> Driver<C> {
 
     fn there(&mut self, watch: &Watch) {
         if let Sought::Line(probe, runs) = &watch.what {
-            self.watching.lines.extend(runs.iter().map(|(run, _)| (*run, probe.to_string())));
+            self.watching.lines.extend(runs.iter().map(|(run, _)| (*run, probe.clone())));
         }
         match watch.goal {
             Goal::Start(epoch, place) => self.step(fleet::Input::Met(watch.slot, epoch, place)),

@@ -39,6 +39,52 @@ PS=web.1
 }
 
 #[test]
+fn secrets_are_masked_in_place() {
+    let test = Test::new()
+        .procfile("web: x\n")
+        .without("PATH")
+        .without("GANGER_TEST_MARK")
+        .file(
+            ".env",
+            "JDBC_DATABASE_URL=jdbc:postgresql://h/d?user=fred&password=hunter2
+HOOK=https://hooks.slack.com/services/T1/B1/hunter2
+SQL='Server=x;User Id=sa;Password=hunter2'
+STRIPEKEY=hunter2
+secretKeyBase=hunter2
+TOKEN_BASE64=/hunter2/=
+MONKEY=george
+",
+        )
+        .file(
+            "ganger.toml",
+            "[process.web]
+wait-for = ['http://u:hunter2@localhost/', 'log:web:a']
+ready = 'cmd:PGPASSWORD=hunter2 psql'
+",
+        )
+        .var("GANGER_WAIT_FOR", "web=tcp:1,web=http://u:hunter2@127.0.0.1/")
+        .args(["config", "--explain"]);
+    let finished = test.run().code(0);
+    assert!(!finished.tidy(&finished.stdout).contains("hunter2"), "{finished}");
+    finished
+        .stdout_has("  'jdbc:postgresql://h/d?user=fred&password=********'  <-")
+        .stdout_has("  https://hooks.slack.com/services/********  <-")
+        .stdout_has("  'Server=x;User Id=sa;Password=********'  <-")
+        .stdout_has("  george  <-")
+        .stdout_has("web=tcp:1,web=http://u:********@127.0.0.1/  <- GANGER_WAIT_FOR")
+        .stdout_has("  http://u:********@localhost/,log:web:a  <- ")
+        .stdout_has("  'cmd:PGPASSWORD=******** psql'  <- ")
+        .stderr_has(" secrets are masked; --show-secrets shows them\n");
+    test.args(["--show-secrets"])
+        .run()
+        .code(0)
+        .stderr("")
+        .stdout_has("STRIPEKEY                hunter2  <-")
+        .stdout_has("web=tcp:1,web=http://u:hunter2@127.0.0.1/  <- GANGER_WAIT_FOR")
+        .stdout_has("  'cmd:PGPASSWORD=hunter2 psql'  <- ");
+}
+
+#[test]
 fn as_json() {
     app().args(["config", "--json", "--show-secrets", "worker"]).run().code(0).stderr("").stdout(
         r#"{

@@ -153,6 +153,87 @@ fn a_page_of_localhost_is_looked_for_at_both_its_addresses() {
     }
 }
 
+/// Answers one request with this, and returns what was asked.
+fn answer_once(listener: &TcpListener, answer: &str) -> String {
+    let (mut client, _) = listener.accept().expect("a client");
+    let mut request = [0; 4096];
+    let count = client.read(&mut request).expect("a request");
+    client.write_all(answer.as_bytes()).expect("written");
+    String::from_utf8_lossy(&request[..count]).into_owned()
+}
+
+#[test]
+fn credentials_of_a_probe_are_sent_and_never_shown() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    let probe = format!("http://elastic:hunter2@127.0.0.1:{port}/?api_key=hunter2");
+    let command = "cmd:PGPASSWORD=hunter2; echo try http://u:hunter2@h/ >&2; test -e go";
+    let test = app(WAIT).file("ganger.toml", format!("[process.web]\nwait-for = ['{probe}', '{command}']\n"));
+    let running = test.start();
+    let shown = format!("http://elastic:********@127.0.0.1:{port}/?api_key=********");
+    running.wait_for_text(1, &format!("web.1 waits for {shown}, cmd:PGPASSWORD=********"));
+    let web = &ps(&test)[0];
+    assert_eq!(web["waits_for"][0], Value::from(shown.as_str()));
+    let mut said = vec![web.to_string()];
+    for args in [&["ps"][..], &["wait", "web", "--timeout", "0"], &["config", "--explain"], &["check"]] {
+        let finished = test.beside(args);
+        said.push(format!("{finished}"));
+    }
+    let request = answer_once(&listener, "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n");
+    assert!(request.to_ascii_lowercase().contains("authorization: basic "), "{request}");
+    let finished = running.finish().killed_by(Signal::SIGINT);
+    said.push(format!("{finished}"));
+    for text in said {
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[test]
+fn a_command_that_says_its_secret_is_masked() {
+    let command = "web=cmd:echo cannot reach http://u:hunter2@h/; exit 1";
+    let finished = app(WAIT).args(["--wait-timeout", "0.5", "--wait-for", command]).run().code(1);
+    let finished = finished.stdout_has("(exit code 1: cannot reach http://u:********@h/)");
+    assert!(!format!("{finished}").contains("hunter2"), "{finished}");
+}
+
+#[test]
+fn a_redirect_takes_no_credentials_along() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let other = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = |listener: &TcpListener| listener.local_addr().expect("bound").port();
+    let (probe, target) = (format!("web=http://u:p@127.0.0.1:{}/", port(&listener)), port(&other));
+    let server = std::thread::spawn(move || {
+        let place = format!("Location: http://127.0.0.1:{target}/");
+        answer_once(&listener, &format!("HTTP/1.1 302 Found\r\n{place}\r\nContent-Length: 0\r\n\r\n"))
+    });
+    let running = app(WAIT).args(["--wait-for", &probe]).start();
+    running.wait_ready("web.1");
+    server.join().expect("it was asked");
+    running.finish().killed_by(Signal::SIGINT);
+    other.set_nonblocking(true).expect("set");
+    assert!(other.accept().is_err(), "the redirect was followed");
+}
+
+#[test]
+fn credentials_for_another_machine_are_an_error() {
+    let message = "the address has credentials, and its host is not this machine: \
+                   they would be sent to a server that is not verified";
+    let hint = "hint: use a command that verifies the server, such as `cmd:curl -fsS --netrc https://…`\n";
+    let probe = "https://u:hunter2@search.example.com/";
+    let shown = "https://u:********@search.example.com/";
+    let by_flag = app(WAIT).args(["--wait-for", &format!("web={probe}")]).run().code(2);
+    by_flag.stdout("").stderr(&format!("ganger: error: --wait-for `web={shown}`: {message}\n  {hint}"));
+    for key in ["wait-for", "ready"] {
+        let test = app(WAIT).file("ganger.toml", format!("[process.web]\n{key} = '{probe}'\n"));
+        let place = format!("--> ganger.toml:2:{}", key.len() + 4);
+        test.args(["check"])
+            .run()
+            .code(2)
+            .stdout("")
+            .stderr(&format!("ganger: error: `{shown}`: {message}\n  {place}\n  {hint}"));
+    }
+}
+
 #[test]
 fn a_command_that_looks_leaves_nothing() {
     // It hangs, with children in its group, and is ended with everything; and it forks and ends each time.

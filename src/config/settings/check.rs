@@ -8,7 +8,7 @@ use crate::config::diagnostic::Diagnostic;
 use crate::config::formation::{Formation, FormationError, parse_name, parse_names, unknown};
 use crate::config::keys::{Key, Shape, Value};
 use crate::config::names::Names;
-use crate::config::probe::{Probe, ReadyProbe};
+use crate::config::probe::{ParseProbeError, Probe, ReadyProbe, shown};
 use crate::config::scoped::{Scoped, Seconds};
 use crate::config::waits;
 use crate::model::{ProcessColor, ProcessName, PtyChoice, Sig};
@@ -99,8 +99,8 @@ fn scoped<T: FromStr<Err: Display>>(text: &str, types: &[ProcessName]) -> Result
 /// A value in the table of a process.
 fn single(value: Value, text: &str, types: &[ProcessName]) -> Result<(), Complaint> {
     match value {
-        Value::Wait => read::<Probe>(text)?.check(types),
-        Value::Ready => match read::<ReadyProbe>(text)? {
+        Value::Wait => probe::<Probe>(text)?.check(types),
+        Value::Ready => match probe::<ReadyProbe>(text)? {
             ReadyProbe::Port => Ok(()),
             ReadyProbe::Probe(probe) => probe.check(types),
         },
@@ -115,6 +115,10 @@ fn single(value: Value, text: &str, types: &[ProcessName]) -> Result<(), Complai
 
 fn read<T: FromStr<Err: Display>>(text: &str) -> Result<T, Complaint> {
     text.parse::<T>().map_err(|error| (format!("`{text}`: {error}"), None))
+}
+
+fn probe<T: FromStr<Err = ParseProbeError>>(text: &str) -> Result<T, Complaint> {
+    text.parse::<T>().map_err(|error| (format!("`{}`: {error}", shown(text)), error.hint()))
 }
 
 fn is_type(text: &str, types: &[ProcessName]) -> Result<(), Complaint> {

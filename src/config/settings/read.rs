@@ -10,6 +10,7 @@ use crate::config::diagnostic::Diagnostic;
 use crate::config::formation::closest_by;
 use crate::config::keys::{Key, OF_PROCESS, OPTIONS, Shape, Value};
 use crate::config::source::{Source, Span};
+use crate::model::mask_text;
 
 /// The table that the tables of processes are in.
 const PROCESS: &str = "process";
@@ -34,7 +35,10 @@ impl Settings {
 fn error(source: &Source, hidden: &[Span], span: Span, message: String) -> Diagnostic {
     let line = source.line_span(span.start);
     let has_secret = |secret: &Span| secret.start < line.end && line.start < secret.end;
-    if hidden.iter().any(has_secret) {
+    // A probe may have credentials in it.
+    let text = String::from_utf8_lossy(source.slice(line));
+    let may_be_probe = ["://", "cmd:", "log:"].iter().any(|begin| text.contains(begin));
+    if hidden.iter().any(has_secret) || may_be_probe && mask_text(&text).is_some() {
         source.error_without_text(span, message)
     } else {
         source.error(span, message)
