@@ -1,8 +1,9 @@
 //! How a run's output is to look: from options and surroundings to what the pump and the
 //! processes get.
 
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use super::terminals::Terminals;
@@ -146,14 +147,14 @@ fn logs(show: &ShowOptions, specs: &[ProcessSpec], env: &Env) -> Result<Vec<LogF
             io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => "it is no folder".to_owned(),
             io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
             io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-            // ENXIO, of a pipe (fifo(7)).
-            _ if error.raw_os_error() == Some(libc::ENXIO) => "it is a pipe that nobody reads".to_owned(),
             _ => error.to_string(),
         };
         Error::usage(format!("--log-dir {}: {what}", path.display()), hint)
     };
     let folder = env.cwd.join(named);
-    std::fs::create_dir_all(&folder).map_err(|error| unusable(named, &error, ELSEWHERE))?;
+    // Processes write secrets.
+    let created = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+    created.map_err(|error| unusable(named, &error, ELSEWHERE))?;
     let open = |spec: &ProcessSpec| {
         let name = named.join(LogFile::name(&spec.id));
         LogFile::open(&folder, &spec.id)

@@ -6,20 +6,25 @@
 //! which is told once. Nothing here ever ends the run.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fmt::Display;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
+use nix::sys::stat::{Mode, SFlag, fstatat};
 
 use crate::model::InstanceId;
+use crate::os::user;
 use crate::supervisor::event::Event;
 
 /// What may wait to be written, in bytes. As much again may be in the writer's hands.
@@ -89,12 +94,83 @@ impl LogFile {
     }
 }
 
-/// Opens a file to append to, and makes it if need be.
+/// Opens a file to append to. One that is missing is made for its owner alone, as processes write
+/// secrets; one that is there keeps its mode.
+///
+/// In a directory where others may put files, a link could lead to any file of ours, and a file of
+/// theirs could be read by them: neither is written to. Everything is looked up in the directory that
+/// was checked, so that it cannot be exchanged in between.
 pub fn open(path: &Path) -> io::Result<File> {
+    let (folder, name) = (path.parent().unwrap_or(Path::new("")), path.file_name().unwrap_or_default());
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    // Whoever may not list a directory may have a file in it.
+    #[cfg(target_os = "linux")]
+    let flags = libc::O_PATH | libc::O_DIRECTORY;
+    #[cfg(not(target_os = "linux"))]
+    let flags = libc::O_DIRECTORY;
+    let folder = OpenOptions::new().read(true).custom_flags(flags).open(folder)?;
+    let about = folder.metadata()?;
+    let is_ours_alone = about.uid() == user::id() && about.mode() & 0o022 == 0;
+    let link = if is_ours_alone { OFlag::empty() } else { OFlag::O_NOFOLLOW };
     // A pipe in its place that nobody reads must not hold us up (fifo(7)); a terminal must not
     // become ours. Files do not care.
-    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
-    OpenOptions::new().append(true).create(true).custom_flags(flags).open(path)
+    let flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let open = |more: OFlag| openat(&folder, name, flags | link | more, Mode::S_IRUSR | Mode::S_IWUSR);
+    // What appears or goes while we look is looked at again.
+    for _ in 0..10 {
+        let opened = match open(OFlag::empty()) {
+            Err(Errno::ENOENT) => match open(OFlag::O_CREAT | OFlag::O_EXCL) {
+                // A link to a file that is not there yet (open(2)).
+                Err(Errno::EEXIST) if is_ours_alone => open(OFlag::O_CREAT),
+                Err(Errno::EEXIST) => continue,
+                made => made,
+            },
+            found => found,
+        };
+        let file = match opened {
+            Ok(file) => File::from(file),
+            Err(Errno::ENXIO) => return Err(no_device(&folder, name)),
+            // EMLINK is the BSDs' word for it.
+            Err(Errno::ELOOP | Errno::EMLINK) if !is_ours_alone => return Err(refused(SYMLINK)),
+            Err(Errno::ENOENT) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        check(&file.metadata()?, &about, is_ours_alone)?;
+        return Ok(file);
+    }
+    Err(Errno::ENOENT.into())
+}
+
+const SYMLINK: &str = "it is a symbolic link in a directory that is not yours alone";
+
+fn refused(why: &str) -> io::Error {
+    io::Error::other(why)
+}
+
+/// Whether what was opened may be written to.
+fn check(file: &Metadata, folder: &Metadata, is_ours_alone: bool) -> io::Result<()> {
+    if file.file_type().is_block_device() {
+        return Err(refused("it is a block device"));
+    }
+    // The owner of a directory that nobody else may write to can exchange all that is in it anyway.
+    let is_of_owner = file.uid() == folder.uid() && folder.mode() & 0o022 == 0;
+    if !is_ours_alone && file.uid() != user::id() && !is_of_owner {
+        return Err(refused("it belongs to another user"));
+    }
+    if !is_ours_alone && file.is_file() && file.nlink() > 1 {
+        return Err(refused("it is a hard link in a directory that is not yours alone"));
+    }
+    Ok(())
+}
+
+/// What ENXIO means (open(2)).
+fn no_device(folder: &File, name: &OsStr) -> io::Error {
+    let kind = fstatat(folder, name, AtFlags::empty()).map(|about| about.st_mode & SFlag::S_IFMT.bits());
+    match kind.map(SFlag::from_bits_truncate) {
+        Ok(SFlag::S_IFSOCK) => refused("it is a socket"),
+        Ok(SFlag::S_IFIFO) => refused("it is a pipe that nobody reads"),
+        _ => Errno::ENXIO.into(),
+    }
 }
 
 /// The pump's side: the thread and what is on its way to it.

@@ -1,5 +1,9 @@
 //! `--log-dir`: the bytes of each process in a file of its own.
 
+use std::fs::Permissions;
+use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -185,4 +189,112 @@ fn a_limit_on_files_ends_the_log_and_not_ganger() {
     let test = app("web: gangling --print 100000 line\n").by_shell("ulimit -f 1; exec \"$@\"");
     let finished = test.run().code(0);
     finished.stdout_has("the log of web.1 ends here: DIR/log/web.1.log: File too large (os error 27)\n");
+}
+
+/// The mode of a file, without its kind.
+#[track_caller]
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).expect("it is there").mode() & 0o7777
+}
+
+#[test]
+fn what_is_made_is_for_its_owner_alone() {
+    let test = Test::new()
+        .procfile("web: echo secret; rm log/a/web.1.log; echo again\n")
+        .by_shell("umask 0; exec \"$@\"");
+    let test = test.args(["--log-dir", "log/a"]);
+    test.run().code(0);
+    for (name, expected) in [("log", 0o700), ("log/a", 0o700), ("log/a/web.1.log", 0o600)] {
+        assert_eq!(mode(&test.path(name)), expected, "{name}");
+    }
+    // What is there keeps its mode.
+    std::fs::set_permissions(test.path("log/a/web.1.log"), Permissions::from_mode(0o644)).expect("changed");
+    std::fs::set_permissions(test.path("log/a"), Permissions::from_mode(0o755)).expect("changed");
+    let again = test.clone().procfile("web: echo more\n");
+    again.run().code(0);
+    assert_eq!(mode(&test.path("log/a/web.1.log")), 0o644);
+    assert!(read(&test, "log/a/web.1.log").ends_with(b"more\n"));
+}
+
+#[test]
+fn a_socket_in_place_of_a_file_is_an_error() {
+    let test = app("web: echo hello\n").file("log/keep", "");
+    let _socket = std::os::unix::net::UnixListener::bind(test.path("log/web.1.log")).expect("bound");
+    test.run().code(2).stderr_has("--log-dir log/web.1.log: it is a socket\n");
+}
+
+/// As in `/tmp`: whoever may write to the directory of the logs puts a link there.
+#[test]
+fn a_link_of_another_user_is_not_followed() {
+    if !nix::unistd::geteuid().is_root() {
+        assert!(std::env::var_os("CI").is_none(), "only root can be two users");
+        std::io::stderr().write_all(b"skipped: only root can be two users\n").expect("written");
+        return;
+    }
+    let (victim, attacker) = (65_534, 65_533);
+    let test =
+        Test::new().procfile("web: echo one; echo go; until test -e go; do sleep 0.01; done; echo two\n");
+    let test = test.file("home/precious", "precious\n").file("log/keep", "").file("copy", "");
+    let set = |name: &str, mode, owner| {
+        std::os::unix::fs::chown(test.path(name), Some(owner), Some(owner)).expect("given away");
+        std::fs::set_permissions(test.path(name), Permissions::from_mode(mode)).expect("changed");
+    };
+    std::fs::copy(env!("CARGO_BIN_EXE_ganger"), test.path("copy")).expect("copied");
+    std::fs::set_permissions(test.dir(), Permissions::from_mode(0o777)).expect("changed");
+    set("copy", 0o755, victim);
+    set("home", 0o700, victim);
+    set("home/precious", 0o600, victim);
+    set("log", 0o1777, attacker);
+    let as_attacker = |script: &str| {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", script]).current_dir(test.path("log")).uid(attacker).gid(attacker);
+        assert!(shell.status().expect("a shell").success(), "{script}");
+    };
+    let as_victim = || {
+        let mut command = Command::new(test.path("copy"));
+        command.args(["--no-port", "--log-dir", "log"]).current_dir(test.dir());
+        command.env_clear().envs(test.vars().iter().map(|(key, value)| (key, value)));
+        command.env("HOME", test.path("home")).env("GANGER_SOCKET", "");
+        command.uid(victim).gid(victim).stdin(std::process::Stdio::null());
+        command
+    };
+    // At the start: a link, one to a file that is to be made, and a file that the attacker can read.
+    let refusals = [
+        ("ln -s ../home/precious web.1.log", "it is a symbolic link in a directory that is not yours alone"),
+        ("ln -s ../home/new web.1.log", "it is a symbolic link in a directory that is not yours alone"),
+        (": > web.1.log; chmod 666 web.1.log", "it belongs to another user"),
+        ("mkfifo -m 666 web.1.log; exec 3<>web.1.log", "it is a pipe that nobody reads"),
+    ];
+    for (script, why) in refusals {
+        as_attacker(script);
+        let output = as_victim().output().expect("ganger starts");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{script}: {told}");
+        assert!(told.contains(&format!("--log-dir log/web.1.log: {why}\n")), "{script}: {told}");
+        as_attacker("rm web.1.log");
+    }
+    // A hard link to a file that both may write to; the system's own protection may be off.
+    let shared = test.path("log/shared");
+    std::fs::write(&shared, "shared\n").expect("written");
+    std::os::unix::fs::chown(&shared, Some(victim), Some(victim)).expect("given away");
+    std::fs::hard_link(&shared, test.path("log/web.1.log")).expect("linked");
+    let output = as_victim().output().expect("ganger starts");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("it is a hard link in a directory that is not yours alone\n"), "{told}");
+    std::fs::remove_file(test.path("log/web.1.log")).expect("removed");
+    // While it runs: the file is removed, and a link is put in its place.
+    let child = as_victim().stdout(std::process::Stdio::piped()).spawn().expect("ganger starts");
+    eventually("it is logged", || {
+        std::fs::read(test.path("log/web.1.log")).is_ok_and(|text| text.ends_with(b"go\n"))
+    });
+    assert_eq!(mode(&test.path("log/web.1.log")), 0o600);
+    // The owner of a sticky directory may remove what is in it (unlink(2)).
+    as_attacker("rm -f web.1.log; ln -s ../home/precious web.1.log");
+    std::fs::write(test.path("go"), "").expect("written");
+    let output = child.wait_with_output().expect("it ends");
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(told.contains("it is a symbolic link in a directory that is not yours alone\n"), "{told}");
+    assert_eq!(read(&test, "home/precious"), b"precious\n");
+    assert_eq!(read(&test, "log/shared"), b"shared\n");
+    assert!(!test.path("home/new").exists());
 }

@@ -11,7 +11,7 @@ pub(super) enum Kind {
     Secret,
     /// It is an address with a secret in it.
     Address,
-    /// It is the hash of a commit or of a file.
+    /// It is the hash of a commit or of a file, or another number that everybody may know.
     Commit,
     /// Nothing.
     Plain,
@@ -91,6 +91,7 @@ const ABOUT: &[&str] = &[
     "HOST",
     "HOSTNAME",
     "HOSTS",
+    "IN",
     "IP",
     "ISSUER",
     "LENGTH",
@@ -126,7 +127,8 @@ const ABOUT: &[&str] = &[
 ];
 
 /// Words of names whose values are hashes that everybody may know.
-const COMMIT: &[&str] = &["CHECKSUM", "COMMIT", "DIGEST", "GIT", "REV", "REVISION", "SHA", "VERSION"];
+const COMMIT: &[&str] =
+    &["CHECKSUM", "COMMIT", "DIGEST", "GIT", "INVOCATION", "REV", "REVISION", "SHA", "VERSION"];
 
 /// No English word ends in one of these but the word itself.
 const PLAIN_ENDS: &[&str] =
@@ -220,7 +222,7 @@ pub(super) fn kind(name: &str) -> Kind {
     if has(ADDRESS) && (!ABOUT.contains(&last) || ["ENDPOINT", "URI", "URL", "URLS"].contains(&last)) {
         return Kind::Address;
     }
-    let is_limit = words.iter().any(|word| ["MAX", "MIN", "NUM"].contains(&word.as_str()));
+    let is_limit = words.iter().any(|word| ["MAX", "MIN", "NUM", "PER"].contains(&word.as_str()));
     if words.iter().any(|word| is_secret(word)) && !ABOUT.contains(&last) && !is_limit {
         return Kind::Secret;
     }

@@ -174,7 +174,10 @@ impl Quotes {
         }
         match (byte, self.open) {
             (b'\\', _) => self.escaped = true,
-            (b'"' | b'\'', None) => self.open = Some(byte),
+            // One behind a letter is an apostrophe.
+            (b'"' | b'\'', None) if at == 0 || !bytes[at - 1].is_ascii_alphanumeric() => {
+                self.open = Some(byte)
+            }
             (_, Some(quote)) if byte == quote => (self.open, self.closed) = (None, None),
             _ => {}
         }
@@ -183,8 +186,14 @@ impl Quotes {
     /// Where what begins here has to end: at the quote that is open, or with the text.
     fn limit(&mut self, bytes: &[u8], at: usize) -> usize {
         let Some(quote) = self.open else { return bytes.len() };
-        *self.closed.get_or_insert_with(|| {
-            memchr::memchr(quote, &bytes[at..]).map_or(bytes.len(), |found| at + found)
-        })
+        let is_escaped =
+            |found: usize| bytes[..found].iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1;
+        let next = || {
+            let mut found = memchr::memchr_iter(quote, &bytes[at..]).map(|found| at + found);
+            found.find(|found| !is_escaped(*found)).unwrap_or(bytes.len())
+        };
+        let closed = self.closed.filter(|closed| *closed >= at).unwrap_or_else(next);
+        self.closed = Some(closed);
+        closed
     }
 }

@@ -115,6 +115,8 @@ const VALUES: &[(&str, &str)] = &[
     (r#"{"db":"postgres://u:p@h/d","x":"y@z"}"#, r#"{"db":"postgres://u:********@h/d","x":"y@z"}"#),
     (r#"{"key":"AIzaSyA1b2"}"#, r#"{"key":"********"}"#),
     (r#"{"maps":"AIzaSyA1b2C3","a":1}"#, r#"{"maps":"********","a":1}"#),
+    (r#""-H \"X-Api-Key: a\" -H \"X-Auth-Token: b\"""#, r#""-H \"X-Api-Key: ********""#),
+    ("it's so: x?token=a'b&c=d isn't it", "it's so: x?token=********&c=d isn't it"),
     ("Authorization: Bearer abc.def", "Authorization: ********"),
     ("send Bearer abc.def.ghi now", "send Bearer ******** now"),
     // Commands.
@@ -178,6 +180,7 @@ const VALUES: &[(&str, &str)] = &[
     ("sk-proj-abcdefgh1234", MASK),
     ("AGE-SECRET-KEY-1QQPQ", MASK),
     ("$2b$12$KIXabc./def", MASK),
+    ("$argon2id$v=19$m=65536,t=3,p=4$c2FsdA$aGFzaA", MASK),
     ("MTk4NjIyNDgzNDcxOTI1MjQ4.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs", MASK),
     ("a ghp_abc123, b", "a ********, b"),
     // Keys.
@@ -287,6 +290,10 @@ const HARMLESS: &[(&str, &str)] = &[
     ("PGPASSFILE", "/home/ada/.pgpass"),
     ("AUTH_URL", "https://login.example.com/oauth2/authorize"),
     ("TOKEN_TTL", "3600"),
+    ("JWT_EXPIRES_IN", "7d"),
+    ("TOKENS_PER_MINUTE", "100"),
+    ("INVOCATION_ID", "0123456789abcdef0123456789abcdef"),
+    ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/run/user/1000/bus,guid=0123456789abcdef0123456789abcdef"),
     ("MAX_TOKENS", "4096"),
     ("TOKENIZERS_PARALLELISM", "false"),
     ("JWT_ALGORITHM", "HS256"),

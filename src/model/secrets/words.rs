@@ -71,21 +71,15 @@ const PREFIXES: &[(&str, usize)] = &[
     ("secret_", 16),
     ("sk-", 12),
     ("AGE-SECRET-KEY-1", 1),
-    // Hashes of passwords.
-    ("$2a$", 1),
-    ("$2b$", 1),
-    ("$2y$", 1),
-    ("$argon2", 1),
-    ("$1$", 1),
-    ("$5$", 1),
-    ("$6$", 1),
-    ("pbkdf2_sha256$", 1),
     // JSON in base64, as a JWT; a PEM file in base64.
     ("eyJ", 6),
     ("LS0tLS1CRUdJTi", 1),
 ];
 
-/// Folders that are at the root of a file system: what begins so is a path.
+/// What hashes of passwords begin with (crypt(5)).
+const HASHES: &[&str] = &["$1$", "$2a$", "$2b$", "$2y$", "$5$", "$6$", "$y$", "$argon2", "pbkdf2_sha256$"];
+
+/// Directories that are at the root of a file system: what begins so is a path.
 const ROOTS: &[&str] = &[
     "Applications",
     "Library",
@@ -155,6 +149,13 @@ pub(super) fn scan(text: &str, spans: &mut Spans) {
 /// Hides the word, or the parts of it that are secrets. Returns where to go on.
 fn hide_word(text: &str, span: Range<usize>, in_url: bool, spans: &mut Spans) -> usize {
     let (bytes, whole) = (text.as_bytes(), &text[span.clone()]);
+    if HASHES.iter().any(|hash| whole.starts_with(hash)) {
+        // Their parameters have commas and `=` in them.
+        let end = span.start
+            + run(&bytes[span.start..], |byte| !byte.is_ascii_whitespace() && !b"\"'`".contains(&byte));
+        spans.hide(span.start..end);
+        return end;
+    }
     let mut start = span.start;
     for part in whole.split('/') {
         if is_known(&text[start..]) {
@@ -270,10 +271,12 @@ fn is_uuid(word: &str) -> bool {
         && parts.iter().zip(lengths).all(|(part, length)| part.len() == length && is_hex(part))
 }
 
-/// Whether what begins here is the hash of something public, as of an image: `sha256:`, `sha512-`.
+/// Whether what begins here is the hash of something public, as of an image: `sha256:`, `sha512-`; or
+/// the number of a bus.
 fn is_digest(text: &str, start: usize) -> bool {
     let is = |text: &str| ["sha1", "sha256", "sha384", "sha512"].iter().any(|name| text.ends_with(name));
-    text[..start].strip_suffix(':').is_some_and(is)
+    text[..start].ends_with("guid=")
+        || text[..start].strip_suffix(':').is_some_and(is)
         || ["sha256-", "sha384-", "sha512-"].iter().any(|name| text[start..].starts_with(name))
 }
 

@@ -1,3 +1,6 @@
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::net::UnixListener;
 use std::sync::mpsc::{Receiver, channel};
 
 use tempfile::TempDir;
@@ -98,4 +101,49 @@ fn the_writer_makes_room_and_ends_when_all_is_written() {
     assert_eq!(sizes, [1000 * 8192, 1000]);
     writer.join().expect("it has ended");
     assert!(told.try_recv().is_err());
+}
+
+/// What a directory of this mode says to a log file whose place `put` has taken.
+fn opened(mode: u32, put: impl FnOnce(&Path)) -> Result<(), String> {
+    let folder = tempfile::tempdir().expect("a directory");
+    std::fs::set_permissions(folder.path(), Permissions::from_mode(mode)).expect("changed");
+    put(&folder.path().join("web.1.log"));
+    let opened = LogFile::open(folder.path(), &"web.1".parse().expect("an instance"));
+    opened.map(drop).map_err(|error| error.to_string())
+}
+
+#[test]
+fn links_are_followed_in_a_directory_of_ones_own_alone() {
+    let elsewhere = tempfile::tempdir().expect("a directory");
+    let target = elsewhere.path().join("target");
+    let missing = elsewhere.path().join("missing");
+    std::fs::write(&target, "precious").expect("written");
+    let symbolic = |path: &Path| symlink(&target, path).expect("linked");
+    let dangling = |path: &Path| symlink(&missing, path).expect("linked");
+    let hard = |path: &Path| std::fs::hard_link(&target, path).expect("linked");
+    for mode in [0o777, 0o1777, 0o775, 0o757] {
+        assert_eq!(opened(mode, symbolic), Err(SYMLINK.to_owned()), "{mode:o}");
+        assert_eq!(opened(mode, dangling), Err(SYMLINK.to_owned()), "{mode:o}");
+        let told = "it is a hard link in a directory that is not yours alone";
+        assert_eq!(opened(mode, hard), Err(told.to_owned()), "{mode:o}");
+        assert_eq!(opened(mode, |_| ()), Ok(()), "{mode:o}");
+    }
+    assert!(!missing.exists());
+    assert_eq!(opened(0o755, symbolic), Ok(()));
+    assert_eq!(opened(0o700, hard), Ok(()));
+    assert_eq!(opened(0o755, dangling), Ok(()));
+    assert!(missing.exists());
+    assert_eq!(std::fs::read(&target).expect("read"), b"precious");
+}
+
+#[test]
+fn what_is_no_file_is_called_by_its_name() {
+    let socket = |path: &Path| drop(UnixListener::bind(path).expect("bound"));
+    let pipe = |path: &Path| nix::unistd::mkfifo(path, Mode::S_IRWXU).expect("made");
+    for mode in [0o700, 0o1777] {
+        assert_eq!(opened(mode, socket), Err("it is a socket".to_owned()));
+        assert_eq!(opened(mode, pipe), Err("it is a pipe that nobody reads".to_owned()));
+    }
+    let device = |path: &Path| symlink("/dev/null", path).expect("linked");
+    assert_eq!(opened(0o700, device), Ok(()));
 }
