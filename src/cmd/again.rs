@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::listen::ReadAgain;
-use super::project::{Need, Project, with_settings};
+use super::project::{Project, with_settings};
 use super::wishes::wishes;
 use crate::cli::Cli;
 use crate::config::formation::count_of;
@@ -28,7 +28,7 @@ pub(super) fn read_again(env: &Env, root: &Path, ports: Option<Ports>) -> ReadAg
 fn read(env: &Env, root: &Path, found: Option<Ports>) -> Result<Planner, Error> {
     // What `ganger.toml` says stands under the same command line.
     let (args, start) = with_settings(Cli::again(&env.args)?, env)?.of_start();
-    let project = Project::load(&args, env, Need::Procfile)?;
+    let project = Project::load_again(&args, env)?;
     if project.root != root {
         let message = format!("the root is {} now, and a running app cannot move", project.root.display());
         return Err(Error::usage(message, "stop it and start it anew"));

@@ -16,6 +16,7 @@ use crate::config::source::Source;
 use crate::env::Env;
 use crate::error::{Error, Severity, render_diagnostics};
 use crate::model::{Port, ProcessName};
+use crate::os::files::{self, Streams, Unread};
 use crate::output::style::ColorChoice;
 use crate::plan::{self, App, PortWish, Ports};
 
@@ -47,11 +48,22 @@ pub(super) enum Need {
 impl Project {
     /// Reads the files that the arguments name.
     pub(super) fn load(args: &AppArgs, env: &Env, need: Need) -> Result<Self, Error> {
+        Self::read(args, env, need, Streams::Any)
+    }
+
+    /// Reads them for a running app. What came through a pipe is gone, and to wait for more would
+    /// keep the run from ending.
+    pub(super) fn load_again(args: &AppArgs, env: &Env) -> Result<Self, Error> {
+        Self::read(args, env, Need::Procfile, Streams::Refuse)
+    }
+
+    /// With `streams`, pipes that the command line or a variable names are read too.
+    fn read(args: &AppArgs, env: &Env, need: Need, streams: Streams) -> Result<Self, Error> {
         if let Some(root) = &args.root {
             check_root(root, args, env)?;
         }
         let path = procfile_path(args, env);
-        let procfile = match read(&path, env) {
+        let procfile = match read(&path, env, named_by_user(&path, "procfile", args, streams)) {
             Ok(source) => {
                 let procfile = procfile::parse(&source).map_err(Error::Files)?;
                 let types: Vec<ProcessName> = procfile.names().cloned().collect();
@@ -65,10 +77,10 @@ impl Project {
                 Need::Nothing if args.procfile.is_none() => Procfile { entries: Vec::new() },
                 Need::Nothing | Need::Procfile => return Err(Error::no_procfile(&path, &env.cwd)),
             },
-            Err(error) => return Err(Error::unreadable(&path, &error)),
+            Err(error) => return Err(unreadable(&path, &error)),
         };
         let folder = folder(args, &path, env);
-        let env_files = read_env_files(args, env, &folder)?;
+        let env_files = read_env_files(args, env, &folder, streams)?;
         Ok(Self {
             root: absolute(&env.cwd, &folder),
             procfile,
@@ -188,13 +200,13 @@ pub(super) fn with_good_settings(cli: Cli, env: &Env) -> Result<Cli, Error> {
 /// What the file says, and everything that is wrong with it.
 fn settings(args: &AppArgs, env: &Env) -> Result<Option<(Settings, Vec<Diagnostic>)>, Error> {
     let path = folder(args, &procfile_path(args, env), env).join("ganger.toml");
-    let source = match read(&path, env) {
+    let source = match read(&path, env, Streams::Refuse) {
         Ok(source) => source,
         // A folder that is none is told with the Procfile.
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             return Ok(None);
         }
-        Err(error) => return Err(Error::unreadable(&path, &error)),
+        Err(error) => return Err(unreadable(&path, &error)),
     };
     let (settings, mut problems) = Settings::read(source);
     problems.extend(misread(&settings));
@@ -248,7 +260,12 @@ fn procfile_path(args: &AppArgs, env: &Env) -> PathBuf {
     }
 }
 
-fn read_env_files(args: &AppArgs, env: &Env, folder: &Path) -> Result<Vec<(Source, EnvFile)>, Error> {
+fn read_env_files(
+    args: &AppArgs,
+    env: &Env,
+    folder: &Path,
+    streams: Streams,
+) -> Result<Vec<(Source, EnvFile)>, Error> {
     if args.no_env {
         return Ok(Vec::new());
     }
@@ -257,10 +274,10 @@ fn read_env_files(args: &AppArgs, env: &Env, folder: &Path) -> Result<Vec<(Sourc
     let named = named.iter().map(|file| named_file(Path::new(file), "env", args, env));
     let mut files: Vec<(Source, EnvFile)> = Vec::new();
     for path in named.chain(default.clone()) {
-        let source = match read(&path, env) {
+        let source = match read(&path, env, named_by_user(&path, "env", args, streams)) {
             Ok(source) => source,
             Err(error) if default.is_some() && error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(Error::unreadable(&path, &error)),
+            Err(error) => return Err(unreadable(&path, &error)),
         };
         let known = environment(args, env, &files);
         let lookup =
@@ -292,8 +309,38 @@ fn split_list(list: &OsStr) -> Vec<OsString> {
 }
 
 /// Reads a file; in messages it has the path as it was given.
-fn read(path: &Path, env: &Env) -> io::Result<Source> {
-    Ok(Source::new(path, std::fs::read(env.cwd.join(path))?))
+fn read(path: &Path, env: &Env, streams: Streams) -> Result<Source, Unread> {
+    Ok(Source::new(path, files::read(&env.cwd.join(path), streams)?))
+}
+
+/// Pipes are for files that the user named for this run, and terminals for descriptors. A pipe that
+/// merely lies where a file is looked for, or that a `ganger.toml` names, came with the repository.
+fn named_by_user(path: &Path, option: &str, args: &AppArgs, streams: Streams) -> Streams {
+    let is_descriptor = path == Path::new("/dev/stdin")
+        || ["/dev/fd", "/proc/self/fd"].iter().any(|folder| path.parent() == Some(Path::new(folder)));
+    match streams {
+        _ if !args.options.is_above_file(option) => Streams::Refuse,
+        Streams::Any if !is_descriptor => Streams::Pipes,
+        streams => streams,
+    }
+}
+
+fn unreadable(path: &Path, error: &Unread) -> Error {
+    let cannot = |why: String| format!("cannot read {}: {why}", path.display());
+    match error {
+        Unread::System(error) => Error::unreadable(path, error),
+        Unread::TooLarge => Error::usage(
+            cannot(format!("file too large: the limit is {} MiB", files::LIMIT >> 20)),
+            "check the path; is it the file you meant?",
+        ),
+        Unread::Pipe => Error::usage(
+            cannot("it is a named pipe (FIFO), not a file".to_owned()),
+            "put a file there; a pipe is read only when the app starts, and only if -f or -e names it",
+        ),
+        Unread::Special(what) => {
+            Error::usage(cannot(format!("it is {what}, not a file")), "put a file there")
+        }
+    }
 }
 
 fn absolute(cwd: &Path, folder: &Path) -> PathBuf {

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use jiff::tz::TimeZone;
 
+use crate::os::files::{self, Streams};
+
 /// Where zones are by their name (tzset(3)).
 const ZONES: &str = "/usr/share/zoneinfo";
 
@@ -32,14 +34,14 @@ fn is_name(text: &str) -> bool {
 }
 
 fn of_name(name: &str) -> Option<TimeZone> {
-    TimeZone::tzif(name, &fs::read(Path::new(ZONES).join(name)).ok()?).ok()
+    TimeZone::tzif(name, &files::read(&Path::new(ZONES).join(name), Streams::Refuse).ok()?).ok()
 }
 
 /// Without a link nobody knows the name, which `%Q` would show.
 fn of_link(path: &Path) -> Option<TimeZone> {
     let target = fs::read_link(path).ok()?;
     let (_, name) = target.to_str()?.rsplit_once("zoneinfo/")?;
-    TimeZone::tzif(name, &fs::read(path).ok()?).ok()
+    TimeZone::tzif(name, &files::read(path, Streams::Refuse).ok()?).ok()
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub mod console;
 pub mod daemon;
 pub mod descendants;
 mod exec;
+pub mod files;
 pub mod group;
 pub mod guard;
 pub mod limits;

@@ -12,6 +12,7 @@ mod attach_view;
 mod backlog;
 mod bad_input;
 mod beside;
+mod bounds;
 mod busy_port;
 mod color;
 mod config;

@@ -1,0 +1,138 @@
+//! What a cloned repository can put where ganger looks for its files: nothing there makes it wait
+//! for ever, eat the machine or bury the terminal.
+
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use crate::kit::{Finished, Test};
+
+/// An app whose ganger may have this much memory: more than it needs, and less than a machine has.
+fn app() -> Test {
+    Test::without_ports().procfile("web: true\n").by_shell("ulimit -v 524288; exec \"$@\"")
+}
+
+/// Not more than a screen or two, whatever is wrong.
+#[track_caller]
+fn short(finished: Finished) -> Finished {
+    let size = finished.stdout.len() + finished.stderr.len();
+    assert!(size < 16 * 1024, "{size} bytes of messages");
+    finished
+}
+
+fn fifo(test: &Test, name: &str) {
+    nix::unistd::mkfifo(&test.path(name), nix::sys::stat::Mode::S_IRWXU).expect("made");
+}
+
+#[test]
+fn a_pipe_or_a_device_in_place_of_a_file_is_refused_at_once() {
+    for name in ["Procfile", ".env", "ganger.toml"] {
+        for device in [None, Some("/dev/zero"), Some("/dev/random"), Some("/dev/tty")] {
+            let test = app();
+            let _ = std::fs::remove_file(test.path(name));
+            let what = if let Some(device) = device {
+                symlink(device, test.path(name)).expect("linked");
+                "a device"
+            } else {
+                fifo(&test, name);
+                "a named pipe (FIFO)"
+            };
+            let message = format!("ganger: error: cannot read {name}: it is {what}, not a file\n  hint: ");
+            for args in [&["check"][..], &["config"], &["start"], &["run", "true"]] {
+                short(test.clone().args(args).run()).code(2).stdout("").stderr_has(&message);
+            }
+            // They only need to know where the app is.
+            for args in [&["ps"][..], &["stop"], &["logs"]] {
+                short(test.clone().args(args).run()).code(1).stderr_has("ganger does not run in DIR");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_pipe_is_read_if_the_user_names_it() {
+    let test = app();
+    for name in ["env", "procs"] {
+        fifo(&test, name);
+    }
+    let write = |name: &str, text: &str| {
+        let (path, text) = (test.path(name), text.to_owned());
+        std::thread::spawn(move || std::fs::write(path, text).expect("written"))
+    };
+    let print = ["run", "--", "printenv", "A"];
+    let writer = write("env", "A=1\n");
+    test.clone().args(["-e", "env"]).args(print).run().code(0).stdout("1\n");
+    writer.join().expect("written");
+    let writer = write("env", "A=2\n");
+    test.clone().var("GANGER_ENV", "env").args(print).run().code(0).stdout("2\n");
+    writer.join().expect("written");
+    let writer = write("procs", "web: true\nworker: true\n");
+    let check = test.clone().args(["-f", "procs", "check"]).run().code(0);
+    check.stdout("ok: 2 process types (web, worker)\n");
+    writer.join().expect("written");
+    for path in ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"] {
+        let check = test.clone().stdin("job: true\n").args(["-f", path, "check"]).run().code(0);
+        check.stdout("ok: 1 process type (job)\n");
+    }
+    // What the repository says does not wait.
+    for toml in ["env = 'env'\n", "procfile = 'procs'\n", "env = '/dev/zero'\n"] {
+        let check = test.clone().file("ganger.toml", toml).args(["check"]).run();
+        check.code(2).stdout("").stderr_has(", not a file\n");
+    }
+}
+
+#[test]
+fn a_pipe_is_not_read_again_by_reload() {
+    let test = Test::without_ports().procfile("web: exec gangling --wait\n").args(["-e", "env"]);
+    fifo(&test, "env");
+    let path = test.path("env");
+    let writer = std::thread::spawn(move || std::fs::write(path, "A=1\n").expect("written"));
+    let running = test.start();
+    running.wait_ready("web.1");
+    writer.join().expect("written");
+    let reload = test.beside(["reload"]);
+    reload.code(2).stderr_has("cannot read env: it is a named pipe (FIFO), not a file");
+    running.finish();
+}
+
+#[test]
+fn the_null_device_is_an_empty_file() {
+    let test = app();
+    test.clone().args(["-e", "/dev/null", "check"]).run().code(0).stderr("");
+    for name in [".env", "ganger.toml"] {
+        symlink("/dev/null", test.path(name)).expect("linked");
+    }
+    test.clone().args(["check"]).run().code(0).stderr("");
+    let test = app().file("ganger.toml", "env = '/dev/null'\n");
+    test.args(["check"]).run().code(0).stderr("");
+}
+
+#[test]
+fn files_over_the_limit_are_refused() {
+    for name in ["Procfile", ".env", "ganger.toml"] {
+        let test = app();
+        let file = std::fs::File::create(test.path(name)).expect("created");
+        // With no block on the disk.
+        file.set_len(100 * 1024 * 1024).expect("grown");
+        let message = format!(
+            "ganger: error: cannot read {name}: file too large: the limit is 16 MiB\n  \
+             hint: check the path; is it the file you meant?\n"
+        );
+        for args in [&["check"][..], &["start"]] {
+            test.clone().args(args).run().code(2).stdout("").stderr(&message);
+        }
+        test.args(["ps"]).run().code(1).stderr_has("ganger does not run in DIR");
+    }
+    let endless = app().args(["-f", "/dev/stdin", "check"]);
+    let endless = endless.by_shell("ulimit -v 524288; exec \"$@\" < /dev/zero").run().code(2);
+    endless.stderr_has("cannot read /dev/stdin: file too large: the limit is 16 MiB");
+}
+
+#[test]
+fn a_link_to_a_file_and_a_file_without_a_size_are_read() {
+    let test = app().file("shared/env", "A=1\n");
+    symlink("shared/env", test.path(".env")).expect("linked");
+    test.clone().args(["run", "--", "printenv", "A"]).run().code(0).stdout("1\n");
+    let proc = Path::new("/proc/self/comm");
+    let run = test.args(["-e", proc.to_str().expect("text"), "run", "true"]).run();
+    run.code(0).stderr_has("there is no `=` on this line");
+}
