@@ -44,8 +44,18 @@ impl Diagnostic {
     pub(super) fn at(source: &Source, span: Span, message: String) -> Self {
         let mut diagnostic = Self::at_place(source, span, message);
         let text = String::from_utf8_lossy(source.line_at(span.start));
-        let width =
-            String::from_utf8_lossy(source.slice(span)).lines().next().map_or(0, |line| line.chars().count());
+        diagnostic.snippet = Some(Snippet::new(&text, diagnostic.column - 1, width(source, span)));
+        diagnostic
+    }
+
+    /// Shows the line only up to the offset `end`, which is not before the span.
+    pub(super) fn up_to(source: &Source, end: usize, span: Span, message: String) -> Self {
+        let mut diagnostic = Self::at_place(source, span, message);
+        let line = source.line_at(span.start);
+        let start = line.as_ptr().addr() - source.text().as_ptr().addr();
+        let shown = end.saturating_sub(start).min(line.len());
+        let text = format!("{}…", String::from_utf8_lossy(&line[..shown]));
+        let width = if span.start < end { width(source, span) } else { 1 };
         diagnostic.snippet = Some(Snippet::new(&text, diagnostic.column - 1, width));
         diagnostic
     }
@@ -53,7 +63,7 @@ impl Diagnostic {
     pub(super) fn at_place(source: &Source, span: Span, message: String) -> Self {
         let position = source.position(span.start);
         Self {
-            message,
+            message: sentence(&message),
             path: source.path().to_owned(),
             line: position.line,
             column: position.column,
@@ -65,7 +75,7 @@ impl Diagnostic {
     /// Adds what the user can do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(sentence(&hint.into()));
         self
     }
 
@@ -85,22 +95,28 @@ impl Diagnostic {
     }
 }
 
+/// How many characters of its first line a span has.
+fn width(source: &Source, span: Span) -> usize {
+    String::from_utf8_lossy(source.slice(span)).lines().next().map_or(0, |line| line.chars().count())
+}
+
 impl Snippet {
     /// `caret` counts characters from 0. Each character that [`hides`] names is shown as a space, so
     /// that the caret stays under its place and nothing in the file can drive the terminal.
     fn new(line: &str, caret: usize, width: usize) -> Self {
-        let shown: Vec<char> = line.chars().map(|c| if hides(c) { ' ' } else { c }).collect();
         let from = if caret < WINDOW - 20 { 0 } else { caret - 20 };
-        let to = (from + WINDOW).min(shown.len());
+        let mut rest = line.chars().skip(from).map(|c| if hides(c) { ' ' } else { c });
+        let shown: String = rest.by_ref().take(WINDOW).collect();
+        let to = from + shown.chars().count();
         let mut text = String::new();
         let mut caret_column = caret.saturating_sub(from);
         if from > 0 {
             text.push('…');
             caret_column += 1;
         }
-        text.extend(&shown[from.min(to)..to]);
+        text.push_str(&shown);
         let caret_width = width.clamp(1, (to.max(caret + 1)) - caret);
-        if to < shown.len() {
+        if rest.next().is_some() {
             text.push('…');
         }
         Self { text: text.trim_end().to_owned(), caret_column, caret_width }
@@ -111,7 +127,7 @@ impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { message, path, line, column, snippet, hint } = self;
         let path = path.to_string_lossy();
-        write!(f, "{}\n  --> {}:{line}:{column}", sentence(message), visible(&path))?;
+        write!(f, "{message}\n  --> {}:{line}:{column}", visible(&path))?;
         if let Some(Snippet { text, caret_column, caret_width }) = snippet {
             let number = line.to_string();
             let blank = " ".repeat(number.len());
@@ -119,7 +135,7 @@ impl fmt::Display for Diagnostic {
             write!(f, "{}{}", " ".repeat(*caret_column), "^".repeat(*caret_width))?;
         }
         if let Some(hint) = hint {
-            write!(f, "\n  hint: {}", sentence(hint))?;
+            write!(f, "\n  hint: {hint}")?;
         }
         Ok(())
     }
@@ -168,6 +184,33 @@ mod tests {
            |             ^
           hint: write\u{7}\nganger: ok
         ");
+    }
+
+    #[test]
+    fn a_line_may_be_shown_in_part() {
+        let source = Source::new("ganger.toml", "a = 1\nkey = 'hunter2' # hunter2\r\n");
+        insta::assert_snapshot!(source.error_up_to(12, Span::new(6..9), "no"), @r"
+        no
+          --> ganger.toml:2:1
+           |
+         2 | key = …
+           | ^^^
+        ");
+        insta::assert_snapshot!(source.error_up_to(12, Span::new(12..21), "no"), @r"
+        no
+          --> ganger.toml:2:7
+           |
+         2 | key = …
+           |       ^
+        ");
+    }
+
+    #[test]
+    fn a_message_has_a_limit_whatever_is_in_it() {
+        let source = Source::new("ganger.toml", "x\n");
+        let long = "é".repeat(1_000_000);
+        let shown = source.error(Span::new(0..1), long.as_str()).hint(long.as_str()).to_string();
+        assert!(shown.chars().count() < 4500, "{}", shown.len());
     }
 
     #[test]

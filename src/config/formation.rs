@@ -75,8 +75,10 @@ pub enum FormationError {
         name: ProcessName,
         /// The type that was probably meant.
         closest: Option<ProcessName>,
-        /// All types, in file order.
+        /// The first of all types, in file order.
         known: Vec<ProcessName>,
+        /// How many types there are beyond.
+        more: usize,
     },
     /// Arguments and `--formation`: neither reads as an addition to the other.
     #[error("processes are given both as arguments and with --formation")]
@@ -101,9 +103,8 @@ impl FormationError {
             Self::Instance(InstanceId { name, number }) => {
                 format!("write `{name}`, or `{name}={number}` for {number} of them")
             }
-            Self::Unknown { closest, known, .. } => {
-                let names: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
-                let names = names.join(", ");
+            Self::Unknown { closest, known, more, .. } => {
+                let names = listed(known, *more);
                 match closest {
                     Some(closest) => format!("did you mean `{closest}`? The Procfile has {names}"),
                     None => format!("the Procfile has {names}"),
@@ -278,14 +279,31 @@ fn is_release(name: &ProcessName) -> bool {
     name.as_str() == ProcessName::RELEASE
 }
 
+/// Most names that a message lists.
+pub const MOST_LISTED: usize = 20;
+
+/// Names as a hint shows them.
+fn listed(names: &[ProcessName], more: usize) -> String {
+    let name = |name: &ProcessName| format!("`{}`", echo(name.as_str().as_bytes()));
+    let mut shown: Vec<String> = names.iter().map(name).collect();
+    if more > 0 {
+        shown.push(format!("and {more} more"));
+    }
+    shown.join(", ")
+}
+
 /// That there is no such type.
 pub fn unknown(name: &ProcessName, types: &[ProcessName]) -> FormationError {
     FormationError::Unknown {
         name: name.clone(),
         closest: closest(name.as_str(), types).cloned(),
-        known: types.to_vec(),
+        known: types.iter().take(MOST_LISTED).cloned().collect(),
+        more: types.len().saturating_sub(MOST_LISTED),
     }
 }
+
+/// Most characters of a name that is compared with others.
+const LONGEST_MEANT: usize = 64;
 
 /// The name of `known` that somebody who wrote `name` probably meant: case aside, at most two
 /// letters wrong, missing, too many or swapped; in a short name one, since two letters away
@@ -300,10 +318,16 @@ pub fn closest_by<'a, T: Copy>(
     known: impl IntoIterator<Item = T>,
     text: impl Fn(T) -> &'a str,
 ) -> Option<T> {
+    let length = name.chars().count();
+    if length > LONGEST_MEANT {
+        return None;
+    }
     let name = name.to_ascii_lowercase();
-    let limit = if name.chars().count() <= 3 { 1 } else { 2 };
+    let limit = if length <= 3 { 1 } else { 2 };
     known
         .into_iter()
+        // Comparing takes time and memory by the product of the two lengths.
+        .filter(|known| text(*known).chars().count().abs_diff(length) <= limit)
         .map(|known| (strsim::damerau_levenshtein(&name, &text(known).to_ascii_lowercase()), known))
         .filter(|(distance, _)| *distance <= limit)
         .min_by_key(|(distance, _)| *distance)

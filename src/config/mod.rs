@@ -11,6 +11,7 @@ pub mod keys;
 pub mod names;
 pub mod options;
 pub mod probe;
+pub mod problems;
 pub mod procfile;
 pub mod scoped;
 pub mod settings;

@@ -6,6 +6,7 @@
 //! never repairs a line: what other tools skip in silence is an error here. It shows the lines
 //! it complains of, but none of an env file that was named as a Procfile.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 use std::ffi::OsString;
@@ -13,6 +14,7 @@ use std::ops::Range;
 use std::os::unix::ffi::OsStringExt;
 
 use super::diagnostic::Diagnostic;
+use super::problems::Problems;
 use super::source::{Source, Span};
 use crate::model::ProcessName;
 
@@ -43,9 +45,12 @@ impl Procfile {
     }
 }
 
-/// Most problems that are shown for one file; a last message says how many more there are.
-/// Each costs a pass over the file for its place, and nobody reads a hundred of them.
-const MAX_PROBLEMS: usize = 20;
+/// Most types of a file; only a fraction of them can run on one machine.
+const MOST_TYPES: usize = 100_000;
+
+/// Most characters of a name: with the number of an instance and `.log` behind it, it is the name of a
+/// file.
+const LONGEST_NAME: usize = 200;
 
 /// Most characters of the user's text that a message repeats outside the line with the caret.
 const MAX_ECHO: usize = 60;
@@ -55,18 +60,32 @@ pub fn parse(source: &Source) -> Result<Procfile, Vec<Diagnostic>> {
     if let Some(span) = utf16(source.text()) {
         return Err(vec![source.error(span, "the file is UTF-16").hint("save it as UTF-8")]);
     }
-    let mut lines = Vec::new();
-    let mut at = if source.text().starts_with(BOM) { BOM.len() } else { 0 };
-    while at < source.text().len() {
-        let (line, next) = Line::read(source.text(), at);
-        at = next;
-        lines.push(line);
-    }
-    let mut parser = Parser::new(source, lines.iter().any(|line| is_assignment(&line.text)));
-    for line in &lines {
-        parser.line(line);
+    let mut parser = Parser::new(source);
+    for line in lines(source.text()) {
+        if parser.entries.len() == MOST_TYPES {
+            parser.too_many(&line);
+            break;
+        }
+        parser.line(&line);
     }
     parser.finish()
+}
+
+/// The lines of a file, one at a time: all at once they take a hundred times the file's memory.
+fn lines(text: &[u8]) -> impl Iterator<Item = Line> {
+    let mut at = if text.starts_with(BOM) { BOM.len() } else { 0 };
+    std::iter::from_fn(move || {
+        // Empty ones say nothing, and a file may have millions of them.
+        while text.get(at) == Some(&b'\n') {
+            at += 1;
+        }
+        if at == text.len() {
+            return None;
+        }
+        let (line, next) = Line::read(text, at);
+        at = next;
+        Some(line)
+    })
 }
 
 const BOM: &[u8] = "\u{feff}".as_bytes();
@@ -202,41 +221,46 @@ struct Parser<'a> {
     entries: Vec<Entry>,
     /// Every name seen and where it stood first, also those whose line had a problem.
     seen: HashMap<ProcessName, Span>,
-    problems: Vec<Diagnostic>,
-    /// How many problems are not in `problems`, and where the first of them is.
-    more: usize,
-    more_at: Option<Span>,
-    /// The file is rather an env file: none of its text is shown.
-    secret: bool,
+    problems: Problems,
+    /// The file is rather an env file: none of its text is shown. Asked for at the first problem.
+    secret: OnceCell<bool>,
 }
 
 impl<'a> Parser<'a> {
-    fn new(source: &'a Source, secret: bool) -> Self {
+    fn new(source: &'a Source) -> Self {
         Self {
             source,
             entries: vec![],
             seen: HashMap::new(),
-            problems: vec![],
-            more: 0,
-            more_at: None,
-            secret,
+            problems: Problems::default(),
+            secret: OnceCell::new(),
         }
+    }
+
+    fn is_secret(&self) -> bool {
+        *self.secret.get_or_init(|| lines(self.source.text()).any(|line| is_assignment(&line.text)))
     }
 
     /// Keeps a problem. The message is made only if it will be shown.
     fn problem(&mut self, span: Span, words: impl FnOnce(&Self) -> (String, String)) {
-        if self.problems.len() < MAX_PROBLEMS {
+        let mut problems = std::mem::take(&mut self.problems);
+        problems.add(span, || {
             let (message, hint) = words(self);
-            let problem = if self.secret {
+            let problem = if self.is_secret() {
                 self.source.error_without_text(span, message)
             } else {
                 self.source.error(span, message)
             };
-            self.problems.push(problem.hint(hint));
-        } else {
-            self.more += 1;
-            self.more_at.get_or_insert(span);
-        }
+            problem.hint(hint)
+        });
+        self.problems = problems;
+    }
+
+    fn too_many(&mut self, line: &Line) {
+        self.problem(line.span(0..line.text.len().min(1)), |_| {
+            let hint = "this looks like a generated file; is it the one you meant?".to_owned();
+            (format!("more than {MOST_TYPES} process types"), hint)
+        });
     }
 
     fn line(&mut self, line: &Line) {
@@ -276,11 +300,17 @@ impl<'a> Parser<'a> {
 
     fn entry(&mut self, line: &Line, name: ProcessName, place: Range<usize>, command: &[u8]) {
         let span = line.span(place);
+        if name.as_str().len() > LONGEST_NAME {
+            return self.problem(span, |_| {
+                let hint = format!("a name has at most {LONGEST_NAME} characters");
+                (format!("the name is too long: {} characters", name.as_str().len()), hint)
+            });
+        }
         match self.seen.entry(name.clone()) {
             Slot::Occupied(first) => {
                 let first = *first.get();
                 return self.problem(span, |parser| {
-                    let line = parser.source.position(first.start).line;
+                    let line = parser.source.line(first.start);
                     let message = format!("a second `{}`", echo(name.as_str().as_bytes()));
                     let hint =
                         format!("the first is in line {line}; remove one or give it a name of its own");
@@ -304,7 +334,7 @@ impl<'a> Parser<'a> {
         self.problem(span, |parser| {
             let command = match command {
                 [] => "COMMAND".to_owned(),
-                _ if parser.secret => "COMMAND".to_owned(),
+                _ if parser.is_secret() => "COMMAND".to_owned(),
                 command => echo(command),
             };
             let name = echo(name.as_str().as_bytes());
@@ -335,7 +365,7 @@ impl<'a> Parser<'a> {
     /// The number and the text of the line that ends before `start`.
     fn line_above(&self, start: usize) -> Option<(usize, &[u8])> {
         let end = start.checked_sub(1).filter(|end| self.source.text()[*end] == b'\n')?;
-        Some((self.source.position(end).line, self.source.line_at(end)))
+        Some((self.source.line(end), self.source.line_at(end)))
     }
 
     fn bad_character(&mut self, line: &Line, at: usize) {
@@ -353,12 +383,11 @@ impl<'a> Parser<'a> {
                 ("no process in this file".to_owned(), hint.to_owned())
             });
         }
-        if let Some(span) = self.more_at {
-            let plural = if self.more == 1 { "" } else { "s" };
-            let message = format!("{} more problem{plural}, the first one here", self.more);
-            self.problems.push(self.source.error_without_text(span, message));
+        if self.problems.is_empty() {
+            Ok(Procfile { entries: self.entries })
+        } else {
+            Err(self.problems.finish(self.source))
         }
-        if self.problems.is_empty() { Ok(Procfile { entries: self.entries }) } else { Err(self.problems) }
     }
 }
 

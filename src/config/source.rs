@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use super::diagnostic::Diagnostic;
 
@@ -32,16 +33,30 @@ pub struct Position {
 }
 
 /// A file as it was read: the path as messages show it, and its bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Source {
     path: PathBuf,
     text: Vec<u8>,
+    /// How many lines end before the end of each block, for those who ask for many places. Counting
+    /// from the start for each takes minutes in a large file.
+    line_ends: OnceLock<Vec<usize>>,
 }
+
+impl PartialEq for Source {
+    fn eq(&self, other: &Self) -> bool {
+        self.path == other.path && self.text == other.text
+    }
+}
+
+impl Eq for Source {}
+
+/// How many bytes are counted together.
+const BLOCK: usize = 16 * 1024;
 
 impl Source {
     /// A file at `path` (shown in messages as given) that holds `text`.
     pub fn new(path: impl Into<PathBuf>, text: impl Into<Vec<u8>>) -> Self {
-        Self { path: path.into(), text: text.into() }
+        Self { path: path.into(), text: text.into(), line_ends: OnceLock::new() }
     }
 
     /// The path as messages show it.
@@ -64,9 +79,27 @@ impl Source {
         let before = &self.text[..offset.min(self.text.len())];
         let line_start = memchr::memrchr(b'\n', before).map_or(0, |end| end + 1);
         Position {
-            line: 1 + memchr::memchr_iter(b'\n', before).count(),
+            line: self.line(offset),
             column: 1 + String::from_utf8_lossy(without_bom(&before[line_start..])).chars().count(),
         }
+    }
+
+    /// The line of the byte at `offset`, from 1. An offset behind the end is the end.
+    pub fn line(&self, offset: usize) -> usize {
+        let offset = offset.min(self.text.len());
+        let block = offset / BLOCK;
+        let before = block.checked_sub(1).map_or(0, |last| self.line_ends()[last]);
+        1 + before + memchr::memchr_iter(b'\n', &self.text[block * BLOCK..offset]).count()
+    }
+
+    fn line_ends(&self) -> &[usize] {
+        self.line_ends.get_or_init(|| {
+            let counts = self.text.chunks(BLOCK).scan(0, |before, block| {
+                *before += memchr::memchr_iter(b'\n', block).count();
+                Some(*before)
+            });
+            counts.collect()
+        })
     }
 
     /// Where the line that holds `offset` begins and ends, without its newline.
@@ -86,6 +119,11 @@ impl Source {
     /// An error about `span`, with the line and a caret under the span.
     pub fn error(&self, span: Span, message: impl Into<String>) -> Diagnostic {
         Diagnostic::at(self, span, message.into())
+    }
+
+    /// The same, with its line only up to `end`.
+    pub fn error_up_to(&self, end: usize, span: Span, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::up_to(self, end, span, message.into())
     }
 
     /// A message about `span` that shows the place and no text of the file: for `.env` files,
@@ -116,6 +154,21 @@ mod tests {
         assert_eq!(at(1000), (3, 1));
         assert_eq!(source.line_at(0), "a: é b".as_bytes());
         assert_eq!(source.line_at(10), b"xy");
+    }
+
+    #[test]
+    fn lines_are_counted_in_blocks_as_from_the_start() {
+        let mut text = Vec::new();
+        for number in 0..20_000 {
+            text.extend(vec![b'x'; number % 7]);
+            text.push(b'\n');
+        }
+        let source = Source::new("Procfile", text.as_slice());
+        for offset in (0..=text.len()).step_by(331).chain([BLOCK - 1, BLOCK, BLOCK + 1, text.len()]) {
+            let expected = text[..offset].split(|byte| *byte == b'\n').count();
+            assert_eq!(source.line(offset), expected, "{offset}");
+        }
+        assert_eq!(source.line(usize::MAX), 20_001);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a cloned repository can put where ganger looks for its files: nothing there makes it wait
 //! for ever, eat the machine or bury the terminal.
 
+use std::fmt::Write as _;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
@@ -55,8 +56,8 @@ fn a_pipe_is_read_if_the_user_names_it() {
         fifo(&test, name);
     }
     let write = |name: &str, text: &str| {
-        let (path, text) = (test.path(name), text.to_owned());
-        std::thread::spawn(move || std::fs::write(path, text).expect("written"))
+        let (path, bytes) = (test.path(name), text.as_bytes().to_owned());
+        std::thread::spawn(move || std::fs::write(path, bytes).expect("written"))
     };
     let print = ["run", "--", "printenv", "A"];
     let writer = write("env", "A=1\n");

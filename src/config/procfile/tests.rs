@@ -275,7 +275,7 @@ fn a_problem_in_a_continued_line_shows_the_line_that_holds_it() {
 #[test]
 fn many_problems_are_counted_and_not_shown() {
     let shown = errors("x\n".repeat(100));
-    assert_eq!(shown.matches("no colon").count(), MAX_PROBLEMS);
+    assert_eq!(shown.matches("no colon").count(), crate::config::problems::MOST_SHOWN);
     assert!(shown.ends_with("\n\n80 more problems, the first one here\n  --> Procfile:21:1"), "{shown}");
     assert!(errors("x\n".repeat(21)).contains("1 more problem, the first"));
     assert!(!errors("x\n".repeat(20)).contains("more problem"));
@@ -296,7 +296,7 @@ fn a_megabyte_of_anything_is_read_in_linear_time() {
     {
         let text = unit.repeat((1 << 20) / unit.len());
         let problems = parse(&Source::new("Procfile", text)).expect_err(unit);
-        assert!(problems.len() <= MAX_PROBLEMS + 1);
+        assert!(problems.len() <= crate::config::problems::MOST_SHOWN + 1);
     }
     let mut names = String::new();
     for number in 0..100_000 {
@@ -387,5 +387,33 @@ fn an_env_file_named_as_a_procfile_is_not_shown() {
     ganger: error: `=` instead of a colon
       --> .env:2:4
       hint: write `KEY: COMMAND` (a variable belongs in `.env`)
+    ");
+}
+
+#[test]
+fn names_and_types_have_a_limit() {
+    let name = "a".repeat(201);
+    let shown = |text: &str| {
+        let errors = parse(&Source::new("Procfile", text)).expect_err("too much");
+        crate::error::Error::Files(errors).render()
+    };
+    assert!(parse(&Source::new("Procfile", format!("{}: x\n", &name[1..]))).is_ok());
+    let long = shown(&format!("{name}: x\n"));
+    assert!(
+        long.starts_with("ganger: error: the name is too long: 201 characters\n  --> Procfile:1:1\n"),
+        "{long}"
+    );
+    assert!(long.ends_with("hint: a name has at most 200 characters"), "{long}");
+    let mut text = String::new();
+    for number in 0..=100_000 {
+        writeln!(text, "\np{number}: x").expect("written");
+    }
+    insta::assert_snapshot!(shown(&text), @r"
+    ganger: error: more than 100000 process types
+      --> Procfile:200002:1
+            |
+     200002 | p100000: x
+            | ^
+      hint: this looks like a generated file; is it the one you meant?
     ");
 }
