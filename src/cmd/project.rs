@@ -10,6 +10,7 @@ use crate::cli::{AppArgs, Cli, misread, readable};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::dotenv::{self, EnvFile};
 use crate::config::environment::{Environment, Origin, Precedence};
+use crate::config::problems::{MOST_SHOWN, Problems};
 use crate::config::procfile::{self, Procfile};
 use crate::config::settings::{ProcessTable, Settings};
 use crate::config::source::Source;
@@ -128,10 +129,14 @@ impl Project {
             };
             let hint =
                 format!("`cwd` is a folder, from the root of the app; looked for was {}", folder.display());
-            Some(self.settings.error(span, message).hint(hint))
+            Some((span, self.settings.error(span, message).hint(hint)))
         };
-        let problems: Vec<Diagnostic> = types.into_iter().filter_map(missing).collect();
-        if problems.is_empty() { Ok(()) } else { Err(Error::Files(problems)) }
+        let Some(source) = self.settings.source() else { return Ok(()) };
+        let mut problems = Problems::default();
+        for (span, problem) in types.into_iter().filter_map(missing) {
+            problems.add(span, || problem);
+        }
+        if problems.is_empty() { Ok(()) } else { Err(Error::Files(problems.finish(source))) }
     }
 
     /// The app with its ports. `fits` chooses among the bases of `-p auto`: false is the next one's
@@ -209,7 +214,10 @@ fn settings(args: &AppArgs, env: &Env) -> Result<Option<(Settings, Vec<Diagnosti
         Err(error) => return Err(unreadable(&path, &error)),
     };
     let (settings, mut problems) = Settings::read(source);
-    problems.extend(misread(&settings));
+    // What is beyond those is read when they are mended.
+    if problems.len() < MOST_SHOWN {
+        problems.extend(misread(&settings));
+    }
     problems.sort_by_key(|problem| (problem.line(), problem.column()));
     Ok(Some((settings, problems)))
 }
@@ -260,6 +268,10 @@ fn procfile_path(args: &AppArgs, env: &Env) -> PathBuf {
     }
 }
 
+/// Most env files, and most bytes of all variables in them. The environment of a process can have less.
+const MOST_ENV_FILES: usize = 100;
+const MOST_ENV_BYTES: usize = 32 * 1024 * 1024;
+
 fn read_env_files(
     args: &AppArgs,
     env: &Env,
@@ -272,18 +284,30 @@ fn read_env_files(
     let named: Vec<OsString> = args.env.iter().flat_map(|list| split_list(list)).collect();
     let default = if named.is_empty() { Some(folder.join(".env")) } else { None };
     let named = named.iter().map(|file| named_file(Path::new(file), "env", args, env));
+    let paths: Vec<PathBuf> = named.chain(default.clone()).collect();
+    if paths.len() > MOST_ENV_FILES {
+        let message = format!("{} env files are too many: at most {MOST_ENV_FILES} are read", paths.len());
+        return Err(Error::usage(message, "write what belongs together into one file"));
+    }
     let mut files: Vec<(Source, EnvFile)> = Vec::new();
-    for path in named.chain(default.clone()) {
+    let mut left = MOST_ENV_BYTES;
+    for path in paths {
         let source = match read(&path, env, named_by_user(&path, "env", args, streams)) {
             Ok(source) => source,
             Err(error) if default.is_some() && error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(unreadable(&path, &error)),
         };
         let known = environment(args, env, &files);
-        let lookup =
-            |name: &OsStr| known.iter().find(|(key, _)| *key == name).map(|(_, it)| it.value.clone());
+        let lookup = |name: &OsStr| known.get(name).map(|it| it.value.clone());
         let file = dotenv::parse(&source, if args.expand { Some(&lookup) } else { None });
-        files.push((source, file.map_err(|error| Error::Files(vec![error]))?));
+        let file = file.map_err(|error| Error::Files(vec![error]))?;
+        let size: usize = file.assignments.iter().map(|it| it.key.len() + it.value.len()).sum();
+        left = left.checked_sub(size).ok_or_else(|| {
+            let message = format!("the env files are too large together (at {})", path.display());
+            let hint = format!("the limit is {} MiB of names and values", MOST_ENV_BYTES >> 20);
+            Error::usage(message, hint)
+        })?;
+        files.push((source, file));
     }
     Ok(files)
 }

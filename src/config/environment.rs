@@ -1,10 +1,12 @@
 //! The app's environment: the shell's variables and the env files in layers, and where each
 //! value comes from.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::dotenv::EnvFile;
 
@@ -46,11 +48,46 @@ pub struct Variable {
 }
 
 /// Variables by name.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Environment {
+    /// What it has in common with others.
+    common: Arc<Common>,
+    /// What it alone has; it wins over the common ones.
     variables: BTreeMap<OsString, Variable>,
     precedence: Precedence,
 }
+
+/// Variables that many environments have, and their size.
+#[derive(Debug, Clone, Default)]
+struct Common {
+    variables: BTreeMap<OsString, Variable>,
+    size: Size,
+}
+
+/// At most how large the variables are, as a new process gets them: `NAME=value`, with a NUL at its end
+/// and a pointer to it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Size {
+    /// All of them.
+    pub all: usize,
+    /// The longest `NAME=value`.
+    pub longest: usize,
+}
+
+impl Size {
+    fn and(self, key: &OsStr, variable: &Variable) -> Self {
+        let length = key.len() + 1 + variable.value.len();
+        Self { all: self.all + length + 1 + size_of::<usize>(), longest: self.longest.max(length) }
+    }
+}
+
+impl PartialEq for Environment {
+    fn eq(&self, other: &Self) -> bool {
+        self.precedence == other.precedence && self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Environment {}
 
 /// Who wins where the shell and a file have the same variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -84,7 +121,7 @@ impl Environment {
 
     /// Sets a variable as one more file does. What ganger has set stays.
     pub fn overlay(&mut self, key: &OsStr, value: &OsStr, path: &Path, line: usize) {
-        let stays = match self.variables.get(key).map(|found| &found.origin) {
+        let stays = match self.get(key).map(|found| &found.origin) {
             Some(Origin::Shell) => self.precedence == Precedence::Shell,
             Some(Origin::Ganger(_)) => true,
             Some(Origin::File(..)) | None => false,
@@ -100,9 +137,22 @@ impl Environment {
         self.variables.insert(key.into(), Variable { value: value.into(), origin });
     }
 
+    /// Makes what it has now common to all its clones, which then take no memory for it.
+    pub fn share(&mut self) {
+        let mut variables = self.common.variables.clone();
+        variables.append(&mut self.variables);
+        let size = variables.iter().fold(Size::default(), |size, (key, it)| size.and(key, it));
+        self.common = Arc::new(Common { variables, size });
+    }
+
+    /// At most how large it is.
+    pub fn size(&self) -> Size {
+        self.variables.iter().fold(self.common.size, |size, (key, it)| size.and(key, it))
+    }
+
     /// A variable.
-    pub fn get(&self, key: &str) -> Option<&Variable> {
-        self.variables.get(OsStr::new(key))
+    pub fn get(&self, key: impl AsRef<OsStr>) -> Option<&Variable> {
+        self.variables.get(key.as_ref()).or_else(|| self.common.variables.get(key.as_ref()))
     }
 
     /// A value that is set and not empty.
@@ -112,7 +162,18 @@ impl Environment {
 
     /// All variables, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&OsString, &Variable)> {
-        self.variables.iter()
+        let (mut own, mut common) =
+            (self.variables.iter().peekable(), self.common.variables.iter().peekable());
+        std::iter::from_fn(move || {
+            if let (Some((own, _)), Some((other, _))) = (own.peek(), common.peek()) {
+                match own.cmp(other) {
+                    Ordering::Less => {}
+                    Ordering::Equal => drop(common.next()),
+                    Ordering::Greater => return common.next(),
+                }
+            }
+            own.next().or_else(|| common.next())
+        })
     }
 
     /// Names and values, as a process gets them.
@@ -155,6 +216,23 @@ mod tests {
         let all = layered(&[("A", "0")], &files, Precedence::Shell);
         assert_eq!(all.value("A"), Some(OsStr::new("0")));
         assert_eq!(all.value("B"), Some(OsStr::new("2")));
+    }
+
+    #[test]
+    fn what_is_shared_can_still_be_overlaid() {
+        let mut all =
+            layered(&[("B", "shell"), ("D", "shell")], &[file("a.env", "A=1\n")], Precedence::Files);
+        let alone = all.clone();
+        all.share();
+        assert_eq!((&all, all.size()), (&alone, alone.size()));
+        for (key, value) in [("0", "x"), ("B", "own"), ("C", "x"), ("E", "x")] {
+            all.overlay(OsStr::new(key), OsStr::new(value), Path::new("b.env"), 1);
+        }
+        let pairs: Vec<String> =
+            all.pairs().iter().map(|(key, value)| format!("{}={}", key.display(), value.display())).collect();
+        assert_eq!(pairs, ["0=x", "A=1", "B=own", "C=x", "D=shell", "E=x"]);
+        assert_eq!(all.value("B"), Some(OsStr::new("own")));
+        assert_eq!(all.size().longest, 7);
     }
 
     #[test]

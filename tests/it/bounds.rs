@@ -137,3 +137,39 @@ fn a_link_to_a_file_and_a_file_without_a_size_are_read() {
     let run = test.args(["-e", proc.to_str().expect("text"), "run", "true"]).run();
     run.code(0).stderr_has("there is no `=` on this line");
 }
+
+/// A good or bad end, but one, with few words and little memory.
+#[track_caller]
+fn refused(test: &Test, message: &str) {
+    for args in [&["check"][..], &["start"], &["config"]] {
+        short(test.clone().args(args).run()).code(2).stdout("").stderr_has(message);
+    }
+}
+
+#[test]
+fn values_that_double_with_each_line_are_refused() {
+    for levels in [26, 40] {
+        let mut env = "A0=xxxxxxxxxx\n".to_owned();
+        for level in 0..levels {
+            writeln!(env, "A{}=$A{level}$A{level}", level + 1).expect("written");
+        }
+        let test = app().file(".env", &env).file("ganger.toml", "expand = true\n");
+        refused(
+            &test,
+            "the value of `A17` is too long when its `$NAME`s are replaced\n  --> .env:18:1\n  hint: ",
+        );
+        // It is a text like others otherwise.
+        app().file(".env", env).args(["check"]).run().code(0).stderr("");
+    }
+}
+
+#[test]
+fn names_in_json_that_grow_with_each_level_are_refused() {
+    let (open, close, items) = ("[".repeat(100), "]".repeat(100), vec!["1"; 500].join(","));
+    let json = |length| format!("{{\"{}\":{open}{items}{close}}}", "k".repeat(length));
+    refused(&app().file(".env", json(2_000_000)), "the name of this value is too long: more than 128 KiB");
+    refused(
+        &app().file(".env", json(100_000)),
+        "the names of all values together are too long: more than 16 MiB",
+    );
+}

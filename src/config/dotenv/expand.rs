@@ -4,11 +4,14 @@
 //! and ends `$NAME` at an underscore. So it never gets to see a `$` that is not escaped, and
 //! this module finds and looks up the names.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use memchr::memchr;
+
+use super::MOST_BYTES;
 
 /// What a name stands for outside this file: in the files before it and in the shell.
 pub type Lookup<'a> = dyn Fn(&OsStr) -> Option<OsString> + 'a;
@@ -17,11 +20,21 @@ pub type Lookup<'a> = dyn Fn(&OsStr) -> Option<OsString> + 'a;
 pub(super) struct Names<'a> {
     lookup: &'a Lookup<'a>,
     earlier: HashMap<OsString, OsString>,
+    /// How many bytes may still be put in the places of names.
+    left: Cell<usize>,
 }
 
 impl<'a> Names<'a> {
     pub(super) fn new(lookup: &'a Lookup<'a>) -> Self {
-        Self { lookup, earlier: HashMap::new() }
+        Self { lookup, earlier: HashMap::new(), left: Cell::new(MOST_BYTES) }
+    }
+
+    /// Whether `bytes` more may be put in the place of a name. Each line of a file can double what the
+    /// one before it stands for.
+    pub(super) fn spend(&self, bytes: usize) -> bool {
+        let left = self.left.get().checked_sub(bytes);
+        self.left.set(left.unwrap_or(0));
+        left.is_some()
     }
 
     /// Makes an assignment known to those below it.

@@ -8,16 +8,26 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::fmt;
 
 use memchr::memchr_iter;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::error::Category;
 use serde_json::value::RawValue;
 
-use super::{Assignment, EnvFile, LineCounter, blank, nul_in_value};
+use super::{Assignment, EnvFile, LineCounter, MOST_BYTES, MOST_VARIABLES, blank, nul_in_value};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::source::{Source, Span};
 
 /// Deepest nesting, that of `serde_json` for its own values. Each level reads its text once more.
 const MOST_LEVELS: usize = 128;
+
+/// Most bytes that are read when each level reads its text once more.
+const MOST_READ: usize = 256 * 1024 * 1024;
+
+/// Longest name of a variable. No process can get a longer one.
+const LONGEST_NAME: usize = 128 * 1024;
 
 const NUL_HINT: &str = "take the \\u0000 out; no environment variable can hold it";
 
@@ -42,8 +52,15 @@ pub(super) fn parse(source: &Source, start: usize) -> Result<EnvFile, Diagnostic
                 .hint("save the file as UTF-8"));
         }
     };
-    let mut reader =
-        Reader { source, text, start, counter: LineCounter::new(source.text()), file: EnvFile::default() };
+    let mut reader = Reader {
+        source,
+        text,
+        start,
+        counter: LineCounter::new(source.text()),
+        file: EnvFile::default(),
+        names_left: MOST_BYTES,
+        reads_left: MOST_READ,
+    };
     reader.object(None, text, 1)?;
     Ok(reader.file)
 }
@@ -56,20 +73,75 @@ struct Reader<'a> {
     start: usize,
     counter: LineCounter<'a>,
     file: EnvFile,
+    /// How many bytes of names may still be made: each value has those of all that it is in.
+    names_left: usize,
+    /// How many bytes may still be read.
+    reads_left: usize,
+}
+
+/// The members of an object; of those with the same key the last.
+struct Members<'a>(HashMap<String, &'a RawValue>);
+
+/// The items of an array.
+struct Items<'a>(Vec<&'a RawValue>);
+
+/// Reads both, and no more of them than there can be variables.
+struct Bounded;
+
+const TOO_MANY: &str = "too many";
+
+impl<'de> Visitor<'de> for Bounded {
+    type Value = (HashMap<String, &'de RawValue>, Vec<&'de RawValue>);
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object or an array")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
+        let mut members = HashMap::new();
+        while let Some((key, value)) = access.next_entry()? {
+            members.insert(key, value);
+            if members.len() > MOST_VARIABLES {
+                return Err(A::Error::custom(TOO_MANY));
+            }
+        }
+        Ok((members, Vec::new()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(value) = access.next_element()? {
+            items.push(value);
+            if items.len() > MOST_VARIABLES {
+                return Err(A::Error::custom(TOO_MANY));
+            }
+        }
+        Ok((HashMap::new(), items))
+    }
+}
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Bounded).map(|(members, _)| Self(members))
+    }
+}
+
+impl<'de> Deserialize<'de> for Items<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Bounded).map(|(_, items)| Self(items))
+    }
 }
 
 impl<'a> Reader<'a> {
-    /// Reads the members of the object that `json` is, in the order of the file. Of the members
-    /// with the same key the map keeps the last.
+    /// Reads the members of the object that `json` is, in the order of the file.
     fn object(&mut self, prefix: Option<&str>, json: &'a str, level: usize) -> Result<(), Diagnostic> {
         self.check_level(json, level)?;
-        let members: HashMap<String, &RawValue> =
-            serde_json::from_str(json).map_err(|error| self.invalid(json, &error))?;
+        let Members(members) = serde_json::from_str(json).map_err(|error| self.invalid(json, &error))?;
         let mut members: Vec<_> = members.into_iter().collect();
         members.sort_unstable_by_key(|(_, value)| value.get().as_ptr());
         for (key, value) in members {
             let key = key.to_uppercase();
-            let name = prefix.map_or_else(|| key.clone(), |prefix| format!("{prefix}_{key}"));
+            let name = self.name(prefix, &key, value.get())?;
             self.value(&name, value.get(), level)?;
         }
         Ok(())
@@ -77,11 +149,30 @@ impl<'a> Reader<'a> {
 
     fn array(&mut self, name: &str, json: &'a str, level: usize) -> Result<(), Diagnostic> {
         self.check_level(json, level)?;
-        let items: Vec<&RawValue> = serde_json::from_str(json).map_err(|error| self.invalid(json, &error))?;
+        let Items(items) = serde_json::from_str(json).map_err(|error| self.invalid(json, &error))?;
         for (index, value) in items.into_iter().enumerate() {
-            self.value(&format!("{name}_{index}"), value.get(), level)?;
+            let name = self.name(Some(name), &index.to_string(), value.get())?;
+            self.value(&name, value.get(), level)?;
         }
         Ok(())
+    }
+
+    /// The name of what is called `key` in what has the name `prefix`.
+    fn name(&mut self, prefix: Option<&str>, key: &str, json: &str) -> Result<String, Diagnostic> {
+        let length = prefix.map_or(0, |prefix| prefix.len() + 1) + key.len();
+        let message = match self.names_left.checked_sub(length) {
+            _ if length > LONGEST_NAME => {
+                format!("the name of this value is too long: more than {} KiB", LONGEST_NAME >> 10)
+            }
+            None => {
+                format!("the names of all values together are too long: more than {} MiB", MOST_BYTES >> 20)
+            }
+            Some(left) => {
+                self.names_left = left;
+                return Ok(prefix.map_or_else(|| key.to_owned(), |prefix| format!("{prefix}_{key}")));
+            }
+        };
+        Err(self.source.error_without_text(self.span(json), message).hint("give the variables one by one"))
     }
 
     fn value(&mut self, name: &str, json: &'a str, level: usize) -> Result<(), Diagnostic> {
@@ -111,20 +202,19 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         let line = self.counter.line_of(span.start);
-        self.file.assignments.push(Assignment {
-            key: OsString::from(name),
-            value: OsString::from(value),
-            span,
-            line,
-        });
-        Ok(())
+        let assignment = Assignment { key: OsString::from(name), value: OsString::from(value), span, line };
+        self.file.add(self.source, assignment)
     }
 
-    fn check_level(&self, json: &str, level: usize) -> Result<(), Diagnostic> {
-        if level <= MOST_LEVELS {
-            return Ok(());
-        }
-        let message = format!("the JSON is nested more than {MOST_LEVELS} levels deep");
+    fn check_level(&mut self, json: &str, level: usize) -> Result<(), Diagnostic> {
+        let message = match self.reads_left.checked_sub(json.len()) {
+            _ if level > MOST_LEVELS => format!("the JSON is nested more than {MOST_LEVELS} levels deep"),
+            None => "the JSON is too large for how deep it is nested".to_owned(),
+            Some(left) => {
+                self.reads_left = left;
+                return Ok(());
+            }
+        };
         Err(self.source.error_without_text(self.span(json), message).hint("give the variables one by one"))
     }
 
@@ -141,6 +231,13 @@ impl<'a> Reader<'a> {
             line => memchr_iter(b'\n', json.as_bytes()).nth(line - 2).map_or(0, |end| end + 1),
         };
         let at = self.span(json).start + line_start + error.column().saturating_sub(1);
+        if error.classify() == Category::Data {
+            let message = format!("more than {MOST_VARIABLES} values in one object or array");
+            return self
+                .source
+                .error_without_text(Span::new(at..at), message)
+                .hint("is this an env file? No process can get so many variables");
+        }
         let message = if error.is_eof() { "the JSON ends too early" } else { "this is no valid JSON" };
         self.source.error_without_text(Span::new(at..at), message).hint(HINT)
     }

@@ -10,12 +10,14 @@ use std::os::unix::ffi::OsStringExt;
 use memchr::{memchr, memchr2};
 
 use super::expand::{Lookup, Names};
-use super::value::{self, Style};
-use super::{Assignment, EnvFile, LineCounter, blank, nul_in_value, of_key, shown};
+use super::value::{self, Style, Unread};
+use super::{Assignment, EnvFile, LineCounter, MOST_BYTES, blank, nul_in_value, of_key, shown};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::source::{Source, Span};
 
 const NUL_HINT: &str = "save the file as UTF-8 text; a UTF-16 file is full of NUL bytes";
+
+const ESCAPE: &str = "a `$` that is meant as one is written `\\$`";
 
 pub(super) fn parse(source: &Source, expand: Option<&Lookup<'_>>) -> Result<EnvFile, Diagnostic> {
     let mut reader = Reader {
@@ -101,17 +103,29 @@ impl Reader<'_> {
             self.check_behind_quote(bytes, found.end..line_end);
         }
         let span = Span::new(key);
-        let Some(value) = value::read(found.style, text, self.names.as_ref()) else {
-            let message = format!("{} cannot be read", of_key("a", "value", bytes));
-            return Err(self.source.error_without_text(span, message).hint("write it in single quotes"));
-        };
+        let value = value::read(found.style, text, self.names.as_ref()).map_err(|error| {
+            let value = of_key("a", "value", bytes);
+            let (message, hint) = match error {
+                Unread::Unreadable => {
+                    (format!("{value} cannot be read"), "write it in single quotes".to_owned())
+                }
+                Unread::TooLong => (
+                    format!("{value} is too long when its `$NAME`s are replaced"),
+                    format!("the limit is {} KiB; {ESCAPE}", value::LONGEST >> 10),
+                ),
+                Unread::TooMuch => (
+                    format!("{value} makes all values of the file too long when their `$NAME`s are replaced"),
+                    format!("the limit is {} MiB together; {ESCAPE}", MOST_BYTES >> 20),
+                ),
+            };
+            self.source.error_without_text(span, message).hint(hint)
+        })?;
         let (key, value) = (OsString::from_vec(bytes.to_vec()), OsString::from_vec(value));
         if let Some(names) = &mut self.names {
             names.define(&key, &value);
         }
         let line = self.counter.line_of(span.start);
-        self.file.assignments.push(Assignment { key, value, span, line });
-        Ok(())
+        self.file.add(self.source, Assignment { key, value, span, line })
     }
 
     /// The key in what stands before the `=`: without blanks and without `export `.

@@ -25,6 +25,7 @@ use std::ffi::OsString;
 pub use expand::Lookup;
 
 use super::diagnostic::Diagnostic;
+use super::problems::Problems;
 use super::source::{Source, Span};
 
 /// One `KEY=value` of a file.
@@ -45,8 +46,10 @@ pub struct Assignment {
 pub struct EnvFile {
     /// In the order of the file, duplicates kept: the last one wins.
     pub assignments: Vec<Assignment>,
-    /// What was skipped or dropped; at most 101, of which the last says that there are more.
+    /// What was skipped or dropped; at most 21, of which the last says how many more there are.
     pub warnings: Vec<Diagnostic>,
+    /// The same, while the file is read.
+    problems: Problems,
 }
 
 /// Reads a `.env` file.
@@ -59,26 +62,35 @@ pub struct EnvFile {
 /// quotes (nor in JSON) are replaced: by the last assignment above, else by what `expand` knows (the files
 /// before this one and the shell), else by nothing. Without it, `$` is a character like others.
 pub fn parse(source: &Source, expand: Option<&Lookup<'_>>) -> Result<EnvFile, Diagnostic> {
-    match json::start(source.text()) {
-        Some(start) => json::parse(source, start),
-        None => lines::parse(source, expand),
-    }
+    let mut file = match json::start(source.text()) {
+        Some(start) => json::parse(source, start)?,
+        None => lines::parse(source, expand)?,
+    };
+    file.warnings = std::mem::take(&mut file.problems).finish(source);
+    Ok(file)
 }
 
-/// Most warnings for one file. A text file named by mistake would bury the terminal, and each
-/// warning counts the lines before it.
-const MOST_WARNINGS: usize = 100;
+/// Most variables of a file. No system passes more to a process, and each takes memory beside its text.
+const MOST_VARIABLES: usize = 100_000;
+
+/// Most bytes of all values of a file together that are made rather than written: by replaced names, or
+/// by the names of a JSON file.
+const MOST_BYTES: usize = 16 * 1024 * 1024;
 
 impl EnvFile {
     fn warn(&mut self, source: &Source, span: Span, message: impl Into<String>, hint: &str) {
-        let warning = match self.warnings.len() {
-            ..MOST_WARNINGS => source.error_without_text(span, message).hint(hint),
-            MOST_WARNINGS => source
-                .error_without_text(span, "more lines are skipped, from here on without a message")
-                .hint("is this an env file?"),
-            _ => return,
-        };
-        self.warnings.push(warning);
+        self.problems.add(span, || source.error_without_text(span, message).hint(hint));
+    }
+
+    fn add(&mut self, source: &Source, assignment: Assignment) -> Result<(), Diagnostic> {
+        if self.assignments.len() == MOST_VARIABLES {
+            let message = format!("more than {MOST_VARIABLES} variables");
+            return Err(source
+                .error_without_text(assignment.span, message)
+                .hint("is this an env file? No process can get so many"));
+        }
+        self.assignments.push(assignment);
+        Ok(())
     }
 }
 

@@ -365,13 +365,51 @@ fn nothing_is_taken_from_the_own_environment() {
 }
 
 #[test]
-fn warnings_end_after_a_hundred() {
+fn twenty_warnings_are_shown() {
     let file = read("x\n".repeat(1000)).expect("an env file");
-    assert_eq!(file.warnings.len(), 101);
-    insta::assert_snapshot!(file.warnings[100], @"
-    more lines are skipped, from here on without a message
-      --> .env:101:1
-      hint: is this an env file?
+    assert_eq!(file.warnings.len(), 21);
+    insta::assert_snapshot!(file.warnings[20], @"
+    980 more problems, the first one here
+      --> .env:21:1
+    ");
+}
+
+#[test]
+fn values_that_double_with_each_line_are_refused() {
+    use std::fmt::Write as _;
+    let mut text = "A0=hunter2222\n".to_owned();
+    for level in 0..40 {
+        writeln!(text, "A{}=\"$A{level}${{A{level}:-x}}\"", level + 1).expect("written");
+    }
+    let refused = |text: &str| {
+        let lookup: &Lookup<'_> = &|_: &OsStr| None;
+        parse(&Source::new(".env", text), Some(lookup)).expect_err("too long").to_string()
+    };
+    insta::assert_snapshot!(refused(&text), @r"
+    the value of `A17` is too long when its `$NAME`s are replaced
+      --> .env:18:1
+      hint: the limit is 1024 KiB; a `$` that is meant as one is written `\$`
+    ");
+    let mut text = format!("A={}\n", "x".repeat(900_000));
+    for number in 0..40 {
+        writeln!(text, "B{number}=$A").expect("written");
+    }
+    insta::assert_snapshot!(refused(&text), @r"
+    the value of `B18` makes all values of the file too long when their `$NAME`s are replaced
+      --> .env:20:1
+      hint: the limit is 16 MiB together; a `$` that is meant as one is written `\$`
+    ");
+    // Without `expand` a `$` is a character.
+    assert_eq!(read(text).expect("an env file").assignments.len(), 41);
+}
+
+#[test]
+fn more_variables_than_any_process_can_get_are_refused() {
+    let text = "A=1\n".repeat(100_001);
+    insta::assert_snapshot!(error(text), @r"
+    more than 100000 variables
+      --> .env:100001:1
+      hint: is this an env file? No process can get so many
     ");
 }
 

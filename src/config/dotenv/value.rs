@@ -12,6 +12,20 @@ use memchr::memrchr;
 
 use super::expand::{Names, Reference};
 
+/// Most bytes of a value that names were replaced in. A process can get 128 KiB.
+pub(super) const LONGEST: usize = 1024 * 1024;
+
+/// Why there is no value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// dotenvy does not read what was written for it, which no input is known to bring about.
+    Unreadable,
+    /// Replaced names make it longer than [`LONGEST`].
+    TooLong,
+    /// They make all values of the file longer than [`super::MOST_BYTES`].
+    TooMuch,
+}
+
 /// How a value was written in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Style {
@@ -24,19 +38,19 @@ pub(super) enum Style {
 }
 
 /// The value that `text` (without its quotes) stands for, with the names in it replaced if
-/// `names` are given. `None` if dotenvy does not read what
-/// was written for it, which no input is known to bring about.
-pub(super) fn read(style: Style, text: &[u8], names: Option<&Names<'_>>) -> Option<Vec<u8>> {
+/// `names` are given.
+pub(super) fn read(style: Style, text: &[u8], names: Option<&Names<'_>>) -> Result<Vec<u8>, Unread> {
     let mut line = String::with_capacity(text.len() + 8);
     line.push_str("V=\"");
-    write(&mut line, style, text, names.filter(|_| style != Style::Single));
+    write(&mut line, style, text, names.filter(|_| style != Style::Single))?;
     line.push_str("\"\n");
-    let (_, value) = dotenvy::Iter::new(line.as_bytes()).next()?.ok()?;
-    value.chars().map(|character| u8::try_from(character).ok()).collect()
+    let value = dotenvy::Iter::new(line.as_bytes()).next().and_then(Result::ok);
+    let (_, value) = value.ok_or(Unread::Unreadable)?;
+    value.chars().map(|character| u8::try_from(character).map_err(|_| Unread::Unreadable)).collect()
 }
 
 /// Writes `text` so that dotenvy reads its meaning inside double quotes.
-fn write(line: &mut String, style: Style, text: &[u8], names: Option<&Names<'_>>) {
+fn write(line: &mut String, style: Style, text: &[u8], names: Option<&Names<'_>>) -> Result<(), Unread> {
     let last_brace = names.and_then(|_| memrchr(b'}', text)).unwrap_or(0);
     let mut at = 0;
     while let Some(&byte) = text.get(at) {
@@ -44,7 +58,7 @@ fn write(line: &mut String, style: Style, text: &[u8], names: Option<&Names<'_>>
             && let Some(reference) = Reference::at_start(&text[at..], at < last_brace)
         {
             at += reference.length;
-            replace(line, style, &reference, names);
+            replace(line, style, &reference, names)?;
             continue;
         }
         at += match (byte, text.get(at + 1)) {
@@ -63,6 +77,7 @@ fn write(line: &mut String, style: Style, text: &[u8], names: Option<&Names<'_>>
             }
         };
     }
+    Ok(())
 }
 
 /// Whether a backslash before `byte` is no character of the value.
@@ -77,14 +92,27 @@ fn is_escape(style: Style, byte: u8, expand: bool) -> bool {
 
 /// Writes what `reference` stands for. That is a value already and is never replaced again;
 /// a default is text of this file and may hold names.
-fn replace(line: &mut String, style: Style, reference: &Reference<'_>, names: &Names<'_>) {
+fn replace(
+    line: &mut String,
+    style: Style,
+    reference: &Reference<'_>,
+    names: &Names<'_>,
+) -> Result<(), Unread> {
     let value = reference.resolve(names);
     if value.is_empty() {
-        write(line, style, reference.default, Some(names));
+        write(line, style, reference.default, Some(names))?;
+    }
+    // What the line has is no shorter than what it stands for, escapes aside.
+    if line.len() + value.len() > LONGEST {
+        return Err(Unread::TooLong);
+    }
+    if !names.spend(value.len()) {
+        return Err(Unread::TooMuch);
     }
     for &byte in value.as_bytes() {
         push(line, byte);
     }
+    Ok(())
 }
 
 /// Writes a byte that stands for itself. Each byte becomes the character of the same number
@@ -104,16 +132,18 @@ fn push(line: &mut String, byte: u8) {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::{OsStr, OsString};
+
     use super::*;
 
     #[test]
     fn every_byte_stands_for_itself_without_double_quotes() {
         let all: Vec<u8> = (0..=255).collect();
         for style in [Style::Bare, Style::Single] {
-            assert_eq!(read(style, &all, None), Some(all.clone()), "{style:?}");
+            assert_eq!(read(style, &all, None), Ok(all.clone()), "{style:?}");
             for byte in 0..=255 {
-                assert_eq!(read(style, &[byte], None), Some(vec![byte]), "{style:?}");
-                assert_eq!(read(style, &[b'\\', byte], None), Some(vec![b'\\', byte]), "{style:?}");
+                assert_eq!(read(style, &[byte], None), Ok(vec![byte]), "{style:?}");
+                assert_eq!(read(style, &[b'\\', byte], None), Ok(vec![b'\\', byte]), "{style:?}");
             }
         }
     }
@@ -126,10 +156,10 @@ mod tests {
                 b'n' => vec![b'\n'],
                 _ => vec![b'\\', byte],
             };
-            assert_eq!(read(Style::Double, &[b'\\', byte], None), Some(expected), "{byte}");
+            assert_eq!(read(Style::Double, &[b'\\', byte], None), Ok(expected), "{byte}");
         }
-        assert_eq!(read(Style::Double, b"a\\", None), Some(b"a\\".to_vec()));
-        assert_eq!(read(Style::Double, b"\\\\n", None), Some(b"\\n".to_vec()));
+        assert_eq!(read(Style::Double, b"a\\", None), Ok(b"a\\".to_vec()));
+        assert_eq!(read(Style::Double, b"\\\\n", None), Ok(b"\\n".to_vec()));
     }
 
     #[test]
@@ -137,7 +167,24 @@ mod tests {
         for (style, expected) in
             [(Style::Bare, &b"a\r\nb\rc"[..]), (Style::Single, b"a\nb\rc"), (Style::Double, b"a\nb\rc")]
         {
-            assert_eq!(read(style, b"a\r\nb\rc", None), Some(expected.to_vec()), "{style:?}");
+            assert_eq!(read(style, b"a\r\nb\rc", None), Ok(expected.to_vec()), "{style:?}");
         }
+    }
+
+    #[test]
+    fn replaced_names_have_a_limit() {
+        let long = |name: &OsStr| (name == "A").then(|| OsString::from("x".repeat(1000)));
+        let names = || Names::new(&long);
+        let references = |count: usize| "$A".repeat(count).into_bytes();
+        let length = |count| read(Style::Bare, &references(count), Some(&names())).map(|value| value.len());
+        assert_eq!(length(1000), Ok(1_000_000));
+        assert_eq!(length(1100), Err(Unread::TooLong));
+        let names = names();
+        let together = std::iter::repeat_with(|| read(Style::Double, &references(1000), Some(&names)));
+        assert_eq!(together.take_while(Result::is_ok).count(), 16);
+        assert_eq!(read(Style::Bare, &references(1000), Some(&names)), Err(Unread::TooMuch));
+        // What is written is the file's own, and not more than that.
+        let written = vec![b'x'; 2 * LONGEST];
+        assert_eq!(read(Style::Bare, &written, Some(&names)), Ok(written.clone()));
     }
 }

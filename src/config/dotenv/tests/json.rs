@@ -94,3 +94,40 @@ fn deep_json_is_an_error_and_no_stack_overflow() {
     assert!(error(nested(100_000)).starts_with("the JSON is nested more than 128 levels deep"));
     assert!(error(format!("{{\"a\":{}", "[".repeat(1_000_000))).starts_with("the JSON ends too early"));
 }
+
+#[test]
+fn names_that_grow_with_each_level_are_refused() {
+    let key = "k".repeat(131_071);
+    insta::assert_snapshot!(error(format!("{{\"{key}\":[[[1,2],3]]}}")), @r"
+    the name of this value is too long: more than 128 KiB
+      --> .env:1:131077
+      hint: give the variables one by one
+    ");
+    let items = vec!["1"; 2000].join(",");
+    insta::assert_snapshot!(error(format!("{{\"{}\":[{items}]}}", &key[..10_000])), @r"
+    the names of all values together are too long: more than 16 MiB
+      --> .env:1:13356
+      hint: give the variables one by one
+    ");
+    let empties = vec!["[]"; 2000].join(",");
+    assert!(error(format!("{{\"{}\":[{empties}]}}", &key[..10_000])).starts_with("the names of all values"));
+}
+
+#[test]
+fn json_with_more_than_any_process_can_get_is_refused() {
+    let array = format!("{{\"a\":[{}]}}", vec!["1"; 100_001].join(","));
+    insta::assert_snapshot!(error(array), @r"
+    more than 100000 values in one object or array
+      --> .env:1:200008
+      hint: is this an env file? No process can get so many variables
+    ");
+    let members: Vec<String> = (0..=100_000).map(|number| format!("\"{number:x}\":1")).collect();
+    assert!(error(format!("{{{}}}", members.join(","))).starts_with("more than 100000 values"));
+    // Each level reads the text once more.
+    let text = format!("{{\"a\":{}\"{}\"{}}}", "[".repeat(120), "x".repeat(4_000_000), "]".repeat(120));
+    insta::assert_snapshot!(error(text), @r"
+    the JSON is too large for how deep it is nested
+      --> .env:1:72
+      hint: give the variables one by one
+    ");
+}
