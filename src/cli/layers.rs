@@ -124,9 +124,10 @@ fn misread_one(definition: &clap::Command, setting: &Setting, settings: &Setting
     let Some(arg) = option(definition, key).filter(|_| key.shape == Shape::One) else { return Vec::new() };
     let alone = clap::Command::new("file").no_binary_name(true).arg(arg.clone());
     let problem = |text: &Text| {
-        let word = format!("--{}={}", key.name, text.text);
-        let error = alone.clone().try_get_matches_from([word]).err()?;
-        Some(settings.error(text.span, format!("`{}`: {}", quoted(&text.text), reason(&error))))
+        let option = format!("--{}={}", key.name, text.text);
+        let error = alone.clone().try_get_matches_from([option]).err()?;
+        let what = if settings.is_hidden(text.span) { key.name.to_owned() } else { quoted(&text.text) };
+        Some(settings.error(text.span, format!("`{what}`: {}", reason(&error))))
     };
     texts.iter().filter_map(problem).collect()
 }

@@ -6,6 +6,7 @@
 //! [`check`](Settings::check) knows the Procfile's names. Pure: whoever calls it has read the bytes.
 
 mod check;
+mod hidden;
 mod read;
 
 use std::path::{Path, PathBuf};
@@ -22,8 +23,8 @@ use crate::model::{ProcessColor, ProcessName};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
     source: Option<Source>,
-    /// Where values of variables stand.
-    hidden: Vec<Span>,
+    /// What no message shows.
+    hidden: Vec<hidden::Hidden>,
     options: Vec<Setting>,
     processes: Vec<ProcessTable>,
 }
@@ -103,7 +104,12 @@ impl Settings {
 
     /// The line that something in the file stands in.
     pub fn line(&self, span: Span) -> usize {
-        self.source.as_ref().map_or(0, |source| source.position(span.start).line)
+        self.source.as_ref().map_or(0, |source| source.line(span.start))
+    }
+
+    /// Whether no message may show what stands there.
+    pub fn is_hidden(&self, span: Span) -> bool {
+        self.hidden.iter().any(|it| it.span == span)
     }
 
     /// What the file says of an option that can differ from type to type. A table wins over a

@@ -173,3 +173,47 @@ fn names_in_json_that_grow_with_each_level_are_refused() {
         "the names of all values together are too long: more than 16 MiB",
     );
 }
+
+#[test]
+fn files_as_large_as_the_limit_take_little_memory() {
+    let size = 16 * 1024 * 1024;
+    let fill = |line: &str| line.repeat(size / line.len());
+    let lines = fill("# a comment like any other\n");
+    app().file(".env", &lines).args(["check"]).run().code(0).stderr("");
+    app().file("ganger.toml", &lines).args(["check"]).run().code(0).stderr("");
+    app()
+        .procfile(lines + "# this line is the one too much\nweb: true\n")
+        .args(["check"])
+        .run()
+        .code(2)
+        .stderr_has("file too large");
+    let procfile = format!("web: true\n{}", fill("# a comment like any other\n").split_off(27));
+    app().procfile(procfile).args(["check"]).run().code(0).stdout("ok: 1 process type (web)\n").stderr("");
+    refused(&app().procfile(fill("a b\n")), "more problems, the first one here\n  --> Procfile:21:1\n");
+    refused(&app().procfile(fill("\n")), "no process in this file");
+    refused(&app().file("ganger.toml", fill("\n")), "too many keys and values");
+    refused(&app().file("ganger.toml", fill("a=1\n")), "too many keys and values");
+    refused(&app().file(".env", fill("A=1\n")), "more than 100000 variables");
+    let warned = app().file(".env", fill("a b\n")).args(["check"]).run().code(0);
+    short(warned).stderr_has("more problems, the first one here\n  --> .env:21:1\n");
+}
+
+#[test]
+fn a_word_without_end_is_cut() {
+    let long = "x".repeat(1_000_000);
+    for toml in [
+        format!("{long} = 1\n"),
+        format!("port = '{long}'\n"),
+        format!("formation = '{long}'\n"),
+        format!("root = '{long}'\n"),
+        format!("[process.{long}]\n"),
+        format!("[process.web]\nready = '{long}'\n"),
+        format!("[process.web]\ncwd = '{long}'\n"),
+    ] {
+        let test = app().file("ganger.toml", toml);
+        short(test.args(["check"]).run()).code(2).stdout("").stderr_has("ganger: error: ");
+    }
+    refused(&app().procfile(format!("{long}: true\n")), "the name is too long: 1000000 characters");
+    let check = app().procfile(format!("web: {}\n", &long[..100_000])).args(["check"]).run();
+    short(check.code(0)).stderr_has("xxx…` is not on the PATH\n");
+}

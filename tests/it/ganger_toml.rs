@@ -245,7 +245,7 @@ fn mistakes_are_told_by_every_command_that_reads_it() {
     let message = "ganger: error: there is no option `timout`
   --> ganger.toml:1:1
    |
- 1 | timout = 5
+ 1 | timout = …
    | ^^^^^^
   hint: did you mean `timeout`?
 ganger: error: `99999`: a port is a whole number from 1 to 65535

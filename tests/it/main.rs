@@ -26,6 +26,7 @@ mod ending;
 mod ganger_toml;
 mod ganger_toml_running;
 mod helpers;
+mod hidden_values;
 mod hostile_clients;
 mod hostile_text;
 mod inherit;

@@ -9,10 +9,15 @@ use crate::config::formation::{Formation, FormationError, parse_name, parse_name
 use crate::config::keys::{Key, Shape, Value};
 use crate::config::names::Names;
 use crate::config::probe::{ParseProbeError, Probe, ReadyProbe, shown};
+use crate::config::problems::Problems;
 use crate::config::scoped::{Scoped, Seconds};
+use crate::config::source::Span;
 use crate::config::waits;
-use crate::model::{ProcessColor, ProcessName, PtyChoice, Sig};
+use crate::model::{ProcessColor, ProcessName, PtyChoice, Sig, quoted};
 use crate::supervisor::event::OnExit;
+
+/// Most names of the file times types of the Procfile, since each is looked for among these: a second.
+const MOST_COMPARED: usize = 100_000_000;
 
 /// What is wrong with a text, and what to do.
 type Complaint = (String, Option<String>);
@@ -21,18 +26,27 @@ impl Settings {
     /// What is wrong with the file, for a Procfile with these types. The values of options that
     /// take one alone are the command line's to read.
     pub fn check(&self, types: &[ProcessName]) -> Vec<Diagnostic> {
-        let mut problems = Vec::new();
+        let Some(source) = &self.source else { return Vec::new() };
+        let mut problems = Problems::default();
+        let texts = self.options.iter().chain(self.processes.iter().flat_map(|table| &table.settings));
+        let names =
+            texts.flat_map(|setting| &setting.texts).map(|it| it.text.split(',').count()).sum::<usize>();
+        if (names + self.processes.len()).saturating_mul(types.len()) > MOST_COMPARED {
+            let message = format!("too many names and values for {} process types", types.len());
+            return vec![source.error_without_text(Span::new(0..0), message)];
+        }
         for Setting { key, texts } in &self.options {
             for text in texts {
-                self.note(&mut problems, text, list(key, &text.text, types));
+                self.note(&mut problems, key.name, text, list(key, &text.text, types));
             }
         }
         for table in &self.processes {
-            self.note(&mut problems, &table.name, is_type(&table.name.text, types));
+            self.note(&mut problems, "process", &table.name, is_type(&table.name.text, types));
             for (key, text) in table.values() {
-                self.note(&mut problems, text, single(key.value, &text.text, types));
+                self.note(&mut problems, key.name, text, single(key.value, &text.text, types));
             }
         }
+        let mut problems = problems.finish(source);
         problems.sort_by_key(|problem| (problem.line(), problem.column()));
         problems
     }
@@ -45,22 +59,28 @@ impl Settings {
             _ => None,
         };
         let variables = self.processes.iter().flat_map(ProcessTable::variables);
-        let warning = |name: &Text| {
-            let hint = of_ganger(&name.text)?;
-            let message = format!("`{}` has no effect here: ganger sets it for each process", name.text);
-            Some(self.error(name.span, message).hint(hint))
-        };
-        variables.filter_map(|variable| warning(&variable.name)).collect()
+        let Some(source) = &self.source else { return Vec::new() };
+        let mut warnings = Problems::default();
+        for Text { text, span } in variables.map(|variable| &variable.name) {
+            if let Some(hint) = of_ganger(text) {
+                let message = || format!("`{text}` has no effect here: ganger sets it for each process");
+                warnings.add(*span, || self.error(*span, message()).hint(hint));
+            }
+        }
+        warnings.finish(source)
     }
 
-    fn note(&self, problems: &mut Vec<Diagnostic>, text: &Text, result: Result<(), Complaint>) {
-        if let Err((message, hint)) = result {
+    fn note(&self, problems: &mut Problems, key: &str, text: &Text, result: Result<(), Complaint>) {
+        let Err((message, hint)) = result else { return };
+        problems.add(text.span, || {
+            let is_hidden = self.is_hidden(text.span);
+            let message = if is_hidden { hidden(key, &message) } else { message };
             let error = self.error(text.span, message);
-            problems.push(match hint {
+            match hint {
                 Some(hint) => error.hint(hint),
                 None => error,
-            });
-        }
+            }
+        });
     }
 }
 
@@ -68,6 +88,12 @@ impl ProcessTable {
     fn values(&self) -> impl Iterator<Item = (&'static Key, &Text)> {
         self.settings.iter().flat_map(|setting| setting.texts.iter().map(|text| (setting.key, text)))
     }
+}
+
+/// The message without the value, which it begins with in backticks.
+fn hidden(key: &str, message: &str) -> String {
+    let reason = message.rsplit_once("`: ").map_or("the value cannot be read", |(_, reason)| reason);
+    format!("`{key}`: {reason}")
 }
 
 /// An item of an option for all processes.
@@ -114,7 +140,7 @@ fn single(value: Value, text: &str, types: &[ProcessName]) -> Result<(), Complai
 }
 
 fn read<T: FromStr<Err: Display>>(text: &str) -> Result<T, Complaint> {
-    text.parse::<T>().map_err(|error| (format!("`{text}`: {error}"), None))
+    text.parse::<T>().map_err(|error| (format!("`{}`: {error}", quoted(text)), None))
 }
 
 fn probe<T: FromStr<Err = ParseProbeError>>(text: &str) -> Result<T, Complaint> {

@@ -5,56 +5,73 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
+use super::hidden::{Hidden, all_of_file, is_assignment};
 use super::{ProcessTable, Setting, Settings, Text, Variable};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::formation::closest_by;
 use crate::config::keys::{Key, OF_PROCESS, OPTIONS, Shape, Value};
+use crate::config::problems::Problems;
 use crate::config::source::{Source, Span};
-use crate::model::mask_text;
+use crate::model::{mask_text, quoted};
 
 /// The table that the tables of processes are in.
-const PROCESS: &str = "process";
+pub(super) const PROCESS: &str = "process";
+
+/// Most bytes of the file that can begin or end something in TOML. The parser needs a hundred times
+/// as much memory for one as for a byte of text.
+const MOST_MARKS: usize = 1_000_000;
+
+/// Most characters of a path (`PATH_MAX` of Linux), and of any other value.
+const LONGEST_PATH: usize = 4096;
+const LONGEST_TEXT: usize = 64 * 1024;
 
 impl Settings {
     /// Reads a file. Answers what can be read of it, and everything that is wrong with it.
     pub fn read(source: Source) -> (Self, Vec<Diagnostic>) {
-        let mut reader = Reader { source: &source, hidden: Vec::new(), problems: Vec::new() };
+        let mut reader = Reader { source: &source, hidden: Vec::new(), problems: Problems::default() };
         let (options, processes) = reader.file();
-        let Reader { hidden, mut problems, .. } = reader;
+        let Reader { hidden, problems, .. } = reader;
+        let mut problems = problems.finish(&source);
         problems.sort_by_key(|problem| (problem.line(), problem.column()));
         (Self { source: Some(source), hidden, options, processes }, problems)
     }
 
-    /// An error about `span`. Its line is shown, unless values of variables stand in it.
+    /// An error about `span`. Its line is shown, unless something stands in it that no message shows.
     pub fn error(&self, span: Span, message: impl Into<String>) -> Diagnostic {
         let none = Source::new("", "");
         error(self.source.as_ref().unwrap_or(&none), &self.hidden, span, message.into())
     }
 }
 
-fn error(source: &Source, hidden: &[Span], span: Span, message: String) -> Diagnostic {
+fn error(source: &Source, hidden: &[Hidden], span: Span, message: String) -> Diagnostic {
     let line = source.line_span(span.start);
-    let has_secret = |secret: &Span| secret.start < line.end && line.start < secret.end;
     // A probe may have credentials in it.
     let text = String::from_utf8_lossy(source.slice(line));
     let may_be_probe = ["://", "cmd:", "log:"].iter().any(|begin| text.contains(begin));
-    if hidden.iter().any(has_secret) || may_be_probe && mask_text(&text).is_some() {
+    let has_credentials = may_be_probe && mask_text(&text).is_some();
+    let mut end = line.end;
+    for it in hidden.iter().filter(|it| it.span.start < line.end && line.start < it.span.end) {
+        end = if it.is_variable { line.start } else { end.min(it.span.start) };
+    }
+    if end == line.end && !has_credentials {
+        source.error(span, message)
+    } else if has_credentials || end <= line.start || end < span.start {
         source.error_without_text(span, message)
     } else {
-        source.error(span, message)
+        source.error_up_to(end, span, message)
     }
 }
 
 struct Reader<'a> {
     source: &'a Source,
-    /// Where values of variables stand.
-    hidden: Vec<Span>,
-    problems: Vec<Diagnostic>,
+    /// What no message shows.
+    hidden: Vec<Hidden>,
+    problems: Problems,
 }
 
-type Table<'a> = DeTable<'a>;
+pub(super) type Table<'a> = DeTable<'a>;
 type Name<'a> = Spanned<DeString<'a>>;
-type Item<'a> = Spanned<DeValue<'a>>;
+pub(super) type Item<'a> = Spanned<DeValue<'a>>;
 
 impl Reader<'_> {
     fn file(&mut self) -> (Vec<Setting>, Vec<ProcessTable>) {
@@ -63,33 +80,33 @@ impl Reader<'_> {
             Ok(text) => text,
             Err(error) => {
                 let at = Span::new(error.valid_up_to()..error.valid_up_to() + 1);
-                let problem = source.error_without_text(at, "this is no UTF-8");
-                self.problems.push(problem.hint("save the file as UTF-8"));
+                let problem = || source.error_without_text(at, "this is no UTF-8");
+                self.problems.add(at, || problem().hint("save the file as UTF-8"));
                 return (Vec::new(), Vec::new());
             }
         };
+        let mut marks = text.bytes().enumerate().filter(|(_, byte)| b"\n=,.[]{}'\"".contains(byte));
+        if text.len() > MOST_MARKS
+            && let Some((at, _)) = marks.nth(MOST_MARKS)
+        {
+            let at = Span::new(at..at + 1);
+            let message = format!("too many keys and values: more than {MOST_MARKS} marks of TOML");
+            let problem = || source.error_without_text(at, message);
+            self.problems.add(at, || problem().hint("is this the file you meant?"));
+            return (Vec::new(), Vec::new());
+        }
         let (table, errors) = DeTable::parse_recoverable(text);
         if errors.is_empty() {
-            self.hide(table.get_ref(), false);
+            self.hidden = all_of_file(table.get_ref());
             return self.top(table.get_ref());
         }
         // What was recovered may be cut, so more complaints would be about what nobody wrote.
         for error in errors {
-            self.problems.push(syntax(source, text, &error));
+            let at = error.span().map_or(Span::new(0..0), span);
+            self.problems.add(at, || syntax(source, text, at, &error));
         }
-        let mut quiet = Self { source, hidden: Vec::new(), problems: Vec::new() };
+        let mut quiet = Self { source, hidden: Vec::new(), problems: Problems::default() };
         quiet.top(table.get_ref())
-    }
-
-    /// Notes where values of variables are: in any table that is called `env`.
-    fn hide(&mut self, table: &Table<'_>, in_variables: bool) {
-        for (name, item) in table {
-            match item.get_ref() {
-                DeValue::Table(inner) => self.hide(inner, in_variables || name.get_ref() == "env"),
-                _ if in_variables => self.hidden.push(span(item.span())),
-                _ => {}
-            }
-        }
     }
 
     fn top(&mut self, table: &Table<'_>) -> (Vec<Setting>, Vec<ProcessTable>) {
@@ -109,18 +126,19 @@ impl Reader<'_> {
     fn processes(&mut self, name: &Name<'_>, item: &Item<'_>) -> Vec<ProcessTable> {
         let hint = "write a table for each process, as in `[process.web]`";
         let DeValue::Table(tables) = item.get_ref() else {
-            self.complain(name, format!("`{PROCESS}` takes tables, and this is {}", kind(item)), hint);
+            let message = || format!("`{PROCESS}` takes tables, and this is {}", kind(item));
+            self.complain(name, || (message(), hint.to_owned()));
             return Vec::new();
         };
         let mut found = Vec::new();
         for (name, item) in in_order(tables) {
             match item.get_ref() {
                 DeValue::Table(table) => found.push(self.process(name, table)),
-                _ => self.complain(
-                    name,
-                    format!("`{PROCESS}` takes tables, and `{}` is {}", name.get_ref(), kind(item)),
-                    hint,
-                ),
+                _ => self.complain(name, || {
+                    let message =
+                        format!("`{PROCESS}` takes tables, and `{}` is {}", quoted(name.get_ref()), kind(item));
+                    (message, hint.to_owned())
+                }),
             }
         }
         found
@@ -152,23 +170,24 @@ impl Reader<'_> {
             let text = name.get_ref();
             if text.is_empty() || text.contains(['=', '\0']) {
                 let hint = "a name has neither `=` nor a NUL in it, and is not empty";
-                self.complain(name, "no variable can have this name".to_owned(), hint);
+                self.complain(name, || ("no variable can have this name".to_owned(), hint.to_owned()));
                 continue;
             }
             match item.get_ref() {
-                DeValue::String(value) if value.contains('\0') => {
-                    let message = format!("there is a NUL byte in the value of `{text}`");
-                    self.complain(name, message, "take it out; no environment variable can hold it");
-                }
+                DeValue::String(value) if value.contains('\0') => self.complain(name, || {
+                    let message = format!("there is a NUL byte in the value of `{}`", quoted(text));
+                    (message, "take it out; no environment variable can hold it".to_owned())
+                }),
                 DeValue::String(value) => found.push(Variable {
                     name: Text { text: text.to_string(), span: span(name.span()) },
                     value: value.to_string(),
-                    line: self.source.position(name.span().start).line,
+                    line: self.source.line(name.span().start),
                 }),
-                _ => {
-                    let message = format!("the value of `{text}` is {}, and variables are texts", kind(item));
-                    self.complain(name, message, "write the value in quotes");
-                }
+                _ => self.complain(name, || {
+                    let message =
+                        format!("the value of `{}` is {}, and variables are texts", quoted(text), kind(item));
+                    (message, "write the value in quotes".to_owned())
+                }),
             }
         }
         found
@@ -183,7 +202,7 @@ impl Reader<'_> {
                     items.iter().map(|item| Some(text_at(item, scalar(key.value, item)?))).collect();
                 // An empty list says nothing.
                 return match good {
-                    Some(texts) => (!texts.is_empty()).then_some(Setting { key, texts }),
+                    Some(texts) => self.bounded(key, texts),
                     None => {
                         self.wrong_type(key, shape, items.iter().find(|it| scalar(key.value, it).is_none())?)
                     }
@@ -197,62 +216,103 @@ impl Reader<'_> {
         match texts {
             Some(texts) => {
                 let texts = texts.into_iter().map(|text| text_at(item, text)).collect();
-                Some(Setting { key, texts })
+                self.bounded(key, texts)
             }
             None => self.wrong_type(key, shape, item),
         }
     }
 
+    /// A setting, unless one of its texts cannot be meant.
+    fn bounded(&mut self, key: &'static Key, texts: Vec<Text>) -> Option<Setting> {
+        let most = if key.value == Value::Path { LONGEST_PATH } else { LONGEST_TEXT };
+        let long = |it: &&Text| it.text.len() > most;
+        if let Some(Text { text, span }) = texts.iter().find(long) {
+            let (length, name) = (text.len(), key.name);
+            let problem = || {
+                let message = format!("a value of `{name}` is too long: {length} bytes");
+                self.source.error_without_text(*span, message).hint(format!("the limit is {most} bytes"))
+            };
+            self.problems.add(*span, problem);
+            return None;
+        }
+        let is_file_list = key.name == "env" && key.value == Value::Path;
+        if let Some(Text { span, .. }) = texts.iter().find(|it| is_file_list && is_assignment(&it.text)) {
+            let problem = || {
+                let hint = "write variables of one process under `[process.NAME.env]`, and those of all into an \
+                            env file; a file with this name is written `./NAME=…`";
+                let message = "`env` takes names of env files, and this looks like a variable".to_owned();
+                error(self.source, &self.hidden, *span, message).hint(hint)
+            };
+            self.problems.add(*span, problem);
+            return None;
+        }
+        // An empty list says nothing.
+        (!texts.is_empty()).then_some(Setting { key, texts })
+    }
+
     fn wrong_type(&mut self, key: &Key, shape: Shape, item: &Item<'_>) -> Option<Setting> {
-        let message = format!("`{}` takes {}, and this is {}", key.name, takes(key.value, shape), kind(item));
-        let hint = match (key.name, item.get_ref()) {
-            ("env", DeValue::Table(_)) => {
-                "it names env files; variables of one process stand under `[process.NAME.env]`".to_owned()
-            }
-            // The example may be an array, which a process's table does not take.
-            _ if shape == Shape::One && key.shape == Shape::Scoped => {
-                "write one value; this table is about one process".to_owned()
-            }
-            _ => format!("write it as in `{} = {}`", key.name, key.example),
+        let at = span(item.span());
+        let problem = || {
+            let message =
+                format!("`{}` takes {}, and this is {}", key.name, takes(key.value, shape), kind(item));
+            let hint = match (key.name, item.get_ref()) {
+                ("env", DeValue::Table(_)) => {
+                    "it names env files; variables of one process stand under `[process.NAME.env]`".to_owned()
+                }
+                // The example may be an array, which a process's table does not take.
+                _ if shape == Shape::One && key.shape == Shape::Scoped => {
+                    "write one value; this table is about one process".to_owned()
+                }
+                _ => format!("write it as in `{} = {}`", key.name, key.example),
+            };
+            error(self.source, &self.hidden, at, message).hint(hint)
         };
-        let error = error(self.source, &self.hidden, span(item.span()), message);
-        self.problems.push(error.hint(hint));
+        self.problems.add(at, problem);
         None
     }
 
     fn unknown_option(&mut self, name: &Name<'_>, item: &Item<'_>) {
         let text = name.get_ref();
-        let known = OPTIONS.iter().map(|key| key.name).chain([PROCESS]);
-        let hint = if OF_PROCESS.iter().any(|key| key.name == text) {
-            format!("`{text}` is for one process: write it under `[process.NAME]`")
-        } else if let Some(close) = closest_by(text, known, |name| name) {
-            format!("did you mean `{close}`?")
-        } else if let DeValue::Table(_) = item.get_ref() {
-            format!("what is for one process stands under `[process.{text}]`")
-        } else {
-            "the options are the long ones of `ganger start --help`, without the dashes".to_owned()
+        let hint = || {
+            let known = OPTIONS.iter().map(|key| key.name).chain([PROCESS]);
+            if OF_PROCESS.iter().any(|key| key.name == text) {
+                format!("`{text}` is for one process: write it under `[process.NAME]`")
+            } else if let Some(close) = closest_by(text, known, |name| name) {
+                format!("did you mean `{close}`?")
+            } else if let DeValue::Table(_) = item.get_ref() {
+                format!("what is for one process stands under `[process.{}]`", quoted(text))
+            } else {
+                "the options are the long ones of `ganger start --help`, without the dashes".to_owned()
+            }
         };
-        self.complain(name, format!("there is no option `{text}`"), &hint);
+        self.complain(name, || (format!("there is no option `{}`", quoted(text)), hint()));
     }
 
     fn unknown_of_process(&mut self, name: &Name<'_>) {
         let text = name.get_ref();
-        let names = Key::all_of_process().map(|key| key.name);
-        let hint = if Key::option(text).is_some() {
-            format!("`{text}` is for all processes: write it above the first `[…]`")
-        } else if let Some(close) = closest_by(text, names.clone(), |name| name) {
-            format!("did you mean `{close}`?")
-        } else {
-            let mut names: Vec<&str> = names.collect();
-            names.sort_unstable();
-            format!("it can have {}", names.join(", "))
+        let hint = || {
+            let names = Key::all_of_process().map(|key| key.name);
+            if Key::option(text).is_some() {
+                format!("`{text}` is for all processes: write it above the first `[…]`")
+            } else if let Some(close) = closest_by(text, names.clone(), |name| name) {
+                format!("did you mean `{close}`?")
+            } else {
+                let mut names: Vec<&str> = names.collect();
+                names.sort_unstable();
+                format!("it can have {}", names.join(", "))
+            }
         };
-        self.complain(name, format!("a process has no `{text}`"), &hint);
+        self.complain(name, || (format!("a process has no `{}`", quoted(text)), hint()));
     }
 
-    fn complain(&mut self, name: &Name<'_>, message: String, hint: &str) {
-        let error = error(self.source, &self.hidden, span(name.span()), message);
-        self.problems.push(error.hint(hint));
+    /// Notes a problem with a key; `words` are the message and what to do.
+    fn complain(&mut self, name: &Name<'_>, words: impl FnOnce() -> (String, String)) {
+        let at = span(name.span());
+        let problem = || {
+            let (message, hint) = words();
+            error(self.source, &self.hidden, at, message).hint(hint)
+        };
+        self.problems.add(at, problem);
     }
 }
 
@@ -263,7 +323,7 @@ fn in_order<'a, 'i>(table: &'a Table<'i>) -> Vec<(&'a Name<'i>, &'a Item<'i>)> {
     entries
 }
 
-fn span(range: Range<usize>) -> Span {
+pub(super) fn span(range: Range<usize>) -> Span {
     Span::new(range)
 }
 
@@ -272,7 +332,7 @@ fn text_at(item: &Item<'_>, text: String) -> Text {
 }
 
 /// A single value as the command line would have it, if it is of a type that is read.
-fn scalar(value: Value, item: &Item<'_>) -> Option<String> {
+pub(super) fn scalar(value: Value, item: &Item<'_>) -> Option<String> {
     match item.get_ref() {
         DeValue::String(text) if value.may_be_text() => Some(text.to_string()),
         // TOML knows other bases; whatever is larger is no good number for any option.
@@ -311,25 +371,37 @@ fn kind(item: &Item<'_>) -> &'static str {
     }
 }
 
-/// What is no TOML. Where variables may stand is not known then; so the line is shown only if
-/// nothing before it, from the last `[…]` on, can be the variables of a process.
-fn syntax(source: &Source, text: &str, error: &toml::de::Error) -> Diagnostic {
-    let at = error.span().map_or(Span::new(0..0), span);
-    let line_end = source.line_span(at.start).end;
-    let before = &text[..line_end];
+/// What is no TOML. Where variables may stand is not known then; so the line is shown only if nothing
+/// in it can be one, nor anything before it, from the last `[…]` on.
+fn syntax(source: &Source, text: &str, at: Span, error: &toml::de::Error) -> Diagnostic {
+    let line = source.line_span(at.start);
+    let before = &text[..line.end];
     let section = before.rfind("\n[").map_or(before, |start| &before[start..]);
     let variables = section.contains("env") && section.contains(PROCESS);
     let open = ["\"\"\"", "'''"].iter().any(|quotes| before.contains(quotes));
     let (message, hint) = match error.message() {
         "duplicate key" => {
-            (format!("`{}` is set twice", String::from_utf8_lossy(source.slice(at)).trim()), "remove one")
+            let key = String::from_utf8_lossy(source.slice(at));
+            (format!("`{}` is set twice", quoted(key.trim())), "remove one")
         }
         message => (
             message.lines().collect::<Vec<_>>().join("; "),
             "the file is TOML; https://toml.io has its rules",
         ),
     };
-    let error =
-        if variables || open { source.error_without_text(at, message) } else { source.error(at, message) };
+    let error = if variables || open || !is_plain(&text[line.start..line.end]) {
+        source.error_without_text(at, message)
+    } else {
+        source.error(at, message)
+    };
     error.hint(hint)
+}
+
+/// Whether a line that may be no TOML sets an option that holds no secret, or is the head of a table.
+fn is_plain(line: &str) -> bool {
+    let Some((name, value)) = line.split_once('=') else { return line.trim_start().starts_with('[') };
+    let name = name.trim();
+    let known = Key::option(name).or_else(|| Key::all_of_process().find(|key| key.name == name));
+    let is_open = |key: &Key| key.name != "env" && !matches!(key.value, Value::Wait | Value::Ready);
+    known.is_some_and(is_open) && !value.contains('=')
 }

@@ -107,25 +107,25 @@ fn unknown_keys() {
     ganger: error: there is no option `timout`
       --> ganger.toml:1:1
        |
-     1 | timout = 5
+     1 | timout = …
        | ^^^^^^
       hint: did you mean `timeout`?
     ganger: error: there is no option `port_step`
       --> ganger.toml:2:1
        |
-     2 | port_step = 2
+     2 | port_step = …
        | ^^^^^^^^^
       hint: did you mean `port-step`?
     ganger: error: there is no option `foo`
       --> ganger.toml:3:1
        |
-     3 | foo = 1
+     3 | foo = …
        | ^^^
       hint: the options are the long ones of `ganger start --help`, without the dashes
     ganger: error: there is no option `cwd`
       --> ganger.toml:4:1
        |
-     4 | cwd = "x"
+     4 | cwd = …
        | ^^^
       hint: `cwd` is for one process: write it under `[process.NAME]`
     ganger: error: there is no option `web`
@@ -139,19 +139,19 @@ fn unknown_keys() {
     ganger: error: a process has no `port`
       --> ganger.toml:2:1
        |
-     2 | port = 4
+     2 | port = …
        | ^^^^
       hint: `port` is for all processes: write it above the first `[…]`
     ganger: error: a process has no `colour`
       --> ganger.toml:3:1
        |
-     3 | colour = 'red'
+     3 | colour = …
        | ^^^^^^
       hint: did you mean `color`?
     ganger: error: a process has no `foo`
       --> ganger.toml:4:1
        |
-     4 | foo = 1
+     4 | foo = …
        | ^^^
       hint: it can have color, cwd, env, mute, on-exit, pty, ready, stop-signal, timeout, wait-for
     ");
@@ -171,14 +171,14 @@ fn wrong_types() {
     ganger: error: `no-env` takes `true` or `false`, and this is a text
       --> ganger.toml:2:10
        |
-     2 | no-env = 'yes'
-       |          ^^^^^
+     2 | no-env = …
+       |          ^
       hint: write it as in `no-env = true`
     ganger: error: `color` takes a text, and this is a list
       --> ganger.toml:3:9
        |
-     3 | color = ['auto']
-       |         ^^^^^^^^
+     3 | color = …
+       |         ^
       hint: write it as in `color = "never"`
     ganger: error: `env` takes a text or a list of texts, and this is a date
       --> ganger.toml:4:7
@@ -195,13 +195,13 @@ fn wrong_types() {
     ganger: error: `port-step` takes a number, and this is a text
       --> ganger.toml:6:13
        |
-     6 | port-step = '1'
-       |             ^^^
+     6 | port-step = …
+       |             ^
       hint: write it as in `port-step = 10`
     ganger: error: `process` takes tables, and this is a number
       --> ganger.toml:7:1
        |
-     7 | process = 1
+     7 | process = …
        | ^^^^^^^
       hint: write a table for each process, as in `[process.web]`
     "#);
@@ -210,7 +210,7 @@ fn wrong_types() {
     ganger: error: `process` takes tables, and `web` is a number
       --> ganger.toml:2:1
        |
-     2 | web = 1
+     2 | web = …
        | ^^^
       hint: write a table for each process, as in `[process.web]`
     ganger: error: `timeout` takes a number or a text, and this is a list
@@ -221,9 +221,6 @@ fn wrong_types() {
       hint: write one value; this table is about one process
     ganger: error: `env` takes a table of variables, and this is a text
       --> ganger.toml:5:7
-       |
-     5 | env = 'x'
-       |       ^^^
       hint: write it as in `env = { DEBUG = "1" }`
     ganger: error: `mute` takes `true` or `false`, and this is a number
       --> ganger.toml:6:8
@@ -327,15 +324,9 @@ fn what_is_no_toml() {
     insta::assert_snapshot!(wrong("a = \"x\nb\n"), @r#"
     ganger: error: invalid basic string, expected `"`
       --> ganger.toml:1:7
-       |
-     1 | a = "x
-       |       ^
       hint: the file is TOML; https://toml.io has its rules
     ganger: error: key with no value, expected `=`
       --> ganger.toml:2:2
-       |
-     2 | b
-       |  ^
       hint: the file is TOML; https://toml.io has its rules
     "#);
     let bytes = Source::new("ganger.toml", &b"port = 1\na = \"\xff\"\n"[..]);
@@ -368,7 +359,7 @@ fn values_of_variables_are_never_shown() {
         assert!(shown.contains("error") && !shown.contains("hunter2"), "{text}\n{shown}");
     }
     // What has no secret in its line shows it.
-    assert!(wrong("[process.web]\ncwdd = 1\nenv = { A = \"hunter2\" }\n").contains("cwdd = 1"));
+    assert!(wrong("[process.web]\ncwdd = 1\nenv = { A = \"hunter2\" }\n").contains("cwdd = …"));
     insta::assert_snapshot!(wrong("[process.web.env]\nA = 1\nB = \"x\\u0000\"\n\"C=\" = \"\"\n"), @r"
     ganger: error: the value of `A` is a number, and variables are texts
       --> ganger.toml:2:1
@@ -380,6 +371,60 @@ fn values_of_variables_are_never_shown() {
       --> ganger.toml:4:1
       hint: a name has neither `=` nor a NUL in it, and is not empty
     ");
+}
+
+#[test]
+fn texts_that_cannot_be_meant_are_refused() {
+    insta::assert_snapshot!(wrong("env = ['.env', 'API_TOKEN=hunter2']\n"), @r"
+    ganger: error: `env` takes names of env files, and this looks like a variable
+      --> ganger.toml:1:16
+       |
+     1 | env = ['.env', …
+       |                ^
+      hint: write variables of one process under `[process.NAME.env]`, and those of all into an env file; a file with this name is written `./NAME=…`
+    ");
+    good("env = './API=x'\n");
+    let wait = "http://u:hunter2@localhost/ x";
+    insta::assert_snapshot!(wrong(&format!("wait-for = ['web=tcp:1', 'web={wait}']\n")), @r"
+    ganger: error: `wait-for`: an address has a host, and a port from 1 to 65535 if it has one, as in http://localhost:9200/health
+      --> ganger.toml:1:26
+       |
+     1 | wait-for = ['web=tcp:1', …
+       |                          ^
+    ");
+    for (key, length) in [("log-dir", 4097), ("timestamps", 65_537)] {
+        let text = format!("{key} = '{}'\n", "x".repeat(length));
+        assert!(
+            wrong(&text)
+                .starts_with(&format!("ganger: error: a value of `{key}` is too long: {length} bytes"))
+        );
+    }
+}
+
+#[test]
+fn a_file_with_more_than_anybody_writes_is_refused() {
+    use std::fmt::Write as _;
+    let many = "a=1\n".repeat(500_001);
+    let shown = wrong(&many);
+    assert!(shown.starts_with("ganger: error: too many keys and values"), "{shown}");
+    let mut unknown = String::new();
+    for number in 0..10_000 {
+        writeln!(unknown, "key{number} = 'hunter2'").expect("written");
+    }
+    let shown = wrong(&unknown);
+    assert!(shown.len() < 10_000 && !shown.contains("hunter2"), "{shown}");
+    assert!(
+        shown.ends_with("ganger: error: 9980 more problems, the first one here\n  --> ganger.toml:21:1"),
+        "{shown}"
+    );
+    let types: Vec<ProcessName> =
+        (0..60_000).map(|number| format!("p{number}").parse().expect("a name")).collect();
+    let (settings, _) = read(&format!("formation = '{}p59999'\n", "p59999,".repeat(2000)));
+    let problems = render_diagnostics(Severity::Error, &settings.check(&types));
+    assert!(
+        problems.starts_with("ganger: error: too many names and values for 60000 process types"),
+        "{problems}"
+    );
 }
 
 #[test]

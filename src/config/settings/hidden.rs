@@ -1,0 +1,181 @@
+//! What of a `ganger.toml` no message shows: values that are or may be secrets.
+//!
+//! Somebody who wants to set a variable and does not know how writes it in many ways: under a key that
+//! there is not, as a text where a table belongs, as the value of another option. The output of `ganger
+//! check` is often kept where others read it. So shown is only what is known to be an option's value.
+
+use toml::de::DeValue;
+
+use super::read::{Item, PROCESS, Table, scalar, span};
+use crate::config::keys::{Key, OF_PROCESS, Shape, Value};
+use crate::config::source::Span;
+use crate::model::ProcessName;
+
+/// A value that no message shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Hidden {
+    /// Where it stands.
+    pub(super) span: Span,
+    /// It is a variable's: nothing of its lines is shown. Of other lines what stands before it is.
+    pub(super) is_variable: bool,
+}
+
+/// Everything in the file that is hidden.
+pub(super) fn all_of_file(table: &Table<'_>) -> Vec<Hidden> {
+    let mut finder = Finder { found: Vec::new() };
+    for (name, item) in table {
+        match (name.get_ref().as_ref(), item.get_ref()) {
+            (PROCESS, DeValue::Table(tables)) => finder.processes(tables),
+            (name, _) => finder.of_key(Key::option(name), name, item),
+        }
+    }
+    finder.found
+}
+
+struct Finder {
+    found: Vec<Hidden>,
+}
+
+impl Finder {
+    fn processes(&mut self, tables: &Table<'_>) {
+        for item in tables.values() {
+            let DeValue::Table(table) = item.get_ref() else {
+                self.all(item, false);
+                continue;
+            };
+            for (name, item) in table {
+                let name: &str = name.get_ref();
+                let own = OF_PROCESS.iter().find(|key| key.name == name);
+                let key = own.or_else(|| Key::option(name).filter(|key| key.in_process));
+                self.of_key(key, name, item);
+            }
+        }
+    }
+
+    fn of_key(&mut self, key: Option<&Key>, name: &str, item: &Item<'_>) {
+        let Some(key) = key else { return self.all(item, name == "env") };
+        match (key.shape, item.get_ref()) {
+            (Shape::Variables, _) => self.all(item, true),
+            (Shape::List | Shape::Scoped | Shape::Named, DeValue::Array(items)) => {
+                for item in items {
+                    self.of_value(key, item);
+                }
+            }
+            _ => self.of_value(key, item),
+        }
+    }
+
+    /// A single value of a known key. Numbers, dates and flags are no secrets.
+    fn of_value(&mut self, key: &Key, item: &Item<'_>) {
+        let is_flag = key.shape == Shape::Flag;
+        match item.get_ref() {
+            DeValue::String(text)
+                if !is_flag && scalar(key.value, item).is_some() && !may_be_secret(key, text) => {}
+            DeValue::String(_) => self.all(item, false),
+            DeValue::Array(_) | DeValue::Table(_) => self.all(item, key.name == "env"),
+            _ => {}
+        }
+    }
+
+    /// All values in `item`. A table has no place of its own where it is written in several.
+    fn all(&mut self, item: &Item<'_>, is_variable: bool) {
+        match item.get_ref() {
+            DeValue::Table(table) => {
+                for (name, item) in table {
+                    self.all(item, is_variable || name.get_ref() == "env");
+                }
+            }
+            DeValue::Array(items) => {
+                for item in items {
+                    self.all(item, is_variable);
+                }
+                self.found.push(Hidden { span: span(item.span()), is_variable });
+            }
+            _ => self.found.push(Hidden { span: span(item.span()), is_variable }),
+        }
+    }
+}
+
+/// Whether the text of an option can have a secret in it.
+fn may_be_secret(key: &Key, text: &str) -> bool {
+    match key.value {
+        Value::Wait | Value::Ready => !is_plain_probe(text),
+        _ if key.name == "env" => is_assignment(text),
+        _ => text.split(',').any(|item| {
+            let Some((name, value)) = item.split_once('=') else { return false };
+            let is_variable = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+            let is_count = value.trim().bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+            !name.trim().is_empty() && name.trim().bytes().all(is_variable) && !is_count
+        }),
+    }
+}
+
+/// Whether one of the paths in a list is rather `NAME=value`.
+pub(super) fn is_assignment(text: &str) -> bool {
+    text.split(',').any(|item| item.split_once('=').is_some_and(|(name, _)| !name.contains('/')))
+}
+
+/// Whether it has nothing but names, ports and a path: no `user:password@`, no `?token=`, no command,
+/// which can have all of these.
+fn is_plain_probe(text: &str) -> bool {
+    let is_name = |name: &str| name.trim().bytes().all(ProcessName::allows);
+    let text = text.split_once('=').filter(|(name, _)| is_name(name)).map_or(text, |(_, probe)| probe);
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:/[]".contains(&byte);
+    match text.trim() {
+        // What a line has to have in it.
+        text if text.starts_with("log:") => !text.contains(['=', '@']),
+        text => !text.contains("cmd:") && text.bytes().all(is_plain),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probes_with_room_for_a_secret_are_not_plain() {
+        for plain in [
+            "tcp:5432",
+            "web=db",
+            "tcp:[::1]:99999",
+            "web=log:db:ready (to|for)",
+            "web=http://localhost:9200/health",
+            "nope:x",
+        ] {
+            assert!(is_plain_probe(plain), "{plain}");
+        }
+        for other in [
+            "http://u:hunter2@localhost/",
+            "web=https://hunter2@localhost:1/",
+            "http://localhost/?token=hunter2",
+            "cmd:hunter2",
+            "web=cmd:curl -u u:hunter2 localhost",
+            "web=log:db:password=hunter2",
+        ] {
+            assert!(!is_plain_probe(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn only_variables_look_like_variables() {
+        let formation = Key::option("formation").expect("a key");
+        for (text, expected) in [
+            ("web=2", false),
+            ("WEB=2,all=1", false),
+            ("API_TOKEN=hunter2", true),
+            ("web,A=x", true),
+            ("=x", false),
+        ] {
+            assert_eq!(may_be_secret(formation, text), expected, "{text}");
+        }
+        for (text, expected) in [
+            (".env", false),
+            ("a.env,T=x", true),
+            ("./T=x", false),
+            ("dir/a=b.env", false),
+            ("api_token=x", true),
+        ] {
+            assert_eq!(is_assignment(text), expected, "{text}");
+        }
+    }
+}
