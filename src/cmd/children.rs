@@ -9,6 +9,7 @@ use super::beside::Beside;
 use super::check::missing_program;
 use super::daemon::Starter;
 use super::front::Front;
+use super::passable;
 use super::prober::Prober;
 use super::terminals::Terminals;
 use crate::config::environment::{Environment, Origin};
@@ -96,7 +97,8 @@ impl Children for OsChildren {
         self.prober.begins(&self.specs[run.slot.0].id);
         let Self { specs, root, spawner, terminals, seats, apart, ahead, .. } = self;
         let job = |run: Run| job(&specs[run.slot.0], root, (terminals, seats), *apart);
-        let spawned = ahead.start(run, spawner, job).map_err(|error| start_error(&error))?;
+        let spawned =
+            ahead.start(run, spawner, job).map_err(|error| start_error_of(&specs[run.slot.0], &error))?;
         let spec = &self.specs[run.slot.0];
         let Spawned { pid, outputs, terminal } = spawned;
         let kind = if terminal.is_some() { Kind::Pty } else { Kind::Pipe };
@@ -284,6 +286,19 @@ pub(super) fn starting(error: &io::Error) -> Error {
     Error::Start { message: error.message.to_string(), hint: error.hint.map(|hint| hint.to_string()) }
 }
 
+/// Why a process of the app could not be made.
+fn start_error_of(spec: &ProcessSpec, error: &io::Error) -> StartError {
+    let mut told = start_error(error);
+    if error.raw_os_error() == Some(libc::E2BIG)
+        && let Err(why) = passable::check(&spec.id, &shell_argv(&spec.command), &spec.environment)
+    {
+        told.hint = Some(
+            [Some(why.to_string()), why.hint()].into_iter().flatten().collect::<Vec<_>>().join("; ").into(),
+        );
+    }
+    told
+}
+
 /// Why a process could not be made: nearly always a limit, which the message names.
 pub(super) fn start_error(error: &io::Error) -> StartError {
     let limit = OpenFiles::now().map_or(0, OpenFiles::soft);
@@ -299,7 +314,10 @@ pub(super) fn start_error(error: &io::Error) -> StartError {
         ),
         Some(libc::E2BIG) => (
             "its command and environment are too long together".to_owned(),
-            Some("one variable or argument may have 128 KiB on Linux; keep long values in files"),
+            Some(
+                "the system takes a quarter of `ulimit -s` for both, and on Linux 128 KiB for each variable or \
+                 argument; keep long values in files",
+            ),
         ),
         Some(libc::ENOEXEC) => (
             "the system cannot execute it".to_owned(),

@@ -19,6 +19,7 @@ mod logs;
 mod man;
 mod open;
 mod orders;
+mod passable;
 mod prober;
 mod project;
 mod ps;

@@ -13,8 +13,10 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use super::children::{start_error, starting};
 use super::inbox::{self, Heard};
+use super::passable;
 use super::project::{Need, Project};
 use crate::cli::{AppArgs, RunArgs};
+use crate::config::diagnostic::word;
 use crate::config::environment::Environment;
 use crate::env::Env;
 use crate::error::Error;
@@ -49,6 +51,10 @@ pub(super) fn run(app_args: &AppArgs, run: &RunArgs, env: &Env) -> Result<u8, Er
         }
         None => (run.argv.clone(), app.environment_of_command(), project.root.clone()),
     };
+    if let Err(error) = passable::check(&word(&argv[0].to_string_lossy()), &argv, &environment) {
+        super::complain(&error.render());
+        return Ok(NOT_EXECUTABLE);
+    }
     let pairs = environment.pairs();
     let order = Order { argv: &argv, env: &pairs, cwd: &folder };
     let link = guard::split(Policy::default().grace).map_err(|error| starting(&error))?;

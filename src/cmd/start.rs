@@ -18,11 +18,13 @@ use super::daemon::{self, Starter};
 use super::front::Front;
 use super::inbox::{self, Heard};
 use super::listen::{Listening, ReadAgain};
+use super::passable;
 use super::prober::Prober;
 use super::project::{Need, Project};
 use super::show::{Look, Show};
 use super::wishes::wishes;
 use crate::cli::{AppArgs, StartArgs};
+use crate::config::diagnostic::word;
 use crate::control::seats::Seats;
 use crate::env::Env;
 use crate::error::{Error, FAILURE};
@@ -77,11 +79,18 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
     let (mut specs, ports) = (app.plan(&wishes)?, app.ports);
     let chosen = types.iter().filter(|name| specs.iter().any(|spec| spec.id.name == **name));
     project.check_folders(chosen)?;
+    for spec in &specs {
+        // A command that is too long alone is told of its own process.
+        passable::check(&spec.id, &[], &spec.environment)?;
+    }
     project.warn();
     let beside = match Beside::plan(&start.command, &specs, &app, &wishes, &project) {
         Ok(beside) => beside,
         Err(status) => return Ok(status),
     };
+    if let (Some((_, spec)), Some(program)) = (&beside, start.command.first()) {
+        passable::check(&word(&program.to_string_lossy()), &start.command, &spec.environment)?;
+    }
     for spec in &specs {
         if let Some(port) = in_use(spec)? {
             let holder = ports::holder(port).map(|holder| (holder.pid, holder.command));

@@ -1,4 +1,4 @@
-//! The limit on open files, and room below it.
+//! The limits on open files and on what a new process can get, and room below the first.
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -38,6 +38,38 @@ impl OpenFiles {
     pub(super) fn apply(self) -> nix::Result<()> {
         setrlimit(Resource::RLIMIT_NOFILE, self.soft, self.hard)
     }
+}
+
+/// Most bytes that a new process can get as arguments and variables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Passable {
+    /// In one of them, with the NUL at its end.
+    pub one: usize,
+    /// In all of them together, with the pointers to them.
+    pub all: usize,
+}
+
+impl Passable {
+    /// The present limits. Linux takes 32 pages for one (`MAX_ARG_STRLEN`), and for all a quarter of
+    /// the limit on the stack, but not more than 6 MiB (execve(2); `bprm_stack_limits` in the
+    /// kernel's fs/exec.c). Elsewhere one may take all of `ARG_MAX`.
+    pub fn now() -> Self {
+        if cfg!(target_os = "linux") {
+            let page = sysconf(libc::_SC_PAGESIZE).unwrap_or(4096);
+            let stack = getrlimit(Resource::RLIMIT_STACK).map_or(0, |(soft, _)| soft / 4);
+            let all = usize::try_from(stack).unwrap_or(usize::MAX).clamp(128 * 1024, 6 * 1024 * 1024);
+            Self { one: 32 * page, all }
+        } else {
+            let all = sysconf(libc::_SC_ARG_MAX).unwrap_or(256 * 1024);
+            Self { one: all, all }
+        }
+    }
+}
+
+#[allow(unsafe_code)]
+fn sysconf(name: libc::c_int) -> Option<usize> {
+    // SAFETY: it only answers a number.
+    usize::try_from(unsafe { libc::sysconf(name) }).ok()
 }
 
 /// Has the kernel make its table of our descriptors large enough for `count` of them. Later, when
