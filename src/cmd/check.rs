@@ -1,18 +1,22 @@
 //! `ganger check`: are the files good? Starts nothing, asks no port.
 
-use std::ffi::OsStr;
-use std::path::Path;
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 
+use super::passable;
 use super::project::{Need, Project};
 use super::wishes::wishes;
 use super::{complain, print};
 use crate::cli::{AppArgs, CheckArgs, StartArgs};
+use crate::config::diagnostic::word;
 use crate::config::environment::Environment;
 use crate::config::formation::Selection;
+use crate::config::problems::MOST_SHOWN;
 use crate::env::Env;
 use crate::error::Error;
 use crate::model::{InstanceId, ProcessName};
-use crate::os::spawn::find_program;
+use crate::os::spawn::{find_program, shell_argv};
 use crate::plan::Wishes;
 
 pub(super) fn check(app: &AppArgs, args: &CheckArgs, start: &StartArgs, env: &Env) -> Result<u8, Error> {
@@ -34,19 +38,53 @@ pub(super) fn check(app: &AppArgs, args: &CheckArgs, start: &StartArgs, env: &En
         plan.plan(&wishes)?;
     }
     project.check_folders(&types)?;
+    let environment_of = plan.environments(&types);
+    let mut programs = Programs::default();
+    let mut missing: Vec<String> = Vec::new();
+    let mut more = 0;
     for entry in &project.procfile.entries {
-        let environment = plan.environment_of(&InstanceId::new(entry.name.clone(), 1))?;
+        let id = InstanceId::new(entry.name.clone(), 1);
+        let environment = environment_of(&id)?;
+        passable::check(&id, &shell_argv(&entry.command), &environment)?;
         let folder = project.folder_of(&entry.name);
-        if let Some(program) = missing_program(&entry.command, &environment, &folder) {
-            let message = format!("{}: `{program}` is not on the PATH", entry.name);
-            if args.strict {
-                return Err(Error::usage(message, "install it, or activate the environment it is in"));
-            }
-            complain(&format!("ganger: warning: {message}"));
+        let Some(program) =
+            plain_program(&entry.command).filter(|it| !programs.has(it, &environment, &folder))
+        else {
+            continue;
+        };
+        let message = format!("{}: `{}` is not on the PATH", entry.name, word(program));
+        if args.strict {
+            return Err(Error::usage(message, "install it, or activate the environment it is in"));
         }
+        if missing.len() < MOST_SHOWN { missing.push(message) } else { more += 1 }
     }
-    let types = if names.len() == 1 { "1 process type" } else { &format!("{} process types", names.len()) };
-    print(format!("ok: {types} ({})\n", names.join(", ")).as_bytes())
+    for message in missing {
+        complain(&format!("ganger: warning: {message}"));
+    }
+    if more > 0 {
+        complain(&format!("ganger: warning: the programs of {more} more are not on the PATH"));
+    }
+    let count = if names.len() == 1 { "1 process type" } else { &format!("{} process types", names.len()) };
+    let more = names.len().saturating_sub(MOST_NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    print(format!("ok: {count} ({}{more})\n", names[..names.len().min(MOST_NAMED)].join(", ")).as_bytes())
+}
+
+/// Most names of types that a good check lists.
+const MOST_NAMED: usize = 100;
+
+/// Which programs there are, by name, `PATH` and folder: many types run the same one.
+#[derive(Default)]
+struct Programs {
+    known: HashMap<(String, OsString, PathBuf), bool>,
+}
+
+impl Programs {
+    fn has(&mut self, program: &str, environment: &Environment, folder: &Path) -> bool {
+        let path = environment.value("PATH").unwrap_or_default();
+        let key = (program.to_owned(), path.to_owned(), folder.to_owned());
+        *self.known.entry(key).or_insert_with(|| find_program(program.as_ref(), path, folder).is_some())
+    }
 }
 
 /// Words the shell knows itself.
@@ -59,6 +97,13 @@ const SHELL_WORDS: &[&str] = &[
 /// The program of a command, if it is a plain word and is not to be found. Anything the shell
 /// would do something with (`$`, quotes, its own words) is left alone.
 pub(super) fn missing_program(command: &OsStr, environment: &Environment, root: &Path) -> Option<String> {
+    let program = plain_program(command)?;
+    let path = environment.value("PATH").unwrap_or_default();
+    find_program(program.as_ref(), path, root).is_none().then(|| program.to_owned())
+}
+
+/// The program of a command, if it is a plain word and none that the shell knows itself.
+fn plain_program(command: &OsStr) -> Option<&str> {
     let is_assignment = |word: &&str| {
         let name = |key: &str| key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         word.split_once('=').is_some_and(|(key, _)| name(key))
@@ -69,11 +114,7 @@ pub(super) fn missing_program(command: &OsStr, environment: &Environment, root: 
         word => word,
     };
     let is_plain = program.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-./+".contains(&byte));
-    if !is_plain || SHELL_WORDS.contains(&program) {
-        return None;
-    }
-    let path = environment.value("PATH").unwrap_or_default();
-    find_program(program.as_ref(), path, root).is_none().then(|| program.to_owned())
+    (is_plain && !SHELL_WORDS.contains(&program)).then_some(program)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use crate::cli::{AppArgs, StartArgs, StartOptions};
-use crate::config::formation::{Formation, Selection, parse_names};
+use crate::config::formation::{Formation, MOST_LISTED, Selection, parse_names};
 use crate::config::names::Names;
 use crate::config::options::Origin;
 use crate::config::scoped::Scoped;
@@ -53,7 +53,10 @@ fn waits(args: &AppArgs, options: &StartOptions, types: &[ProcessName]) -> Resul
     let Some((circle, at)) = waits::circle(types, &waits, &args.settings.ready(), release) else {
         return Ok(waits);
     };
-    let names: Vec<&str> = circle.iter().map(ProcessName::as_str).collect();
+    let mut names: Vec<&str> = circle.iter().take(MOST_LISTED).map(ProcessName::as_str).collect();
+    if circle.len() > MOST_LISTED {
+        names.push("…");
+    }
     let message = format!("these would wait for one another for ever: {}", names.join(" → "));
     let hint = match release {
         Some(release) if circle.contains(release) => {

@@ -1,5 +1,7 @@
 //! Who waits for what: `--wait-for web=tcp:5432`, and the circles that nobody could come out of. Pure.
 
+use std::collections::{HashMap, VecDeque};
+
 use super::formation::closest;
 use super::probe::{self, ParseProbeError, Probe, ReadyProbe};
 use super::source::Span;
@@ -79,19 +81,26 @@ pub fn over(above: Vec<Wait>, below: Vec<Wait>) -> Vec<Wait> {
     all
 }
 
-/// A step on the way from one process to another that has to be somewhere first.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Edge {
-    from: Node,
-    to: Node,
-    at: Option<Span>,
-}
-
 /// What can be waited for: a type has started, or is ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Node {
     Started(usize),
     Ready(usize),
+}
+
+impl Node {
+    /// Its place among the nodes of `types` types: all that start, then all that are ready.
+    fn place(self, types: usize) -> usize {
+        match self {
+            Self::Started(it) => it,
+            Self::Ready(it) => types + it,
+        }
+    }
+}
+
+/// Steps on the way from one node to another that has to be somewhere first, by where they begin.
+struct Graph {
+    next: Vec<Vec<(usize, Option<Span>)>>,
 }
 
 /// Types that wait for one another, the first one again at the end, and where one of the waits is
@@ -103,8 +112,15 @@ pub fn circle(
     ready: &[(ProcessName, ReadyProbe, Span)],
     first: Option<&ProcessName>,
 ) -> Option<(Vec<ProcessName>, Option<Span>)> {
-    let place = |name: &ProcessName| types.iter().position(|it| it == name);
-    let mut edges: Vec<Edge> = Vec::new();
+    if waits.is_empty() && ready.is_empty() {
+        // One that all others wait for waits for none of them.
+        return None;
+    }
+    let places: HashMap<&ProcessName, usize> =
+        types.iter().enumerate().map(|(at, name)| (name, at)).collect();
+    let place = |name: &ProcessName| places.get(name).copied();
+    let count = types.len();
+    let mut graph = Graph { next: vec![Vec::new(); 2 * count] };
     let mut add = |from: Option<Node>, probe: &Probe, at: Option<Span>| {
         let to = match probe {
             Probe::Process(name) => place(name).map(Node::Ready),
@@ -112,7 +128,7 @@ pub fn circle(
             Probe::Tcp { .. } | Probe::Http(_) | Probe::Command(_) => None,
         };
         if let (Some(from), Some(to)) = (from, to) {
-            edges.push(Edge { from, to, at });
+            graph.next[from.place(count)].push((to.place(count), at));
         }
     };
     for wait in waits {
@@ -124,21 +140,16 @@ pub fn circle(
         }
     }
     if let Some(first) = first.and_then(place) {
-        let others = (0..types.len()).filter(|other| *other != first);
-        let edge = |other| Edge { from: Node::Started(other), to: Node::Ready(first), at: None };
-        edges.extend(others.map(edge));
+        for other in (0..count).filter(|other| *other != first) {
+            graph.next[other].push((Node::Ready(first).place(count), None));
+        }
     }
-    let own = |it| Edge { from: Node::Ready(it), to: Node::Started(it), at: None };
-    edges.extend((0..types.len()).map(own));
-    let way = (0..types.len())
-        .find_map(|start| way_back(Node::Started(start), &edges))
-        .or_else(|| (0..types.len()).find_map(|start| way_back(Node::Ready(start), &edges)))?;
-    let at = way.iter().find_map(|edge| edge.at);
-    let name = |node: Node| match node {
-        Node::Started(it) | Node::Ready(it) => types[it].clone(),
-    };
-    let mut names: Vec<ProcessName> = way.first().map(|edge| name(edge.from)).into_iter().collect();
-    names.extend(way.iter().map(|edge| name(edge.to)));
+    for it in 0..count {
+        graph.next[Node::Ready(it).place(count)].push((it, None));
+    }
+    let way = graph.way_back(graph.first_on_circle()?);
+    let at = way.iter().find_map(|(_, at)| *at);
+    let mut names: Vec<ProcessName> = way.iter().map(|(node, _)| types[node % count].clone()).collect();
     // That a type has to start before it is ready is no news to anybody.
     names.dedup();
     if names.len() == 1 {
@@ -147,26 +158,80 @@ pub fn circle(
     Some((names, at))
 }
 
-/// The shortest way from `start` to itself.
-fn way_back(start: Node, edges: &[Edge]) -> Option<Vec<Edge>> {
-    let mut ways: Vec<Vec<Edge>> =
-        edges.iter().filter(|edge| edge.from == start).map(|it| vec![it.clone()]).collect();
-    let mut seen: Vec<Node> = Vec::new();
-    let mut next = 0;
-    while let Some(way) = ways.get(next).cloned() {
-        next += 1;
-        let Some(end) = way.last().map(|edge| edge.to) else { continue };
-        if end == start {
-            return Some(way);
+impl Graph {
+    /// The first node from which a way leads back to it. By Tarjan's algorithm, which looks at each
+    /// step once; to look for a way back from each node takes minutes with thousands of types.
+    fn first_on_circle(&self) -> Option<usize> {
+        const UNSEEN: usize = usize::MAX;
+        let count = self.next.len();
+        let (mut number, mut low) = (vec![UNSEEN; count], vec![UNSEEN; count]);
+        let (mut open, mut is_open) = (Vec::new(), vec![false; count]);
+        let mut found: Option<usize> = None;
+        let mut numbered = 0;
+        for start in 0..count {
+            let mut path = if number[start] == UNSEEN { vec![(start, 0)] } else { Vec::new() };
+            while let Some((node, step)) = path.last_mut() {
+                let node = *node;
+                if *step == 0 {
+                    (number[node], low[node]) = (numbered, numbered);
+                    numbered += 1;
+                    open.push(node);
+                    is_open[node] = true;
+                }
+                if let Some((to, _)) = self.next[node].get(*step) {
+                    *step += 1;
+                    if number[*to] == UNSEEN {
+                        path.push((*to, 0));
+                    } else if is_open[*to] {
+                        low[node] = low[node].min(number[*to]);
+                    }
+                    continue;
+                }
+                path.pop();
+                if let Some((before, _)) = path.last() {
+                    low[*before] = low[*before].min(low[node]);
+                }
+                if low[node] == number[node] {
+                    let begin = open.iter().rposition(|it| *it == node).unwrap_or(0);
+                    let group = open.split_off(begin);
+                    for it in &group {
+                        is_open[*it] = false;
+                    }
+                    let is_circle = group.len() > 1 || self.next[node].iter().any(|(to, _)| *to == node);
+                    let first = group.into_iter().min().filter(|_| is_circle);
+                    found = [found, first].into_iter().flatten().min();
+                }
+            }
         }
-        if seen.contains(&end) {
-            continue;
-        }
-        seen.push(end);
-        let on = edges.iter().filter(|edge| edge.from == end);
-        ways.extend(on.map(|edge| [&way[..], std::slice::from_ref(edge)].concat()));
+        found
     }
-    None
+
+    /// The shortest way from `start` to itself: each node with the place of the step to it; the first
+    /// one has none.
+    fn way_back(&self, start: usize) -> Vec<(usize, Option<Span>)> {
+        // By which step each node was reached first.
+        let mut from: Vec<Option<(usize, Option<Span>)>> = vec![None; self.next.len()];
+        let mut queue = VecDeque::from([start]);
+        while let Some(node) = queue.pop_front().filter(|_| from[start].is_none()) {
+            for (to, at) in &self.next[node] {
+                if from[*to].is_none() {
+                    from[*to] = Some((node, *at));
+                    queue.push_back(*to);
+                }
+            }
+        }
+        let (mut way, mut node) = (Vec::new(), start);
+        while let Some((before, at)) = from[node] {
+            way.push((node, at));
+            node = before;
+            if node == start {
+                break;
+            }
+        }
+        way.push((start, None));
+        way.reverse();
+        way
+    }
 }
 
 #[cfg(test)]
@@ -266,6 +331,65 @@ mod tests {
         ];
         for (waits, ready, first, expected) in table {
             assert_eq!(circle_of(waits, ready, first).as_deref(), expected, "{waits} {ready:?} {first}");
+        }
+    }
+
+    #[test]
+    fn a_circle_is_found_among_thousands() {
+        let count = 20_000;
+        let types: Vec<ProcessName> =
+            (0..count).map(|at| format!("p{at}").parse().expect("a name")).collect();
+        let wait = |who: usize, whom: usize| Wait {
+            who: types[who].clone(),
+            probe: Probe::Process(types[whom].clone()),
+            at: None,
+        };
+        let chain: Vec<Wait> = (1..count).map(|at| wait(at - 1, at)).collect();
+        assert_eq!(circle(&types, &chain, &[], None), None);
+        let closed = |to: usize| {
+            let waits: Vec<Wait> = chain.iter().cloned().chain([wait(count - 1, to)]).collect();
+            circle(&types, &waits, &[], None).expect("a circle").0
+        };
+        let short = closed(count - 2);
+        assert_eq!(short, [&types[count - 2], &types[count - 1], &types[count - 2]].map(Clone::clone));
+        assert_eq!(closed(0).len(), count + 1);
+    }
+
+    proptest::proptest! {
+        /// Against a search that asks for each type whether it comes back to itself.
+        #[test]
+        fn there_is_a_circle_if_a_way_leads_back(
+            edges in proptest::collection::vec((0..6_usize, 0..6_usize), 0..12),
+        ) {
+            let types: Vec<ProcessName> = (0..6).map(|at| format!("p{at}").parse().expect("a name")).collect();
+            let wait = |(who, whom): &(usize, usize)| Wait {
+                who: types[*who].clone(),
+                probe: Probe::Process(types[*whom].clone()),
+                at: None,
+            };
+            let waits: Vec<Wait> = edges.iter().map(wait).collect();
+            let mut reached = [[false; 6]; 6];
+            for (from, to) in &edges {
+                reached[*from][*to] = true;
+            }
+            for over in 0..6 {
+                for from in 0..6 {
+                    for to in 0..6 {
+                        reached[from][to] |= reached[from][over] && reached[over][to];
+                    }
+                }
+            }
+            let expected = (0..6).find(|at| reached[*at][*at]);
+            if let Some((way, _)) = circle(&types, &waits, &[], None) {
+                proptest::prop_assert_eq!(Some(&way[0]), expected.map(|at| &types[at]));
+                proptest::prop_assert_eq!(way.first(), way.last());
+                for step in way.windows(2) {
+                    let is_edge = |(from, to): &(usize, usize)| types[*from] == step[0] && types[*to] == step[1];
+                    proptest::prop_assert!(edges.iter().any(is_edge), "{way:?}");
+                }
+            } else {
+                proptest::prop_assert_eq!(expected, None);
+            }
         }
     }
 }

@@ -104,6 +104,21 @@ pub struct Wishes {
 /// How long a process may wait if nobody says anything else.
 pub const WAIT_LIMIT: Duration = Duration::from_mins(1);
 
+/// Most processes of an app. No usual system has as many in all (`pid_max`, see `proc_sys_kernel(5)`).
+pub const MOST_PROCESSES: usize = 32_768;
+
+/// Fails if an app is to have more processes than that.
+pub fn check_count(counts: impl IntoIterator<Item = u16>) -> Result<(), Error> {
+    let count: usize = counts.into_iter().map(usize::from).sum();
+    if count <= MOST_PROCESSES {
+        return Ok(());
+    }
+    Err(Error::usage(
+        format!("{count} processes are too many: an app can have at most {MOST_PROCESSES}"),
+        "start fewer, as in `ganger start web=2 worker`",
+    ))
+}
+
 /// An app: what it consists of and what all its processes share.
 #[derive(Debug)]
 pub struct App<'a> {
@@ -169,16 +184,19 @@ impl App<'_> {
             entries[..=place].rotate_right(1);
             counts.insert(entries[0].name.clone(), 1);
         }
+        check_count(counts.values().copied())?;
+        let ports = self.first_ports(&types);
         // All ports before the first environment: with thousands of types these are large, and
         // most likely the ports do not work out.
         let mut instances = Vec::new();
         for entry in entries {
             for number in 1..=counts.get(&entry.name).copied().unwrap_or(0) {
                 let id = InstanceId::new(entry.name.clone(), number);
-                instances.push((self.port(&types, &id)?, id, entry));
+                instances.push((ports.of(&id)?, id, entry));
             }
         }
-        let common = self.environment_of_command();
+        let mut common = self.environment_of_command();
+        common.share();
         let spec = |(port, id, entry)| self.spec(wishes, entry, id, port, common.clone());
         Ok(instances.into_iter().map(spec).collect())
     }
@@ -253,6 +271,23 @@ impl App<'_> {
         Ok(self.with_own(self.environment_of_command(), port, id))
     }
 
+    /// The same for many: what they have in common is made once.
+    pub fn environments<'a>(
+        &'a self,
+        types: &'a [ProcessName],
+    ) -> impl Fn(&InstanceId) -> Result<Environment, Error> + 'a {
+        let mut common = self.environment_of_command();
+        common.share();
+        let ports = self.first_ports(types);
+        move |id| Ok(self.with_own(common.clone(), ports.of(id)?, id))
+    }
+
+    /// The ports of all first instances, to look up those of many.
+    fn first_ports<'a>(&self, types: &'a [ProcessName]) -> FirstPorts<'a> {
+        let firsts = self.ports.iter().flat_map(|ports| ports.firsts(types)).collect();
+        FirstPorts { ports: self.ports, firsts }
+    }
+
     /// `environment` with what only the process `id` has.
     fn with_own(&self, mut environment: Environment, port: Option<Port>, id: &InstanceId) -> Environment {
         let table = self.settings.process(&id.name);
@@ -274,6 +309,19 @@ impl App<'_> {
 
     fn types(&self) -> Vec<ProcessName> {
         self.procfile.names().cloned().collect()
+    }
+}
+
+/// The ports of the first instances of all types.
+struct FirstPorts<'a> {
+    ports: Option<Ports>,
+    firsts: HashMap<&'a ProcessName, Option<Port>>,
+}
+
+impl FirstPorts<'_> {
+    fn of(&self, id: &InstanceId) -> Result<Option<Port>, Error> {
+        let first = self.firsts.get(&id.name).copied().flatten();
+        self.ports.map(|ports| ports.nth(first, &id.name, id.number)).transpose()
     }
 }
 
@@ -384,6 +432,40 @@ mod tests {
         let app = App { procfile: &procfile, environment: &environment, settings: &settings, ports: PORTS };
         let error = app.plan(&Wishes::default()).expect_err("no ports for so many");
         assert!(error.to_string().contains("the port of p605.1 would be over 65535"), "{error}");
+    }
+
+    #[test]
+    fn thousands_of_processes_share_what_they_have_in_common() {
+        use std::fmt::Write as _;
+        let mut text = String::new();
+        for number in 0..20_000 {
+            writeln!(text, "p{number}: x").expect("written");
+        }
+        let ports = Some(Ports { base: Port::DEFAULT, step: 1 });
+        let specs = plan(&text, ports, &Wishes::default());
+        // With a copy each this would take 60 GB.
+        assert_eq!(specs[19_999].environment.iter().count(), 20_003);
+        assert_eq!(specs[19_999].environment.value("PORT"), Some(std::ffi::OsStr::new("25000")));
+    }
+
+    #[test]
+    fn more_processes_than_a_system_has_are_refused() {
+        let environment = Environment::layered(&[], [], Precedence::Files);
+        let (procfile, settings) = (procfile("web: x\nworker: y\n"), Settings::default());
+        let app = App { procfile: &procfile, environment: &environment, settings: &settings, ports: None };
+        let wishes = |text| Wishes {
+            selection: Selection {
+                processes: Formation::parse([text]).expect("good"),
+                ..Selection::default()
+            },
+            ..Wishes::default()
+        };
+        assert_eq!(app.plan(&wishes("web=32768")).expect("a plan").len(), 32_768);
+        let error = app.plan(&wishes("all=65535")).expect_err("too many").render();
+        insta::assert_snapshot!(error, @r"
+        ganger: error: 131070 processes are too many: an app can have at most 32768
+          hint: start fewer, as in `ganger start web=2 worker`
+        ");
     }
 
     #[test]

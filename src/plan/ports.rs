@@ -59,6 +59,12 @@ impl Ports {
 
     /// The port of instance `number` (from 1), or why it has none.
     pub fn of(self, types: &[ProcessName], name: &ProcessName, number: u16) -> Result<Port, Error> {
+        let first = self.firsts(types).find(|(known, _)| *known == name).and_then(|(_, port)| port);
+        self.nth(first, name, number)
+    }
+
+    /// The same, where the port of its first instance is known.
+    pub fn nth(self, first: Option<Port>, name: &ProcessName, number: u16) -> Result<Port, Error> {
         if number > self.step {
             let Self { step, .. } = self;
             return Err(Error::usage(
@@ -66,7 +72,6 @@ impl Ports {
                 "start fewer, or give --port-step or --no-port",
             ));
         }
-        let first = self.firsts(types).find(|(known, _)| *known == name).and_then(|(_, port)| port);
         first.and_then(|first| first.offset(u32::from(number) - 1)).ok_or_else(|| {
             Error::usage(
                 format!("the port of {name}.{number} would be over 65535"),

@@ -22,7 +22,7 @@ use crate::config::names::Names;
 use crate::config::probe::ReadyProbe;
 use crate::error::Error;
 use crate::model::{InstanceId, ProcessName};
-use crate::plan::{Planner, ProcessSpec};
+use crate::plan::{Planner, ProcessSpec, check_count};
 
 /// What is to be ordered, slot by slot.
 type Orders = Vec<(Slot, Order)>;
@@ -158,6 +158,7 @@ impl<C: Children> Driver<C> {
     /// What has to come and to go for these counts.
     fn scaled(&mut self, counts: &[String]) -> Result<Orders, Refused> {
         let wanted = self.counts(counts)?;
+        check_count(wanted.values().copied())?;
         let (mut ups, mut downs) = (Vec::new(), Vec::new());
         for (name, count) in &wanted {
             ups.extend((1..=*count).map(|number| InstanceId::new(name.clone(), number)));

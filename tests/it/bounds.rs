@@ -199,6 +199,26 @@ fn files_as_large_as_the_limit_take_little_memory() {
 }
 
 #[test]
+fn twenty_problems_of_a_file_are_shown() {
+    let mut keys = String::new();
+    for number in 0..20_000 {
+        writeln!(keys, "key{number} = 'x'").expect("written");
+    }
+    refused(
+        &app().file("ganger.toml", &keys),
+        "19980 more problems, the first one here\n  --> ganger.toml:21:1\n",
+    );
+    let mut procfile = String::new();
+    for number in 0..50 {
+        writeln!(procfile, "p{number}: no-such-program-{number}").expect("written");
+    }
+    let test = app().procfile(procfile).args(["check"]);
+    let finished =
+        test.run().code(0).stderr_has("ganger: warning: the programs of 30 more are not on the PATH\n");
+    assert_eq!(String::from_utf8_lossy(&finished.stderr).lines().count(), 21);
+}
+
+#[test]
 fn a_word_without_end_is_cut() {
     let long = "x".repeat(1_000_000);
     for toml in [
@@ -216,4 +236,96 @@ fn a_word_without_end_is_cut() {
     refused(&app().procfile(format!("{long}: true\n")), "the name is too long: 1000000 characters");
     let check = app().procfile(format!("web: {}\n", &long[..100_000])).args(["check"]).run();
     short(check.code(0)).stderr_has("xxx…` is not on the PATH\n");
+}
+
+#[test]
+fn many_process_types_are_checked_in_one_go() {
+    let mut procfile = String::new();
+    for number in 0..20_000 {
+        writeln!(procfile, "p{number}: true").expect("written");
+    }
+    let test = app().procfile(procfile);
+    let ok = "ok: 20000 process types (p0, p1, ";
+    short(test.clone().args(["check"]).run()).code(0).stdout_has(ok).stderr("");
+    let stepped = test.clone().without("GANGER_NO_PORT").args(["--port-step", "1", "check"]);
+    short(stepped.run()).code(0).stdout_has(ok).stderr("");
+    let mut toml = String::new();
+    for number in 0..2_000 {
+        writeln!(toml, "[process.p{number}]\nwait-for = 'p{}'", (number + 1) % 2_000).expect("written");
+    }
+    let circle = short(test.clone().file("ganger.toml", toml).args(["check"]).run()).code(2);
+    circle.stderr_has("these would wait for one another for ever: p0 → p1 → ").stderr_has(" → …\n");
+    let many = app().file("ganger.toml", "formation = 'all=65535'\n").procfile("web: true\nworker: true\n");
+    let message =
+        "ganger: error: 131070 processes are too many: an app can have at most 32768\n  hint: start fewer";
+    for args in [&["check"][..], &["start"]] {
+        many.clone().args(args).run().code(2).stdout("").stderr_has(message);
+    }
+    let counts = app().file("ganger.toml", "formation = 'web=999999999'\n");
+    refused(&counts, "`web=999999999`: a count is a whole number from 0 to 65535");
+}
+
+#[test]
+fn scale_has_the_same_limit() {
+    let test = Test::without_ports().procfile("web: exec gangling --wait\nworker: exec gangling --wait\n");
+    let running = test.start();
+    running.wait_ready("web.1");
+    running.wait_ready("worker.1");
+    let scale = |count: &str| test.beside(["scale", count]).code(2);
+    scale("all=65535").stderr_has("131070 processes are too many: an app can have at most 32768");
+    scale("web=1000000000").stderr_has("a count is a whole number from 0 to 65535");
+    assert_eq!(test.world().alive().len(), 5, "three of ganger's own and the two");
+    running.finish();
+}
+
+#[test]
+fn a_variable_that_no_process_can_get_is_named() {
+    let long = format!("A=1\nBIG={}\n", "x".repeat(140_000));
+    let test =
+        Test::without_ports().procfile("web: touch started\n").file("big.env", long).args(["-e", "big.env"]);
+    let message = |what: &str| {
+        format!(
+            "ganger: error: the variable `BIG` (big.env:2) is too long to pass to {what}: 140004 bytes\n  \
+             hint: the system takes at most 131071 bytes of name and value; keep a long value in a file, and the \
+             file's path in the variable\n"
+        )
+    };
+    for args in [&["check"][..], &["start"], &["start", "--pty", "always"]] {
+        test.clone().args(args).run().code(2).stdout("").stderr(&message("web.1"));
+    }
+    test.clone().args(["run", "--", "printenv", "A"]).run().code(126).stdout("").stderr(&message("printenv"));
+    test.clone().args(["start", "--", "printenv", "A"]).run().code(2).stdout("").stderr(&message("web.1"));
+    assert!(!test.path("started").exists());
+    // What has no process is only shown.
+    test.args(["config", "--json"]).run().code(0).stderr("");
+    let toml = format!("[process.web.env]\nBIG = '{}'\n", "x".repeat(140_000));
+    let test = Test::without_ports().procfile("web: true\n").file("ganger.toml", toml).args(["check"]);
+    test.run()
+        .code(2)
+        .stderr_has("the variable `BIG` (ganger.toml:2) is too long to pass to web.1: 140004 bytes");
+    let test = Test::without_ports().procfile(format!("web: : {}\n", "x".repeat(140_000))).args(["check"]);
+    test.run().code(2).stderr_has("the command of web.1 is too long to start: 140002 bytes\n");
+    let test = Test::without_ports().procfile(format!("web: : {}\n", "x".repeat(140_000)));
+    test.run().code(1).stdout_has("its command and environment are too long together").stdout_has(
+        "hint: the command of web.1 is too long to start: 140002 bytes; the system takes at most 131071 bytes",
+    );
+}
+
+#[test]
+fn variables_that_are_too_much_together_are_counted() {
+    let mut env = String::new();
+    for number in 0..70 {
+        writeln!(env, "N{number}={}", "x".repeat(if number == 3 { 120_000 } else { 100_000 }))
+            .expect("written");
+    }
+    let test = Test::without_ports().procfile("web: true\n").file(".env", env);
+    for (args, code) in [(&["check"][..], 2), (&["start"], 2), (&["run", "true"], 126)] {
+        // The limit of the system is that of the stack.
+        let limited =
+            test.clone().args(args).by_shell("ulimit -Ss 8192; exec \"$@\"").run().code(code).stdout("");
+        limited
+            .stderr_has("ganger: error: the environment of ")
+            .stderr_has("; the system takes at most 2097152\n  hint: the longest are `N3` (.env:4), ")
+            .stderr_has("; `ulimit -s` is four times the limit, up to 24 MiB\n");
+    }
 }
