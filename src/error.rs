@@ -192,6 +192,19 @@ impl Error {
     pub fn render(&self) -> String {
         match self {
             Self::Files(diagnostics) => render_diagnostics(Severity::Error, diagnostics),
+            Self::Refused(refusal) => {
+                let mut text = format!("ganger: error: {}", sentence(&refusal.message));
+                for line in &refusal.details {
+                    // A line of another kind cannot be told from one of a process.
+                    let indent =
+                        if line.starts_with(' ') || line.starts_with("ganger: ") { "" } else { "  " };
+                    let _ = write!(text, "\n{indent}{}", sentence(line));
+                }
+                if let Some(hint) = &refusal.hint {
+                    let _ = write!(text, "\n  hint: {}", sentence(hint));
+                }
+                text
+            }
             other => {
                 let mut text = format!("ganger: error: {}", sentence(&other.to_string()));
                 if let Some(hint) = other.hint() {

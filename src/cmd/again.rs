@@ -17,10 +17,11 @@ use crate::plan::{Planner, PortWish, Ports};
 pub(super) fn read_again(env: &Env, root: &Path, ports: Option<Ports>) -> ReadAgain {
     let (env, root) = (env.clone(), root.to_owned());
     Box::new(move || {
-        read(&env, &root, ports).map_err(|error| Refusal {
-            message: error.render().trim_start_matches("ganger: error: ").to_owned(),
-            hint: None,
-            status: error.exit_status(),
+        read(&env, &root, ports).map_err(|error| {
+            let text = error.render();
+            let mut lines = text.trim_start_matches("ganger: error: ").lines().map(str::to_owned);
+            let message = lines.next().unwrap_or_default();
+            Refusal { message, details: lines.collect(), hint: None, status: error.exit_status() }
         })
     })
 }

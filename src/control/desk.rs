@@ -208,6 +208,7 @@ impl Desk {
             }
             command::Answer::Refused(refused) => Reply::Error(Refusal {
                 message: refused.message.clone(),
+                details: Vec::new(),
                 hint: refused.hint.clone(),
                 status: if refused.is_usage { USAGE } else { FAILURE },
             }),

@@ -194,6 +194,9 @@ impl Reply {
 pub struct Refusal {
     /// What is wrong.
     pub message: String,
+    /// Lines to show below it: a place in a file, or further problems.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<String>,
     /// What to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
@@ -204,12 +207,12 @@ pub struct Refusal {
 impl Refusal {
     /// Something that did not work.
     pub fn failed(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, status: crate::error::FAILURE }
+        Self { message: message.into(), details: Vec::new(), hint: None, status: crate::error::FAILURE }
     }
 
     /// Wrong words.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, status: crate::error::USAGE }
+        Self { message: message.into(), details: Vec::new(), hint: None, status: crate::error::USAGE }
     }
 
     /// The same with what to do.

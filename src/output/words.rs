@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use crate::model::{InstanceId, Port, ProcessName, Sig, sentence};
+use crate::model::{InstanceId, Port, ProcessName, Sig, quoted, sentence};
 use crate::supervisor::backoff::GIVE_UP_AFTER;
 use crate::supervisor::event::{Consequence, Ended, Event};
 
@@ -15,7 +15,10 @@ pub fn describe(event: &Event) -> String {
         Event::Started { id, pid, port: Some(port) } => {
             format!("{id} started, pid {pid}, {}", address(id, *port))
         }
-        Event::Waiting { id, what } => format!("{id} waits for {}", what.join(", ")),
+        Event::Waiting { id, what } => {
+            let what: Vec<String> = what.iter().map(|probe| quoted(probe)).collect();
+            format!("{id} waits for {}", what.join(", "))
+        }
         Event::Ready { id, after } => format!("{id} is ready after {}", duration(*after)),
         Event::Ended { id, end, after, then } => end_of(id, end, *after, *then),
         Event::CommandEnded { program, end, after, then } => {
@@ -114,7 +117,8 @@ mod tests {
             assert!(text.contains(shown) && !text.contains(crate::model::hides), "{text}");
         }
         let what = vec!["x".repeat(1_000_000)];
-        assert!(describe(&Event::Waiting { id: id("web.1"), what }).len() < 5000);
+        let text = describe(&Event::Waiting { id: id("web.1"), what });
+        assert_eq!(text, format!("web.1 waits for {}…", "x".repeat(100)));
     }
 
     #[test]

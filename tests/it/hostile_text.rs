@@ -600,7 +600,9 @@ fn answers(request: &str, text: &str) -> Vec<Value> {
     let formation = json!([{ "type": text, "count": 1 }, { "type": "web", "count": 1 }]);
     let result = |result: Value| vec![json!({ "v": 1, "result": result })];
     if command != "ps" && REFUSES.fetch_xor(true, Ordering::Relaxed) {
-        return vec![json!({ "v": 1, "error": { "message": text, "hint": text, "status": 1 } })];
+        return vec![
+            json!({ "v": 1, "error": { "message": text, "details": [text, text], "hint": text, "status": 1 } }),
+        ];
     }
     match command {
         "ps" => result(json!({ "pid": 1, "root": text, "formation": formation, "processes": [process] })),
