@@ -9,13 +9,12 @@ use super::project::{Need, Project};
 use super::wishes::wishes;
 use super::{complain, print};
 use crate::cli::{AppArgs, CheckArgs, StartArgs};
-use crate::config::diagnostic::word;
 use crate::config::environment::Environment;
 use crate::config::formation::Selection;
 use crate::config::problems::MOST_SHOWN;
 use crate::env::Env;
 use crate::error::Error;
-use crate::model::{InstanceId, ProcessName};
+use crate::model::{InstanceId, ProcessName, quoted};
 use crate::os::spawn::{find_program, shell_argv};
 use crate::plan::Wishes;
 
@@ -52,7 +51,7 @@ pub(super) fn check(app: &AppArgs, args: &CheckArgs, start: &StartArgs, env: &En
         else {
             continue;
         };
-        let message = format!("{}: `{}` is not on the PATH", entry.name, word(program));
+        let message = format!("{}: `{}` is not on the PATH", entry.name, quoted(program));
         if args.strict {
             return Err(Error::usage(message, "install it, or activate the environment it is in"));
         }

@@ -4,9 +4,9 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
 
-use crate::config::diagnostic::word;
 use crate::config::environment::{Environment, Origin, Variable};
 use crate::error::Error;
+use crate::model::quoted;
 use crate::os::limits::Passable;
 
 /// How many of the longest variables a message names.
@@ -78,7 +78,7 @@ fn length(key: &OsStr, variable: &Variable) -> usize {
 }
 
 fn shown(key: &OsStr) -> String {
-    word(&key.to_string_lossy())
+    quoted(&key.to_string_lossy())
 }
 
 fn place(variable: &Variable) -> String {

@@ -16,11 +16,10 @@ use super::inbox::{self, Heard};
 use super::passable;
 use super::project::{Need, Project};
 use crate::cli::{AppArgs, RunArgs};
-use crate::config::diagnostic::word;
 use crate::config::environment::Environment;
 use crate::env::Env;
 use crate::error::Error;
-use crate::model::{InstanceId, ProcessName, Sig};
+use crate::model::{InstanceId, ProcessName, Sig, quoted};
 use crate::os::guard::{self, FORWARDED, Link, TERMINATING};
 use crate::os::reap::{self, Change, How};
 use crate::os::spawn::{Order, find_program, shell_argv, spawn_attached};
@@ -51,7 +50,7 @@ pub(super) fn run(app_args: &AppArgs, run: &RunArgs, env: &Env) -> Result<u8, Er
         }
         None => (run.argv.clone(), app.environment_of_command(), project.root.clone()),
     };
-    if let Err(error) = passable::check(&word(&argv[0].to_string_lossy()), &argv, &environment) {
+    if let Err(error) = passable::check(&quoted(&argv[0].to_string_lossy()), &argv, &environment) {
         super::complain(&error.render());
         return Ok(NOT_EXECUTABLE);
     }

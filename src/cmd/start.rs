@@ -24,11 +24,10 @@ use super::project::{Need, Project};
 use super::show::{Look, Show};
 use super::wishes::wishes;
 use crate::cli::{AppArgs, StartArgs};
-use crate::config::diagnostic::word;
 use crate::control::seats::Seats;
 use crate::env::Env;
 use crate::error::{Error, FAILURE};
-use crate::model::{Port, ProcessName, Sig};
+use crate::model::{Port, ProcessName, Sig, quoted};
 use crate::os::guard::{self, FORWARDED, Link, TERMINATING};
 use crate::os::limits::{self, OpenFiles, Room};
 use crate::os::spawn::Spawner;
@@ -89,7 +88,7 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
         Err(status) => return Ok(status),
     };
     if let (Some((_, spec)), Some(program)) = (&beside, start.command.first()) {
-        passable::check(&word(&program.to_string_lossy()), &start.command, &spec.environment)?;
+        passable::check(&quoted(&program.to_string_lossy()), &start.command, &spec.environment)?;
     }
     for spec in &specs {
         if let Some(port) = in_use(spec)? {

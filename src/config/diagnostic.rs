@@ -41,7 +41,7 @@ struct Snippet {
 const WINDOW: usize = 100;
 
 impl Diagnostic {
-    pub(super) fn at(source: &Source, span: Span, message: String) -> Self {
+    pub(super) fn at(source: &Source, span: Span, message: &str) -> Self {
         let mut diagnostic = Self::at_place(source, span, message);
         let text = String::from_utf8_lossy(source.line_at(span.start));
         diagnostic.snippet = Some(Snippet::new(&text, diagnostic.column - 1, width(source, span)));
@@ -49,7 +49,7 @@ impl Diagnostic {
     }
 
     /// Shows the line only up to the offset `end`, which is not before the span.
-    pub(super) fn up_to(source: &Source, end: usize, span: Span, message: String) -> Self {
+    pub(super) fn up_to(source: &Source, end: usize, span: Span, message: &str) -> Self {
         let mut diagnostic = Self::at_place(source, span, message);
         let line = source.line_at(span.start);
         let start = line.as_ptr().addr() - source.text().as_ptr().addr();
@@ -60,10 +60,10 @@ impl Diagnostic {
         diagnostic
     }
 
-    pub(super) fn at_place(source: &Source, span: Span, message: String) -> Self {
+    pub(super) fn at_place(source: &Source, span: Span, message: &str) -> Self {
         let position = source.position(span.start);
         Self {
-            message: sentence(&message),
+            message: sentence(message),
             path: source.path().to_owned(),
             line: position.line,
             column: position.column,

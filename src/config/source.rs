@@ -118,18 +118,18 @@ impl Source {
 
     /// An error about `span`, with the line and a caret under the span.
     pub fn error(&self, span: Span, message: impl Into<String>) -> Diagnostic {
-        Diagnostic::at(self, span, message.into())
+        Diagnostic::at(self, span, &message.into())
     }
 
     /// The same, with its line only up to `end`.
     pub fn error_up_to(&self, end: usize, span: Span, message: impl Into<String>) -> Diagnostic {
-        Diagnostic::up_to(self, end, span, message.into())
+        Diagnostic::up_to(self, end, span, &message.into())
     }
 
     /// A message about `span` that shows the place and no text of the file: for `.env` files,
     /// whose lines hold secrets.
     pub fn error_without_text(&self, span: Span, message: impl Into<String>) -> Diagnostic {
-        Diagnostic::at_place(self, span, message.into())
+        Diagnostic::at_place(self, span, &message.into())
     }
 }
 

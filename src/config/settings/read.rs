@@ -135,8 +135,11 @@ impl Reader<'_> {
             match item.get_ref() {
                 DeValue::Table(table) => found.push(self.process(name, table)),
                 _ => self.complain(name, || {
-                    let message =
-                        format!("`{PROCESS}` takes tables, and `{}` is {}", quoted(name.get_ref()), kind(item));
+                    let message = format!(
+                        "`{PROCESS}` takes tables, and `{}` is {}",
+                        quoted(name.get_ref()),
+                        kind(item)
+                    );
                     (message, hint.to_owned())
                 }),
             }

@@ -176,7 +176,7 @@ impl Quotes {
             (b'\\', _) => self.escaped = true,
             // One behind a letter is an apostrophe.
             (b'"' | b'\'', None) if at == 0 || !bytes[at - 1].is_ascii_alphanumeric() => {
-                self.open = Some(byte)
+                self.open = Some(byte);
             }
             (_, Some(quote)) if byte == quote => (self.open, self.closed) = (None, None),
             _ => {}
