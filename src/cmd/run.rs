@@ -51,7 +51,7 @@ pub(super) fn run(app_args: &AppArgs, run: &RunArgs, env: &Env) -> Result<u8, Er
         None => (run.argv.clone(), app.environment_of_command(), project.root.clone()),
     };
     if let Err(error) = passable::check(&quoted(&argv[0].to_string_lossy()), &argv, &environment) {
-        super::complain(&error.render());
+        super::complain_in_lines(&error.render());
         return Ok(NOT_EXECUTABLE);
     }
     let pairs = environment.pairs();
