@@ -226,11 +226,12 @@ fn credentials_for_another_machine_are_an_error() {
     for key in ["wait-for", "ready"] {
         let test = app(WAIT).file("ganger.toml", format!("[process.web]\n{key} = '{probe}'\n"));
         let place = format!("--> ganger.toml:2:{}", key.len() + 4);
+        let line = format!(" 2 | {key} = …\n   | {}^", " ".repeat(key.len() + 3));
         test.args(["check"])
             .run()
             .code(2)
             .stdout("")
-            .stderr(&format!("ganger: error: `{shown}`: {message}\n  {place}\n  {hint}"));
+            .stderr(&format!("ganger: error: `{key}`: {message}\n  {place}\n   |\n{line}\n  {hint}"));
     }
 }
 

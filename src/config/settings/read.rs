@@ -45,14 +45,14 @@ impl Settings {
 
 fn error(source: &Source, hidden: &[Hidden], span: Span, message: String) -> Diagnostic {
     let line = source.line_span(span.start);
-    // A probe may have credentials in it.
-    let text = String::from_utf8_lossy(source.slice(line));
-    let may_be_probe = ["://", "cmd:", "log:"].iter().any(|begin| text.contains(begin));
-    let has_credentials = may_be_probe && mask_text(&text).is_some();
     let mut end = line.end;
     for it in hidden.iter().filter(|it| it.span.start < line.end && line.start < it.span.end) {
         end = if it.is_variable { line.start } else { end.min(it.span.start) };
     }
+    // A probe may have credentials in it.
+    let text = String::from_utf8_lossy(source.slice(Span::new(line.start..end.max(line.start))));
+    let may_be_probe = ["://", "cmd:", "log:"].iter().any(|begin| text.contains(begin));
+    let has_credentials = may_be_probe && mask_text(&text).is_some();
     if end == line.end && !has_credentials {
         source.error(span, message)
     } else if has_credentials || end <= line.start || end < span.start {
