@@ -160,6 +160,9 @@ impl Talk {
                     }
                     if ready.is_writable() {
                         self.write()?;
+                        // A client that reads as fast as this writes is always ready, and the driver runs
+                        // on this thread too.
+                        tokio::task::yield_now().await;
                     }
                 }
                 Woken::OffSize => {
