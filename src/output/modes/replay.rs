@@ -45,7 +45,10 @@ impl Modes {
             Item::Control(byte) if CONTROLS.contains(byte) => kept.push(*byte),
             // A reset would erase what is above as well.
             Item::Whole([ESC, b'c']) => {
-                self.undo_modes(kept);
+                let mut undone = Vec::new();
+                self.undo_modes(&mut undone);
+                // A mode that was not set again is not reset either.
+                Self::default().push_and_keep(&undone, kept);
                 kept.extend_from_slice(b"\x1b[0m\x0f\x1b(B\x1b)B\x1b[H\x1b[2J");
             }
             Item::Whole([ESC, b'[', text @ ..]) => {

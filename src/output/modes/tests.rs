@@ -207,6 +207,7 @@ fn what_a_terminal_answers_or_does_is_not_shown_again() {
         );
     }
     assert_eq!(again(b"a\x9b6n\x9d52;c;?\x07\xe2\x9b"), "a6n52;c;?", "C1 of one byte");
+    assert_eq!(again(b"\x1b[?2204h\x1b[?25h\x1bcx").matches("2204").count(), 0, "not even by a reset");
     let long = [b"a\x1b[".as_slice(), &b"1;".repeat(9000), b"mb\x1bP", &[b'q'; 9000], b"\x1b\\c"].concat();
     assert_eq!(again(&long), "abc");
 }
