@@ -1,0 +1,21 @@
+//! What a client sends: no line panics, and what was read is written and read the same.
+#![no_main]
+
+use ganger::control::frames::ToInstance;
+use ganger::control::proto::Asked;
+use ganger::error::Error;
+use ganger_fuzz::{assert_harmless, fuzz};
+
+fuzz!(|line: &[u8]| {
+    match Asked::read(line) {
+        Ok(request) => {
+            let again = request.line();
+            assert!(again.ends_with(b"\n") && !again[..again.len() - 1].contains(&b'\n'));
+            assert_eq!(Asked::read(&again).ok().as_ref(), Some(&request));
+        }
+        Err(refusal) => assert_harmless(&Error::Refused(refusal).render()),
+    }
+    if let Ok(frame) = ToInstance::read(line) {
+        assert_eq!(ToInstance::read(&frame.line()).ok().as_ref(), Some(&frame));
+    }
+});
