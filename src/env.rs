@@ -34,8 +34,8 @@ impl Env {
         })
     }
 
-    /// Whether the terminal decodes UTF-8, as far as the locale says. Without any, as in many
-    /// containers, nothing is said, and terminals of today do.
+    /// Returns whether the terminal decodes UTF-8, according to the locale. If none is set, as in many
+    /// containers, UTF-8 is assumed, as current terminals use it.
     pub fn is_utf8(&self) -> bool {
         let set = |name: &&str| self.var(name).is_some_and(|value| !value.is_empty());
         // In this order (POSIX, XBD 8.2).

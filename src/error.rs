@@ -60,11 +60,11 @@ pub enum Error {
     NotRunning {
         /// The folder it was asked in.
         root: PathBuf,
-        /// The places in which it was not looked for, each with the reason.
+        /// The places that were not searched, each with the reason.
         refused: Vec<String>,
     },
-    /// The instance listens and says nothing.
-    #[error("the instance{} does not answer", .pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default())]
+    /// The instance listens but does not respond.
+    #[error("the instance{} is not responding", .pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default())]
     Silent {
         /// The pid to signal.
         pid: Option<u32>,
@@ -178,8 +178,8 @@ impl Error {
                 Some(hint)
             }
             Self::Silent { pid } => Some(pid.map_or_else(
-                || "it may be suspended: continue it, or end it, with its pid (`ps ax`)".to_owned(),
-                |pid| format!("it may be suspended: continue it with `kill -CONT {pid}`, or end it with `kill {pid}`"),
+                || "it may be suspended; find its pid with `ps ax`, then `kill -CONT` or `kill` it".to_owned(),
+                |pid| format!("it may be suspended; continue it with `kill -CONT {pid}`, or end it with `kill {pid}`"),
             )),
             Self::Refused(refusal) => refusal.hint.clone(),
             Self::NoFreePorts => Some("name a base with -p".to_owned()),
@@ -187,15 +187,15 @@ impl Error {
         }
     }
 
-    /// The whole message as it goes to stderr, without the last newline. Text from elsewhere in it is
-    /// escaped here, whoever made the message.
+    /// Returns the whole message for stderr, without the last newline. Text from elsewhere in it is
+    /// escaped here, whatever code created the message.
     pub fn render(&self) -> String {
         match self {
             Self::Files(diagnostics) => render_diagnostics(Severity::Error, diagnostics),
             Self::Refused(refusal) => {
                 let mut text = format!("ganger: error: {}", sentence(&refusal.message));
                 for line in &refusal.details {
-                    // A line of another kind cannot be told from one of a process.
+                    // An unindented line could be taken for the output of a process.
                     let indent =
                         if line.starts_with(' ') || line.starts_with("ganger: ") { "" } else { "  " };
                     let _ = write!(text, "\n{indent}{}", sentence(line));

@@ -42,7 +42,7 @@ impl Cli {
     }
 }
 
-/// What clap says, without the usage below it: a message is one line.
+/// clap's message without the usage below it: a message is one line.
 fn usage(error: clap::Error) -> Error {
     let text = visible_in(error).to_string();
     let said = text.split("\n\n").next().unwrap_or_default();

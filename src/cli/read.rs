@@ -82,8 +82,8 @@ pub(super) fn command() -> clap::Command {
     without_empty_variables(Cli::command()).mut_subcommand("start", without_variables)
 }
 
-/// The error with the words of the command line and of variables escaped, and those that are too long
-/// cut. clap shows them as they are.
+/// Returns the error with text from the command line and from variables escaped and truncated.
+/// clap shows both as they are.
 pub(super) fn visible_in(mut error: clap::Error) -> clap::Error {
     let context: Vec<(ContextKind, ContextValue)> =
         error.context().map(|(kind, value)| (kind, value.clone())).collect();
@@ -99,7 +99,7 @@ pub(super) fn visible_in(mut error: clap::Error) -> clap::Error {
             ContextValue::Strings(texts) => {
                 ContextValue::Strings(texts.iter().map(|text| quoted(text)).collect())
             }
-            // A tip may quote a word, and what in it is clap's own styling cannot be told any more.
+            // A tip may quote a word, and clap's own styling can no longer be told apart from its text.
             ContextValue::StyledStrs(tips) if has_changes => {
                 ContextValue::StyledStrs(tips.iter().map(|tip| sentence(&tip.to_string()).into()).collect())
             }

@@ -61,7 +61,7 @@ pub(super) fn check(app: &AppArgs, args: &CheckArgs, start: &StartArgs, env: &En
         complain(&format!("ganger: warning: {message}"));
     }
     if more > 0 {
-        complain(&format!("ganger: warning: the programs of {more} more are not on the PATH"));
+        complain(&format!("ganger: warning: the programs of {more} more process types are not on the PATH"));
     }
     let count = if names.len() == 1 { "1 process type" } else { &format!("{} process types", names.len()) };
     let more = names.len().saturating_sub(MOST_NAMED);
@@ -69,10 +69,10 @@ pub(super) fn check(app: &AppArgs, args: &CheckArgs, start: &StartArgs, env: &En
     print(format!("ok: {count} ({}{more})\n", names[..names.len().min(MOST_NAMED)].join(", ")).as_bytes())
 }
 
-/// Most names of types that a good check lists.
+/// The most names of types that a successful check lists.
 const MOST_NAMED: usize = 100;
 
-/// Which programs there are, by name, `PATH` and folder: many types run the same one.
+/// Which programs exist, by name, `PATH` and directory: many types run the same one.
 #[derive(Default)]
 struct Programs {
     known: HashMap<(String, OsString, PathBuf), bool>,
@@ -101,7 +101,7 @@ pub(super) fn missing_program(command: &OsStr, environment: &Environment, root: 
     find_program(program.as_ref(), path, root).is_none().then(|| program.to_owned())
 }
 
-/// The program of a command, if it is a plain word and none that the shell knows itself.
+/// Returns the program of a command if it is a plain word and not a shell builtin.
 fn plain_program(command: &OsStr) -> Option<&str> {
     let is_assignment = |word: &&str| {
         let name = |key: &str| key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');

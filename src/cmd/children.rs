@@ -286,7 +286,7 @@ pub(super) fn starting(error: &io::Error) -> Error {
     Error::Start { message: error.message.to_string(), hint: error.hint.map(|hint| hint.to_string()) }
 }
 
-/// Why a process of the app could not be made.
+/// Returns why a process of the app could not be created.
 fn start_error_of(spec: &ProcessSpec, error: &io::Error) -> StartError {
     let mut told = start_error(error);
     if error.raw_os_error() == Some(libc::E2BIG)
@@ -315,7 +315,7 @@ pub(super) fn start_error(error: &io::Error) -> StartError {
         Some(libc::E2BIG) => (
             "its command and environment are too long together".to_owned(),
             Some(
-                "the system takes a quarter of `ulimit -s` for both, and on Linux 128 KiB for each variable or \
+                "the limit is a quarter of `ulimit -s` for both, and on Linux 128 KiB for each variable or \
                  argument; keep long values in files",
             ),
         ),

@@ -40,7 +40,7 @@ pub(super) fn config(app: &AppArgs, args: &ConfigArgs, env: &Env) -> Result<u8, 
     print_raw(&text)
 }
 
-/// Where the text goes. A pipe gets names and values byte for byte; on a terminal those that could
+/// Where the text goes. A pipe gets names and values byte for byte; on a terminal, bytes that could
 /// drive it, or hide, are shown as escapes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sight {
@@ -157,8 +157,8 @@ impl Shown {
             let name = visible_bytes(key.as_bytes());
             if key.to_str().is_none() {
                 complain(&format!(
-                    "ganger: note: the name `{name}` is not UTF-8 and is changed here; `ganger config` without \
-                     --json has it"
+                    "ganger: note: the name `{name}` is not UTF-8 and is altered here; `ganger config` without \
+                     --json keeps it"
                 ));
             }
             if std::str::from_utf8(value).is_err() {
@@ -207,7 +207,7 @@ impl Shown {
         rows.iter().flat_map(line).collect()
     }
 
-    /// Name, value in quotes and origin of each, as they go out.
+    /// Returns name, quoted value and origin of each, as they are written.
     fn rows(&self) -> Vec<[Vec<u8>; 3]> {
         let mut escaped = 0;
         let row = |(key, value, origin): &(OsString, Vec<u8>, String)| {
@@ -221,7 +221,7 @@ impl Shown {
     }
 }
 
-/// Says that what is on the terminal is not what a program would get.
+/// Notes that the terminal does not show exactly what a program would get.
 fn note_escapes(variables: usize, example: &str) {
     if variables > 0 {
         let of = if variables == 1 { "1 variable" } else { &format!("{variables} variables") };
@@ -251,7 +251,7 @@ fn quote(value: &[u8]) -> Vec<u8> {
     out
 }
 
-/// In the quotes of bash, zsh and ksh that hold escapes, for a value that a terminal cannot show.
+/// Quotes a value that a terminal cannot show with the escapes of bash, zsh and ksh (`$'…'`).
 fn quote_with_escapes(value: &[u8]) -> Vec<u8> {
     let mut out = b"$'".to_vec();
     for chunk in value.utf8_chunks() {

@@ -51,7 +51,7 @@ pub(super) fn explain_options(
 
 type Masked = fn(&str) -> String;
 
-/// A value as it is shown: that of a probe has its secrets masked, other options have none.
+/// Returns a value as it is shown: secrets in a probe are masked, other options have none.
 fn shown(key: &Key, text: &str, masked: Masked) -> String {
     match key.value {
         Value::Wait | Value::Ready => masked(text),

@@ -49,7 +49,7 @@ async fn own_signals(mut signals: Signals, bell: UnixStream, tell: impl Fn(Heard
     }
 }
 
-/// What it confirms is acted on next, since this runs on the thread that does so.
+/// Reads and confirms messages of the guard. What is confirmed is acted on next, by this very thread.
 async fn guards_messages(mut reader: UnixStream, confirming: Confirming, tell: impl Fn(Heard) -> bool) {
     let mut message = [0; 2];
     while reader.read_exact(&mut message).await.is_ok() {

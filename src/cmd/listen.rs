@@ -139,7 +139,7 @@ impl Listening {
         let sweep = self.place.as_ref().ok().map(Place::sweeper);
         let first = move || {
             drop(opened.send(open.and_then(|open| open())));
-            // Nobody waits for that.
+            // No client waits for that.
             if let Some(sweep) = sweep {
                 sweep();
             }
@@ -147,8 +147,8 @@ impl Listening {
         (first, Door { opening: Some(opening), opened: Err("nobody has opened it".to_owned()) })
     }
 
-    /// Takes in clients of the socket that was opened. `needed`: how many descriptors the processes and
-    /// ganger itself have.
+    /// Accepts clients on the socket that was opened. `needed` is the number of descriptors that the
+    /// processes and ganger itself need.
     pub(super) fn serve(
         &self,
         listener: StdListener,

@@ -1,6 +1,6 @@
 //! One file for each command: it wires the parts together and reports.
 //!
-//! Reports of commands go to stdout and everything about ganger itself to stderr, by way of `say`.
+//! Output of commands goes to stdout and everything about ganger itself to stderr, through `say`.
 
 mod again;
 mod ahead;

@@ -12,7 +12,7 @@ use crate::env::Env;
 use crate::error::{Error, FAILURE};
 use crate::model::{sentence, visible};
 
-/// How long until the next look whether the instance is gone.
+/// How long to wait before checking again whether the instance is gone.
 const PAUSE: Duration = Duration::from_millis(5);
 
 pub(super) fn scale(app: &AppArgs, args: ScaleArgs, env: &Env) -> Result<u8, Error> {
@@ -76,7 +76,7 @@ pub(super) fn stop(app: &AppArgs, args: WhichArgs, env: &Env) -> Result<u8, Erro
     if args.no_wait {
         return print(format!("ganger in {root} is about to end\n").as_bytes());
     }
-    // To wait for the lock itself would be to wait for whatever has it, another instance of the app for one.
+    // Waiting for the lock itself could wait for another holder, such as another instance of the app.
     while !holder.is_gone() {
         std::thread::sleep(PAUSE);
     }

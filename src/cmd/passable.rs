@@ -1,5 +1,5 @@
-//! Whether the system can hand a process its command and its environment: known before anything
-//! starts, and told with the variable that is too long.
+//! Checks whether the system can pass a process its command and environment, before anything
+//! starts, and names the variable that is too long.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
@@ -12,7 +12,7 @@ use crate::os::limits::Passable;
 /// How many of the longest variables a message names.
 const NAMED: usize = 3;
 
-/// Fails if `what`, started as `argv`, cannot get all of that.
+/// Fails if the system cannot pass `argv` and `environment` to `what`.
 pub(super) fn check(what: &dyn Display, argv: &[OsString], environment: &Environment) -> Result<(), Error> {
     let limits = Passable::now();
     let size = environment.size();
@@ -28,7 +28,7 @@ pub(super) fn check(what: &dyn Display, argv: &[OsString], environment: &Environ
         let message = format!("the command of {what} is too long to start: {length} bytes");
         return Err(Error::usage(
             message,
-            format!("the system takes at most {} bytes; put it into a script", limits.one - 1),
+            format!("the limit is {} bytes; move it into a script", limits.one - 1),
         ));
     }
     let long = |(key, variable): &(&OsString, &Variable)| length(key, variable) >= limits.one;
@@ -41,7 +41,7 @@ pub(super) fn check(what: &dyn Display, argv: &[OsString], environment: &Environ
                 length(key, variable)
             ),
             format!(
-                "the system takes at most {} bytes of name and value; keep a long value in a file, and the \
+                "the limit is {} bytes for name and value; keep a long value in a file, and the \
                  file's path in the variable",
                 limits.one - 1
             ),
@@ -61,18 +61,21 @@ pub(super) fn check(what: &dyn Display, argv: &[OsString], environment: &Environ
         .collect();
     Err(Error::usage(
         format!(
-            "the environment of {what} is too large: {all} bytes in {} variables; the system takes at most {}",
+            "the environment of {what} is too large: {all} bytes in {} variables; the limit is {}",
             environment.iter().count(),
             limits.all
         ),
-        format!("the longest are {}; `ulimit -s` is four times the limit, up to 24 MiB", longest.join(", ")),
+        format!(
+            "the longest are {}; the limit is a quarter of `ulimit -s`, at most 6 MiB",
+            longest.join(", ")
+        ),
     ))
 }
 
-/// What each word takes beside its text: a pointer, and a NUL at its end.
+/// The overhead of each word: a pointer and a NUL.
 const EACH: usize = size_of::<usize>() + 1;
 
-/// The length of `NAME=value`.
+/// Returns the length of `NAME=value`.
 fn length(key: &OsStr, variable: &Variable) -> usize {
     key.len() + 1 + variable.value.len()
 }

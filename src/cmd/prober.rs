@@ -82,7 +82,7 @@ impl Prober {
         let not_yet = {
             let tell = tell.clone();
             move |why: String| {
-                // A command may say the address that it was given.
+                // A command may print the URL that it was given.
                 let why: Arc<str> = mask_text(&why).unwrap_or(why).into();
                 if said.as_ref() != Some(&why) {
                     said = Some(why.clone());

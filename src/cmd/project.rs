@@ -52,7 +52,7 @@ impl Project {
         Self::read(args, env, need, Streams::Any)
     }
 
-    /// Reads them for a running app. What came through a pipe is gone, and to wait for more would
+    /// Reads the files for a running app. What came through a pipe is gone, and waiting for more would
     /// keep the run from ending.
     pub(super) fn load_again(args: &AppArgs, env: &Env) -> Result<Self, Error> {
         Self::read(args, env, Need::Procfile, Streams::Refuse)
@@ -214,7 +214,7 @@ fn settings(args: &AppArgs, env: &Env) -> Result<Option<(Settings, Vec<Diagnosti
         Err(error) => return Err(unreadable(&path, &error)),
     };
     let (settings, mut problems) = Settings::read(source);
-    // What is beyond those is read when they are mended.
+    // The rest is read once these are fixed.
     if problems.len() < MOST_SHOWN {
         problems.extend(misread(&settings));
     }
@@ -268,7 +268,7 @@ fn procfile_path(args: &AppArgs, env: &Env) -> PathBuf {
     }
 }
 
-/// Most env files, and most bytes of all variables in them. The environment of a process can have less.
+/// The most env files, and the most bytes of all their variables. The environment of a process holds less.
 const MOST_ENV_FILES: usize = 100;
 const MOST_ENV_BYTES: usize = 32 * 1024 * 1024;
 
@@ -286,8 +286,8 @@ fn read_env_files(
     let named = named.iter().map(|file| named_file(Path::new(file), "env", args, env));
     let paths: Vec<PathBuf> = named.chain(default.clone()).collect();
     if paths.len() > MOST_ENV_FILES {
-        let message = format!("{} env files are too many: at most {MOST_ENV_FILES} are read", paths.len());
-        return Err(Error::usage(message, "write what belongs together into one file"));
+        let message = format!("too many env files: {} (the limit is {MOST_ENV_FILES})", paths.len());
+        return Err(Error::usage(message, "merge some of them"));
     }
     let mut files: Vec<(Source, EnvFile)> = Vec::new();
     let mut left = MOST_ENV_BYTES;
@@ -303,7 +303,7 @@ fn read_env_files(
         let file = file.map_err(|error| Error::Files(vec![error]))?;
         let size: usize = file.assignments.iter().map(|it| it.key.len() + it.value.len()).sum();
         left = left.checked_sub(size).ok_or_else(|| {
-            let message = format!("the env files are too large together (at {})", path.display());
+            let message = format!("the env files are too large in total (at {})", path.display());
             let hint = format!("the limit is {} MiB of names and values", MOST_ENV_BYTES >> 20);
             Error::usage(message, hint)
         })?;
@@ -337,8 +337,8 @@ fn read(path: &Path, env: &Env, streams: Streams) -> Result<Source, Unread> {
     Ok(Source::new(path, files::read(&env.cwd.join(path), streams)?))
 }
 
-/// Pipes are for files that the user named for this run, and terminals for descriptors. A pipe that
-/// merely lies where a file is looked for, or that a `ganger.toml` names, came with the repository.
+/// Pipes are only for files that the user named for this run, and terminals only for descriptors. A
+/// pipe found where a file is expected, or named in a `ganger.toml`, came with the repository.
 fn named_by_user(path: &Path, option: &str, args: &AppArgs, streams: Streams) -> Streams {
     let is_descriptor = path == Path::new("/dev/stdin")
         || ["/dev/fd", "/proc/self/fd"].iter().any(|folder| path.parent() == Some(Path::new(folder)));
@@ -354,15 +354,15 @@ fn unreadable(path: &Path, error: &Unread) -> Error {
     match error {
         Unread::System(error) => Error::unreadable(path, error),
         Unread::TooLarge => Error::usage(
-            cannot(format!("file too large: the limit is {} MiB", files::LIMIT >> 20)),
-            "check the path; is it the file you meant?",
+            cannot(format!("file too large (the limit is {} MiB)", files::LIMIT >> 20)),
+            "check the path: is it the file you meant?",
         ),
         Unread::Pipe => Error::usage(
             cannot("it is a named pipe (FIFO), not a file".to_owned()),
-            "put a file there; a pipe is read only when the app starts, and only if -f or -e names it",
+            "use a regular file; a pipe is read only when the app starts, and only if -f or -e names it",
         ),
         Unread::Special(what) => {
-            Error::usage(cannot(format!("it is {what}, not a file")), "put a file there")
+            Error::usage(cannot(format!("it is {what}, not a file")), "use a regular file")
         }
     }
 }

@@ -68,9 +68,9 @@ pub(super) async fn http(url: String) -> Result<(), String> {
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
-            // A server of a developer's machine has signed its certificate itself. Credentials are sent to
-            // this machine alone (`Probe` refuses any other), and never on to where a redirect leads; nor
-            // is the answer believed further than that it came.
+            // A server on a developer's machine signs its own certificate. Credentials are sent only to this
+            // machine (`Probe` refuses any other host) and never to the target of a redirect. Of the response,
+            // only its status is used.
             .tls_config(ureq::tls::TlsConfig::builder().disable_verification(true).build())
             // What is waited for is here or near; a proxy for the wide world does not know it.
             .proxy(None)

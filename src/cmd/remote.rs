@@ -33,8 +33,8 @@ impl Remote {
     /// The instance of the app that `-d` or `-f` names; without either, of this folder or the
     /// nearest above it that has one.
     ///
-    /// Only one of this user is spoken with. Without a name its directory has to be this user's alone
-    /// before it is even connected to; a place that is not is passed over, and named if there is no other.
+    /// Connects only to an instance of this user. Unless the path was named, its directory must be private
+    /// to this user before connecting; other places are skipped, and reported if no instance is found.
     pub(super) fn find(args: &AppArgs, env: &Env) -> Result<Self, Error> {
         let named = args.root.is_some() || args.procfile.is_some();
         let root = if named { root_of(args, env)? } else { env.cwd.clone() };
@@ -51,7 +51,8 @@ impl Remote {
                     Look::Silent(pid) => return Err(Error::Silent { pid }),
                     Look::Nothing => {}
                     Look::Refused(why) if places.is_named() => {
-                        let hint = "set GANGER_SOCKET to the socket of your instance, or run this as the user whose it is";
+                        let hint =
+                            "set GANGER_SOCKET to your own instance, or run this as the user who owns it";
                         return Err(Error::usage(why, hint));
                     }
                     Look::Refused(why) | Look::Other(why) if refused.contains(&why) => {}
@@ -85,16 +86,16 @@ impl Remote {
     }
 }
 
-/// What is at a place.
+/// What was found at a place.
 enum Look {
     Found(Client),
-    /// An instance that does not answer; its pid.
+    /// An instance that is not responding; its pid.
     Silent(Option<u32>),
-    /// None, or one that was killed.
+    /// No instance, or one that was killed.
     Nothing,
-    /// Something that is not a socket, in words.
+    /// Not a socket; says what it is.
     Other(String),
-    /// Something that is not to be trusted: why.
+    /// Not to be trusted; says why.
     Refused(String),
 }
 
@@ -107,7 +108,7 @@ fn look(socket: &Path, is_named: bool) -> Look {
             Err(why) => return Look::Refused(format!("{} is not used: {why}", directory.display())),
         }
     }
-    // One that has just started may not listen yet, though its processes run (`cmd/start.rs`).
+    // An instance that has just started may not listen yet, though its processes run (`cmd/start.rs`).
     loop {
         return match Client::connect(socket) {
             Ok(client) => Look::Found(client),

@@ -173,8 +173,8 @@ impl Command<'_> {
             Heard::Signal(it, Via::Guard) => {
                 let known =
                     TERMINATING.contains(&it.sig) || FORWARDED.contains(&it.sig) || it.sig == Sig::TSTP;
-                // A terminal that closes tells the leader of its session only, which may be us; and an alarm
-                // is for whoever has set it, before it became us.
+                // A terminal that closes signals only its session leader, which may be us; and an alarm is
+                // meant for the process that set it, before it became us.
                 let is_for_us = matches!(it.sig, Sig::HUP | Sig::ALRM);
                 if known && (self.own_group || !it.from_kernel || is_for_us) {
                     self.signal(it.sig);

@@ -1,23 +1,23 @@
-//! Where commands write. Nothing else in `cmd` and `cli` writes to stdout or stderr, but for what
-//! passes the output of processes on (`logs`, `attach`) and clap.
+//! Where commands write. Nothing else in `cmd` and `cli` writes to stdout or stderr, except clap and
+//! the commands that pass on the output of processes (`logs`, `attach`).
 //!
-//! Lines for people and bytes for programs are written by different functions. In lines everything
-//! that could drive a terminal is escaped on its way out, whatever the caller has done; that a
-//! caller writes bytes as they are is seen where it is called.
+//! Lines for people and bytes for programs are written by different functions. In lines, everything
+//! that could drive a terminal is escaped on the way out, whatever the caller did; a caller that
+//! writes raw bytes says so by the function it calls.
 
 use std::io::{self, Write};
 
 use crate::error::Error;
 use crate::model::{Sig, sentence, visible_lines};
 
-/// Writes a message of one line about ganger itself to stderr. If nobody reads it, nothing is to be
-/// done.
+/// Writes a one-line message about ganger itself to stderr. Errors are ignored: there is no other place
+/// to report them.
 pub fn complain(message: &str) {
     complain_in_lines(&sentence(message));
 }
 
-/// Writes a message that was put together of several lines, each escaped. What only the lines'
-/// text may not have is escaped here once more.
+/// Writes a message of several lines that were each escaped. Everything except line feeds is escaped
+/// here once more.
 pub fn complain_in_lines(message: &str) {
     let _ = writeln!(io::stderr(), "{}", visible_lines(message));
 }

@@ -152,7 +152,7 @@ fn logs(show: &ShowOptions, specs: &[ProcessSpec], env: &Env) -> Result<Vec<LogF
         Error::usage(format!("--log-dir {}: {what}", path.display()), hint)
     };
     let folder = env.cwd.join(named);
-    // Processes write secrets.
+    // The output of processes may contain secrets.
     let created = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
     created.map_err(|error| unusable(named, &error, ELSEWHERE))?;
     let open = |spec: &ProcessSpec| {

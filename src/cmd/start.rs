@@ -79,7 +79,7 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
     let chosen = types.iter().filter(|name| specs.iter().any(|spec| spec.id.name == **name));
     project.check_folders(chosen)?;
     for spec in &specs {
-        // A command that is too long alone is told of its own process.
+        // A command that is too long by itself is reported for its own process.
         passable::check(&spec.id, &[], &spec.environment)?;
     }
     project.warn();
@@ -159,7 +159,7 @@ struct Started {
     listening: Listening,
     socket: Option<UnixListener>,
     read: ReadAgain,
-    /// How many descriptors the processes and ganger itself have.
+    /// How many descriptors the processes and ganger itself need.
     needed: usize,
 }
 

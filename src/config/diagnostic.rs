@@ -95,13 +95,13 @@ impl Diagnostic {
     }
 }
 
-/// How many characters of its first line a span has.
+/// Returns how many characters of its first line a span covers.
 fn width(source: &Source, span: Span) -> usize {
     String::from_utf8_lossy(source.slice(span)).lines().next().map_or(0, |line| line.chars().count())
 }
 
 impl Snippet {
-    /// `caret` counts characters from 0. Each character that [`hides`] names is shown as a space, so
+    /// `caret` counts characters from 0. Each character that [`hides`] matches is shown as a space, so
     /// that the caret stays under its place and nothing in the file can drive the terminal.
     fn new(line: &str, caret: usize, width: usize) -> Self {
         let from = if caret < WINDOW - 20 { 0 } else { caret - 20 };

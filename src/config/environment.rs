@@ -50,25 +50,25 @@ pub struct Variable {
 /// Variables by name.
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
-    /// What it has in common with others.
+    /// Variables shared with other environments.
     common: Arc<Common>,
-    /// What it alone has; it wins over the common ones.
+    /// This environment's own variables; they override the shared ones.
     variables: BTreeMap<OsString, Variable>,
     precedence: Precedence,
 }
 
-/// Variables that many environments have, and their size.
+/// Variables that many environments share, and their size.
 #[derive(Debug, Clone, Default)]
 struct Common {
     variables: BTreeMap<OsString, Variable>,
     size: Size,
 }
 
-/// At most how large the variables are, as a new process gets them: `NAME=value`, with a NUL at its end
-/// and a pointer to it.
+/// An upper bound on the size of the variables as a new process gets them: `NAME=value`, a NUL and a
+/// pointer each.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Size {
-    /// All of them.
+    /// The total.
     pub all: usize,
     /// The longest `NAME=value`.
     pub longest: usize,
@@ -137,7 +137,7 @@ impl Environment {
         self.variables.insert(key.into(), Variable { value: value.into(), origin });
     }
 
-    /// Makes what it has now common to all its clones, which then take no memory for it.
+    /// Shares the present variables with all clones, which then need no memory for them.
     pub fn share(&mut self) {
         let mut variables = self.common.variables.clone();
         variables.append(&mut self.variables);
@@ -145,7 +145,7 @@ impl Environment {
         self.common = Arc::new(Common { variables, size });
     }
 
-    /// At most how large it is.
+    /// Returns an upper bound on its size.
     pub fn size(&self) -> Size {
         self.variables.iter().fold(self.common.size, |size, (key, it)| size.and(key, it))
     }

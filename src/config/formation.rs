@@ -75,9 +75,9 @@ pub enum FormationError {
         name: ProcessName,
         /// The type that was probably meant.
         closest: Option<ProcessName>,
-        /// The first of all types, in file order.
+        /// The first few types, in file order.
         known: Vec<ProcessName>,
-        /// How many types there are beyond.
+        /// How many more types there are.
         more: usize,
     },
     /// Arguments and `--formation`: neither reads as an addition to the other.
@@ -279,10 +279,10 @@ fn is_release(name: &ProcessName) -> bool {
     name.as_str() == ProcessName::RELEASE
 }
 
-/// Most names that a message lists.
+/// The most names that a message lists.
 pub const MOST_LISTED: usize = 20;
 
-/// Names as a hint shows them.
+/// Returns names as a hint shows them.
 fn listed(names: &[ProcessName], more: usize) -> String {
     let name = |name: &ProcessName| format!("`{}`", echo(name.as_str().as_bytes()));
     let mut shown: Vec<String> = names.iter().map(name).collect();
@@ -302,7 +302,7 @@ pub fn unknown(name: &ProcessName, types: &[ProcessName]) -> FormationError {
     }
 }
 
-/// Most characters of a name that is compared with others.
+/// The most characters of a name that is compared with others.
 const LONGEST_MEANT: usize = 64;
 
 /// The name of `known` that somebody who wrote `name` probably meant: case aside, at most two
@@ -326,7 +326,7 @@ pub fn closest_by<'a, T: Copy>(
     let limit = if length <= 3 { 1 } else { 2 };
     known
         .into_iter()
-        // Comparing takes time and memory by the product of the two lengths.
+        // Comparing takes time and memory proportional to the product of the two lengths.
         .filter(|known| text(*known).chars().count().abs_diff(length) <= limit)
         .map(|known| (strsim::damerau_levenshtein(&name, &text(known).to_ascii_lowercase()), known))
         .filter(|(distance, _)| *distance <= limit)

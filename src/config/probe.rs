@@ -9,7 +9,7 @@ use std::str::FromStr;
 use super::formation::closest;
 use crate::model::{Port, ProcessName, is_secret_parameter, mask_text};
 
-/// See the module. Shown with its secrets masked.
+/// See the module. `Display` masks secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Probe {
     /// Somebody accepts connections.
@@ -61,10 +61,10 @@ pub enum ParseProbeError {
         "an address has a host, and a port from 1 to 65535 if it has one, as in http://localhost:9200/health"
     )]
     Http,
-    /// An address with credentials, on another machine.
+    /// A URL with credentials whose host is another machine.
     #[error(
-        "the address has credentials, and its host is not this machine: \
-         they would be sent to a server that is not verified"
+        "the address has credentials, but its host is not this machine: \
+         they would be sent to an unverified server"
     )]
     Credentials,
     /// What comes behind `cmd:`.
@@ -141,7 +141,7 @@ impl fmt::Display for Probe {
     }
 }
 
-/// Returns the text of a probe, or of what should be one, with its secrets masked.
+/// Returns the text of a probe, valid or not, with its secrets masked.
 pub fn shown(text: &str) -> String {
     match text.parse() {
         Ok(ReadyProbe::Probe(probe @ (Probe::Http(_) | Probe::Command(_) | Probe::Log { .. }))) => {
@@ -212,12 +212,12 @@ fn has_host(text: &str) -> bool {
     !host.is_empty() && good_port
 }
 
-/// What comes behind `http://`, up to the path.
+/// Returns the part after `http://`, up to the path.
 fn authority(text: &str) -> &str {
     text.split(['/', '?', '#']).next().unwrap_or_default()
 }
 
-/// Whether what comes behind `http://` has a user in it, or a secret in its query.
+/// Returns whether a URL (without `http://`) has a user, or a secret in its query.
 fn has_credentials(text: &str) -> bool {
     let address = text.split('#').next().unwrap_or_default();
     let query = address.split_once('?').map_or("", |(_, query)| query);
@@ -227,8 +227,8 @@ fn has_credentials(text: &str) -> bool {
     authority(text).contains('@') || query.split(['&', ';']).any(is_secret)
 }
 
-/// Whether what comes behind `http://` cannot be another machine. What a name other than `localhost`
-/// means is for others to say.
+/// Returns whether a URL (without `http://`) can only mean this machine. Names other than `localhost`
+/// depend on the resolver.
 fn is_loopback(text: &str) -> bool {
     let authority = authority(text);
     let address = authority.rsplit_once('@').map_or(authority, |(_user, address)| address);
@@ -317,7 +317,7 @@ mod tests {
             let probe: Probe = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!(probe.to_string(), shown);
         }
-        // What is shown the same is not the same.
+        // Probes that look the same when masked are not equal.
         assert_ne!("log:db:key=a".parse::<Probe>(), "log:db:key=b".parse::<Probe>());
     }
 

@@ -1,10 +1,10 @@
-//! What is wrong with a file, as much of it as a reader takes in.
+//! The problems of a file, as many as are useful to a reader.
 
 use super::diagnostic::Diagnostic;
 use super::source::{Source, Span};
 
-/// Most problems that are shown of one file; one more message says how many there are beyond. Nobody
-/// reads a hundred of them, and each costs a look for its place.
+/// The most problems shown for one file; one more message counts the rest. A hundred would not be
+/// read, and finding the place of each one takes time.
 pub const MOST_SHOWN: usize = 20;
 
 /// The problems of one file, in the order in which they were found.
@@ -16,7 +16,7 @@ pub struct Problems {
 }
 
 impl Problems {
-    /// Adds a problem at `span`. Its message is made only if it will be shown.
+    /// Adds a problem at `span`. Its message is created only if it will be shown.
     pub fn add(&mut self, span: Span, make: impl FnOnce() -> Diagnostic) {
         if self.shown.len() < MOST_SHOWN {
             self.shown.push(make());
@@ -26,17 +26,17 @@ impl Problems {
         }
     }
 
-    /// Whether nothing is wrong.
+    /// Returns whether there are no problems.
     pub fn is_empty(&self) -> bool {
         self.shown.is_empty()
     }
 
-    /// Returns those to show, and at the end how many more there are.
+    /// Returns the problems to show, and last how many more there are.
     pub fn finish(self, source: &Source) -> Vec<Diagnostic> {
         let Self { mut shown, more, more_at } = self;
         if let Some(span) = more_at {
             let plural = if more == 1 { "" } else { "s" };
-            let message = format!("{more} more problem{plural}, the first one here");
+            let message = format!("{more} more problem{plural}; this is the first");
             shown.push(source.error_without_text(span, message));
         }
         shown
@@ -52,8 +52,8 @@ mod tests {
         let source = Source::new("Procfile", "x\n".repeat(1000));
         for (count, last) in [
             (20, "no\n  --> Procfile:20:1"),
-            (21, "1 more problem, the first one here\n  --> Procfile:21:1"),
-            (1000, "980 more problems, the first one here\n  --> Procfile:21:1"),
+            (21, "1 more problem; this is the first\n  --> Procfile:21:1"),
+            (1000, "980 more problems; this is the first\n  --> Procfile:21:1"),
         ] {
             let mut problems = Problems::default();
             assert!(problems.is_empty());

@@ -45,11 +45,11 @@ impl Procfile {
     }
 }
 
-/// Most types of a file; only a fraction of them can run on one machine.
+/// The most types of a file; only a fraction of them can run on one machine.
 const MOST_TYPES: usize = 100_000;
 
-/// Most characters of a name: with the number of an instance and `.log` behind it, it is the name of a
-/// file.
+/// The most characters of a name: with an instance number and `.log` after it, it becomes a file
+/// name.
 const LONGEST_NAME: usize = 200;
 
 /// Most characters of the user's text that a message repeats outside the line with the caret.
@@ -71,11 +71,11 @@ pub fn parse(source: &Source) -> Result<Procfile, Vec<Diagnostic>> {
     parser.finish()
 }
 
-/// The lines of a file, one at a time: all at once they take a hundred times the file's memory.
+/// Iterates over the lines of a file. Collected, they would take a hundred times the file's memory.
 fn lines(text: &[u8]) -> impl Iterator<Item = Line> {
     let mut at = if text.starts_with(BOM) { BOM.len() } else { 0 };
     std::iter::from_fn(move || {
-        // Empty ones say nothing, and a file may have millions of them.
+        // Empty lines are skipped early: a file may have millions of them.
         while text.get(at) == Some(&b'\n') {
             at += 1;
         }
@@ -222,7 +222,7 @@ struct Parser<'a> {
     /// Every name seen and where it stood first, also those whose line had a problem.
     seen: HashMap<ProcessName, Span>,
     problems: Problems,
-    /// The file is rather an env file: none of its text is shown. Asked for at the first problem.
+    /// The file is probably an env file, so none of its text is shown. Determined at the first problem.
     secret: OnceCell<bool>,
 }
 
@@ -302,7 +302,7 @@ impl<'a> Parser<'a> {
         let span = line.span(place);
         if name.as_str().len() > LONGEST_NAME {
             return self.problem(span, |_| {
-                let hint = format!("a name has at most {LONGEST_NAME} characters");
+                let hint = format!("a name can have at most {LONGEST_NAME} characters");
                 (format!("the name is too long: {} characters", name.as_str().len()), hint)
             });
         }

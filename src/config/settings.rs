@@ -23,7 +23,7 @@ use crate::model::{ProcessColor, ProcessName};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
     source: Option<Source>,
-    /// What no message shows.
+    /// The values that no message shows.
     hidden: Vec<hidden::Hidden>,
     options: Vec<Setting>,
     processes: Vec<ProcessTable>,
@@ -107,7 +107,7 @@ impl Settings {
         self.source.as_ref().map_or(0, |source| source.line(span.start))
     }
 
-    /// Whether no message may show what stands there.
+    /// Returns whether the text at `span` must not appear in a message.
     pub fn is_hidden(&self, span: Span) -> bool {
         self.hidden.iter().any(|it| it.span == span)
     }

@@ -37,8 +37,8 @@ pub struct Position {
 pub struct Source {
     path: PathBuf,
     text: Vec<u8>,
-    /// How many lines end before the end of each block, for those who ask for many places. Counting
-    /// from the start for each takes minutes in a large file.
+    /// How many lines end before the end of each block, for callers that need many places. Counting
+    /// from the start for each one takes minutes in a large file.
     line_ends: OnceLock<Vec<usize>>,
 }
 
@@ -84,7 +84,7 @@ impl Source {
         }
     }
 
-    /// The line of the byte at `offset`, from 1. An offset behind the end is the end.
+    /// Returns the line of the byte at `offset`, from 1. An offset past the end counts as the end.
     pub fn line(&self, offset: usize) -> usize {
         let offset = offset.min(self.text.len());
         let block = offset / BLOCK;
@@ -121,7 +121,7 @@ impl Source {
         Diagnostic::at(self, span, &message.into())
     }
 
-    /// The same, with its line only up to `end`.
+    /// The same, with the line shown only up to `end`.
     pub fn error_up_to(&self, end: usize, span: Span, message: impl Into<String>) -> Diagnostic {
         Diagnostic::up_to(self, end, span, &message.into())
     }

@@ -89,7 +89,7 @@ enum Node {
 }
 
 impl Node {
-    /// Its place among the nodes of `types` types: all that start, then all that are ready.
+    /// Returns its index among the nodes of `types` types: first all "started" nodes, then all "ready" nodes.
     fn place(self, types: usize) -> usize {
         match self {
             Self::Started(it) => it,
@@ -98,7 +98,7 @@ impl Node {
     }
 }
 
-/// Steps on the way from one node to another that has to be somewhere first, by where they begin.
+/// Steps from one node to another that must come first, grouped by their origin.
 struct Graph {
     next: Vec<Vec<(usize, Option<Span>)>>,
 }
@@ -113,7 +113,7 @@ pub fn circle(
     first: Option<&ProcessName>,
 ) -> Option<(Vec<ProcessName>, Option<Span>)> {
     if waits.is_empty() && ready.is_empty() {
-        // One that all others wait for waits for none of them.
+        // A node that all others wait for cannot wait for any of them.
         return None;
     }
     let places: HashMap<&ProcessName, usize> =
@@ -159,8 +159,8 @@ pub fn circle(
 }
 
 impl Graph {
-    /// The first node from which a way leads back to it. By Tarjan's algorithm, which looks at each
-    /// step once; to look for a way back from each node takes minutes with thousands of types.
+    /// Returns the first node on a cycle. Uses Tarjan's algorithm, which looks at each step once;
+    /// searching from each node takes minutes with thousands of types.
     fn first_on_circle(&self) -> Option<usize> {
         const UNSEEN: usize = usize::MAX;
         let count = self.next.len();
@@ -206,8 +206,8 @@ impl Graph {
         found
     }
 
-    /// The shortest way from `start` to itself: each node with the place of the step to it; the first
-    /// one has none.
+    /// Returns the shortest path from `start` to itself: each node with the place of the step to it; the
+    /// first one has none.
     fn way_back(&self, start: usize) -> Vec<(usize, Option<Span>)> {
         // By which step each node was reached first.
         let mut from: Vec<Option<(usize, Option<Span>)>> = vec![None; self.next.len()];
@@ -356,7 +356,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Against a search that asks for each type whether it comes back to itself.
+        /// Compares with a search that checks for each type whether it can reach itself.
         #[test]
         fn there_is_a_circle_if_a_way_leads_back(
             edges in proptest::collection::vec((0..6_usize, 0..6_usize), 0..12),

@@ -1,8 +1,8 @@
-//! Who may be connected: a number of places, and who gives up theirs when they are short.
+//! Admission of clients: a limited number of slots, and which client loses its slot when they run out.
 //!
-//! A client that is idle, which has asked nothing or not a whole request yet, holds its place only while
-//! nobody else needs it, and for [`IDLE`] at most. So connections that are left open, by accident or not,
-//! keep nobody from `ganger stop`. One that waits for an answer, or reads one, keeps its place.
+//! An idle client, which has sent no complete request yet, holds its slot only while no other client
+//! needs it, and for [`IDLE`] at most. So connections that are left open, by accident or not, cannot
+//! lock out `ganger stop`. A client that waits for an answer, or reads one, keeps its slot.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 /// How long a client may be idle.
 pub(super) const IDLE: Duration = Duration::from_secs(30);
 
-/// The places of all clients.
+/// The slots of all clients.
 #[derive(Debug, Clone)]
 pub(super) struct Admission {
     most: usize,
@@ -24,18 +24,18 @@ pub(super) struct Admission {
 struct Shared {
     next: u64,
     seated: HashSet<u64>,
-    /// Who is idle, the longest first: whose place it is, and how the client is told.
+    /// The idle clients, the longest idle first: slot number, and how to notify the client.
     idle: BTreeMap<u64, (u64, oneshot::Sender<()>)>,
 }
 
-/// A place, until it is dropped or given to somebody else.
+/// A slot, until it is dropped or given to another client.
 #[derive(Debug)]
 pub(super) struct Seat {
     admission: Admission,
     number: u64,
 }
 
-/// Why an idle client is let go.
+/// Why an idle client is disconnected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Idle {
     /// Its place is needed.

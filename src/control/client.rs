@@ -1,8 +1,8 @@
 //! The other side of the socket: what `ganger ps` and its like speak with.
 //!
-//! It owns one connection and blocks: these commands do one thing at a time. It speaks only with a
-//! process of its own user, as the instance does, and whatever is at the other end costs it neither more
-//! than [`MAX_REPLY`] bytes nor, before the request is accepted, more than [`PATIENCE`].
+//! It owns one connection and blocks: these commands do one thing at a time. Like the instance, it talks
+//! only to a process of its own user. A misbehaving peer costs it at most [`MAX_REPLY`] bytes and, before
+//! the request is accepted, at most [`PATIENCE`].
 
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
@@ -16,28 +16,28 @@ use super::lock;
 use super::proto::{Asked, MAX_REPLY, Refusal, Reply, Request};
 use crate::os::{unix_socket, user};
 
-/// How long the instance may take to let us in, and until the first line of an answer.
+/// How long the instance may take to accept the connection, and to begin its answer.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long a line may take that has begun.
+/// How long a line may take once it has begun.
 const LINE: Duration = Duration::from_secs(30);
 
 /// A connection to a running instance.
 #[derive(Debug)]
 pub struct Client {
     stream: BufReader<UnixStream>,
-    /// Who is at the other end: what a user would signal, if that is known.
+    /// The peer's pid for a user to signal, if it is known.
     pid: Option<u32>,
 }
 
 /// Why there is no connection.
 #[derive(Debug)]
 pub enum NoClient {
-    /// Nobody listens, or we may not connect.
+    /// No process listens, or we may not connect.
     Absent(io::Error),
     /// A process of another user listens; its user id.
     NotOurs(u32),
-    /// Somebody listens and does not let us in; the pid of the instance, if that is known.
+    /// A process listens but does not accept us in time; the pid of the instance, if it is known.
     Silent(Option<u32>),
 }
 
@@ -46,7 +46,7 @@ pub enum NoClient {
 pub enum Failure {
     /// The instance says no.
     Refused(Refusal),
-    /// Nothing came in time; the pid of the instance, if that is known.
+    /// Nothing arrived in time; the pid of the instance, if it is known.
     Silent(Option<u32>),
     /// The connection broke: the instance has ended.
     Broken(io::Error),
@@ -65,7 +65,7 @@ impl Client {
             io::ErrorKind::TimedOut => NoClient::Silent(lock::holder(socket)),
             _ => NoClient::Absent(error),
         })?;
-        // The modes of directory and socket say who may connect, not who listens.
+        // The modes of directory and socket limit who can connect, not who can listen.
         let peer = unix_socket::peer(&stream).map_err(NoClient::Absent)?;
         if peer.uid != user::id() {
             return Err(NoClient::NotOurs(peer.uid));
@@ -107,7 +107,7 @@ impl Client {
         }
     }
 
-    /// The next line, which begins within `limit`.
+    /// Returns the next line, which must begin within `limit`.
     fn line(&mut self, limit: Option<Duration>) -> Result<Vec<u8>, Failure> {
         let mut line = Vec::new();
         let mut began = None;
@@ -151,13 +151,13 @@ impl Client {
         Ok((result, stream, unread))
     }
 
-    /// The pid of the instance, if that is known.
+    /// Returns the pid of the instance, if it is known.
     pub fn pid(&self) -> Option<u32> {
         self.pid
     }
 }
 
-/// Whether a time limit of the socket is over (socket(7)).
+/// Returns whether the error is an expired timeout of the socket (socket(7)).
 fn is_over(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }

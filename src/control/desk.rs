@@ -124,7 +124,7 @@ impl Desk {
         Ok(logs::read(&self.about.history, wish, logs::names(names, types, &ids)?))
     }
 
-    /// Reads the files where it delays nobody, then goes on with what they say: once for all that ask
+    /// Reads the files without delaying anything else, then applies them: once for all requests that arrive
     /// meanwhile.
     async fn reload(&self, wait: bool) -> Reply {
         let reply = self.reloads.join(wait, |turn| {
@@ -139,7 +139,7 @@ impl Desk {
             let about = self.about.clone();
             let read = tokio::task::spawn_blocking(move || (about.read)()).await;
             match read.unwrap_or_else(|error| Err(Refusal::failed(format!("reading the files: {error}")))) {
-                // Given to the driver now, in the order in which they were read. The next ones do not
+                // Passed to the driver now, in the order in which they were read. The next batch does not
                 // wait until it is done.
                 Ok(planner) => match self.send(What::Reload { planner: Box::new(planner), wait: batch.wait })
                 {

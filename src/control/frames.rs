@@ -14,8 +14,8 @@ pub const WINDOW: usize = 16 * 1024;
 /// The most bytes in one frame of a client.
 pub const MAX_INPUT: usize = 4096;
 
-/// The longest frame that a client reads, in bytes with its line end. The largest that there can be has
-/// 64 KiB of output, twice that with a CR before each line end, in base64.
+/// The longest frame that a client reads, in bytes with its line end. The largest possible frame has
+/// 64 KiB of output, doubled by a CR before each line end, in base64.
 pub const MAX_FRAME: usize = 4 * 1024 * 1024;
 
 /// Bytes of a terminal, in base64.

@@ -1,8 +1,8 @@
-//! Removing what killed instances of other projects have left beside our socket.
+//! Removes the sockets that killed instances of other projects left in the directory of ours.
 //!
-//! `kill -9` of all of an instance leaves its socket and its lock file, for each project once, and they
-//! added up for as long as the machine ran. Some are removed at each start, in the thread that has opened
-//! the socket. Never at a path that the user named: what is in that directory is not ganger's.
+//! `kill -9` of a whole instance leaves its socket and its lock file, once for each project, and they
+//! piled up for as long as the machine ran. Each start removes some, in the thread that opened the
+//! socket, but never at a path that the user named: other files there are not ganger's.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 use super::lock::{self, lock_path};
 use super::place::NEW;
 
-/// How many entries of the directory are looked at: each costs some microseconds.
+/// How many entries of the directory are checked: each costs some microseconds.
 const MOST: usize = 64;
 
-/// Removes the leftovers in the directory of the socket `own`, which is ours.
+/// Removes the leftovers in the directory of our own socket.
 pub(super) fn remove(own: &Path) {
     let Some(entries) = own.parent().and_then(|directory| std::fs::read_dir(directory).ok()) else { return };
     let all: Vec<PathBuf> = entries.flatten().take(MOST).map(|entry| entry.path()).collect();
@@ -25,11 +25,11 @@ pub(super) fn remove(own: &Path) {
     }
 }
 
-/// Removes a socket and its lock, and one that was not given its name yet, if their instance is dead.
+/// Removes a socket, its lock, and its temporary name if it has one, if the instance is dead.
 fn remove_of(socket: &Path, all: &[PathBuf]) {
     let path = lock_path(socket);
     let Ok(mut lock) = lock::open(&path) else { return };
-    // Looked at before the lock is tried: one that is starting finds it free.
+    // Read before trying the lock, so that an instance that is starting finds it free.
     if lock::signature(&mut lock).is_none_or(lock::is_alive) || lock.try_lock().is_err() {
         return;
     }
@@ -47,7 +47,7 @@ fn remove_of(socket: &Path, all: &[PathBuf]) {
     lock::remove(&path, lock::id(&about));
 }
 
-/// Whether it is the name of a socket until it may be found.
+/// Returns whether `path` is the temporary name of `socket`.
 fn is_new_of(path: &Path, socket: &Path) -> bool {
     let suffix = path.as_os_str().as_bytes().strip_prefix(socket.as_os_str().as_bytes());
     suffix.is_some_and(|suffix| suffix.len() == NEW && suffix[0] == b'.')

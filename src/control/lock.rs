@@ -1,9 +1,9 @@
-//! The lock file beside a socket: held for as long as anything of an instance lives, it says whose
-//! the place is.
+//! The lock file beside a socket. It is held for as long as any process of the instance lives, and
+//! contains the pid.
 //!
-//! It may be at a path that the user named, where any file may be, and somebody else's. So a file is
-//! opened, locked or changed only if it can be one of ours: a regular file of this user with no other
-//! name, empty or with a pid in it. A link, a FIFO or a device is not even opened.
+//! It may be at a path that the user named, where any file may be, even another user's. So a file is
+//! opened, locked or changed only if it can be a lock file of ours: a regular file of this user without
+//! further hard links, empty or with a pid in it. A link, a FIFO or a device is not even opened.
 
 use std::fs::{File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -22,12 +22,12 @@ const START: Duration = Duration::from_secs(2);
 /// A file, by device and inode.
 pub(super) type FileId = (u64, u64);
 
-/// Why there is no lock.
+/// Why the lock was not taken.
 #[derive(Debug)]
 pub(super) enum NotLocked {
-    /// Another instance has it; its pid, where it has said so.
+    /// Another instance holds it; its pid, if it is written there.
     Held(Option<u32>),
-    /// There is something else in its place, or none can be made.
+    /// Something else is at its path, or it cannot be created.
     Unusable(io::Error),
 }
 
@@ -38,17 +38,17 @@ pub fn lock_path(socket: &Path) -> PathBuf {
     path.into()
 }
 
-/// Which file this is.
+/// Returns the identity of a file.
 pub(super) fn id(about: &Metadata) -> FileId {
     (about.dev(), about.ino())
 }
 
-/// Whether `path` is still this file.
+/// Returns whether `path` still is this file.
 pub(super) fn is_at(path: &Path, it: FileId) -> bool {
     std::fs::symlink_metadata(path).is_ok_and(|now| id(&now) == it)
 }
 
-/// Removes `path` if it is still this file.
+/// Removes `path` if it still is this file.
 pub(super) fn remove(path: &Path, it: FileId) {
     if is_at(path, it) {
         let _ = std::fs::remove_file(path);
@@ -61,23 +61,23 @@ pub(super) fn take(path: &Path) -> Result<File, NotLocked> {
     loop {
         let mut lock = open_or_make(path).map_err(NotLocked::Unusable)?;
         match lock.try_lock() {
-            // An instance that ended may have removed the file between our two calls: then the next
-            // one makes a new file, and we would not be in its way.
+            // An instance that ended may have removed the file between the two calls. Then the next
+            // one would create a new file and not see our lock.
             Ok(()) => {
                 let about = lock.metadata().map_err(NotLocked::Unusable)?;
                 if !is_at(path, id(&about)) {
                     continue;
                 }
                 if about.mode() & 0o077 != 0 {
-                    // Anybody who can open a file can lock it.
+                    // Any process that can open a file can lock it.
                     lock.set_permissions(Permissions::from_mode(0o600)).map_err(NotLocked::Unusable)?;
                 }
                 return Ok(lock);
             }
             Err(TryLockError::WouldBlock) => {
                 let holder = signature(&mut lock);
-                // One that has just taken it, or handed it over, is about to write its pid. And one
-                // that only clears up after a dead one lets go at once.
+                // The holder may be about to write its pid, having just taken the lock or passed it on. And a
+                // start that only removes leftovers releases it at once.
                 match pauses.next() {
                     Some(pause) if !holder.is_some_and(is_alive) => {
                         std::thread::sleep(Duration::from_millis(pause));
@@ -90,7 +90,7 @@ pub(super) fn take(path: &Path) -> Result<File, NotLocked> {
     }
 }
 
-/// Writes whose it is: the pid a user would signal.
+/// Writes the pid that a user would signal.
 pub(super) fn sign(lock: &mut File, pid: u32) -> io::Result<()> {
     // A new file is empty already, and to say so again costs as much as to write.
     if lock.metadata()?.len() > 0 {
@@ -100,11 +100,11 @@ pub(super) fn sign(lock: &mut File, pid: u32) -> io::Result<()> {
     lock.write_all(format!("{pid}\n").as_bytes())
 }
 
-/// Opens a lock file that is there, if it can be one of ours.
+/// Opens an existing lock file, if it can be one of ours.
 pub(super) fn open(path: &Path) -> io::Result<File> {
     let about = std::fs::symlink_metadata(path)?;
     check_kind(path, &about)?;
-    // Between the two it may have become anything.
+    // It may have changed between the two calls.
     let mut lock = options().open(path)?;
     check_kind(path, &lock.metadata()?)?;
     check_text(path, &mut lock)?;
@@ -138,9 +138,9 @@ fn check_kind(path: &Path, about: &Metadata) -> io::Result<()> {
     } else if about.uid() != user::id() {
         "belongs to another user"
     } else if about.nlink() != 1 {
-        "has other names (hard links)"
+        "has more than one hard link"
     } else if about.len() > MAX_SIGNATURE {
-        "is not a lock file of ganger"
+        "is not a ganger lock file"
     } else {
         return Ok(());
     };
@@ -154,7 +154,7 @@ fn check_text(path: &Path, lock: &mut File) -> io::Result<()> {
     if digits.iter().all(u8::is_ascii_digit) {
         return Ok(());
     }
-    Err(io::Error::other(format!("{} is not a lock file of ganger", path.display())))
+    Err(io::Error::other(format!("{} is not a ganger lock file", path.display())))
 }
 
 fn text(lock: &mut File) -> io::Result<Vec<u8>> {
@@ -165,23 +165,23 @@ fn text(lock: &mut File) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// Whose the lock file says it is.
+/// Returns the pid in the lock file.
 pub(super) fn signature(lock: &mut File) -> Option<u32> {
     let text = String::from_utf8(text(lock).ok()?).ok()?;
     text.strip_suffix('\n')?.parse().ok()
 }
 
-/// Whether there is a process with this pid.
+/// Returns whether there is a process with this pid.
 pub(super) fn is_alive(pid: u32) -> bool {
     i32::try_from(pid).is_ok_and(|pid| pid > 0 && group::exists(pid))
 }
 
-/// The pid of the instance at `socket`, as its lock file says.
+/// Returns the pid of the instance at `socket`, according to its lock file.
 pub fn holder(socket: &Path) -> Option<u32> {
     signature(&mut open(&lock_path(socket)).ok()?)
 }
 
-/// Whether an instance has taken this place in the last 2 s and lives, so that it is about to listen.
+/// Returns whether an instance has taken this place in the last 2 s and lives, so that it is about to listen.
 /// It only looks: to try the lock could take it from one that is just starting.
 pub fn is_starting(socket: &Path) -> bool {
     let signed = open(&lock_path(socket)).and_then(|mut lock| {
@@ -191,29 +191,29 @@ pub fn is_starting(socket: &Path) -> bool {
     signed.ok().flatten().is_some_and(is_alive)
 }
 
-/// A running instance, for those who wait until nothing of it is left.
+/// A running instance, for commands that wait until nothing of it is left.
 #[derive(Debug)]
 pub struct Holder {
-    /// Its lock, if that is one of ours.
+    /// Its lock file, if it is one of ours.
     lock: Option<File>,
     pid: Option<u32>,
 }
 
 impl Holder {
-    /// The instance at `socket`; its pid, where the lock does not say.
+    /// The instance at `socket`; `pid` is used if the lock file has none.
     pub fn of(socket: &Path, pid: Option<u32>) -> Self {
         let mut lock = open(&lock_path(socket)).ok();
         let pid = lock.as_mut().and_then(signature).or(pid);
         Self { lock, pid }
     }
 
-    /// Whether it is gone.
+    /// Returns whether it is gone.
     pub fn is_gone(&mut self) -> bool {
         let is_dead = !self.pid.is_some_and(is_alive);
         match &mut self.lock {
             None => is_dead,
             Some(lock) => match lock.try_lock_shared() {
-                // Another instance has it by now, or a program that has no business with it.
+                // Another instance holds it by now, or an unrelated program.
                 Err(TryLockError::WouldBlock) => {
                     let pid = signature(lock);
                     pid.is_some() && pid != self.pid

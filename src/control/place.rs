@@ -5,10 +5,10 @@
 //! with the last of its processes). The lock holder may replace a socket that a killed instance left;
 //! everyone else gets the holder's pid.
 //!
-//! Both sides look before they trust. A directory that is a link, belongs to another user or lets others
-//! in is used by neither. A path that the user named may be anything: what is there is replaced only if
-//! it is a socket of this user on which nobody listens, and what is removed at the end is only what we
-//! made, by device and inode.
+//! Both sides check before they trust. Neither uses a directory that is a link, belongs to another user
+//! or lets others in. A path that the user named may be anything: what is there is replaced only if it is
+//! a socket of this user on which no process listens, and at the end only the files that we created (by
+//! device and inode) are removed.
 
 use std::fs::{DirBuilder, File, Permissions};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -29,14 +29,14 @@ use crate::os::{ports, unix_socket, user};
 /// the NUL at its end (unix(7)).
 const MAX_PATH: usize = 103;
 
-/// How much longer the name is that a new socket has until it may be found: a dot and three of [`SIGNS`].
+/// How much longer the temporary name of a new socket is: a dot and three of [`SIGNS`].
 pub(super) const NEW: usize = 4;
 const SIGNS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 
-/// How many such names are tried.
+/// How many temporary names are tried.
 const TRIES: u64 = 100;
 
-/// How long connecting may take where nobody should listen.
+/// How long connecting may take where no process should listen.
 const PROBE: Duration = Duration::from_millis(10);
 
 /// The places where the socket of a root may be, the best first.
@@ -53,9 +53,9 @@ pub struct Place {
     socket: PathBuf,
     named: bool,
     lock: File,
-    /// A socket that nobody listens on any more.
+    /// A stale socket, on which no process listens any more.
     stale: Option<FileId>,
-    /// The socket that was made.
+    /// The socket that was created.
     made: Arc<OnceLock<FileId>>,
 }
 
@@ -114,10 +114,10 @@ impl Places {
         if !self.named {
             own_directory(socket.parent().unwrap_or(Path::new("/"))).map_err(NotLocked::Unusable)?;
         }
-        // Before the lock: what is not ours is not given a lock file either.
+        // Before the lock: a path that is not ours does not get a lock file either.
         look_for_stale(socket, false).map_err(NotLocked::Unusable)?;
         let lock = lock::take(&lock_path(socket))?;
-        // And now that no instance can be there.
+        // And again, now that no other instance can be there.
         let stale = look_for_stale(socket, true).map_err(NotLocked::Unusable);
         let stale = stale.inspect_err(|_| remove_lock(socket, &lock))?;
         let (socket, made) = (socket.to_owned(), Arc::default());
@@ -137,7 +137,7 @@ impl Place {
         move || listen(&socket, stale, &made)
     }
 
-    /// What removes some of the sockets and locks that killed instances have left beside this one.
+    /// Returns a function that removes some of the sockets and locks that killed instances left beside this one.
     pub fn sweeper(&self) -> impl FnOnce() + Send + 'static {
         let own = (!self.named).then(|| self.socket.clone());
         move || {
@@ -169,8 +169,8 @@ fn remove_lock(socket: &Path, lock: &File) {
     }
 }
 
-/// Finds what is in the place of a socket: nothing, or a socket that was left. An error if it is anything
-/// else. `probe`: nobody may listen on it either.
+/// Returns the stale socket at this path, if there is one. Anything else there is an error. With `probe`,
+/// so is a socket on which a process listens.
 fn look_for_stale(socket: &Path, probe: bool) -> io::Result<Option<FileId>> {
     let found = match std::fs::symlink_metadata(socket) {
         Ok(found) => found,
@@ -200,8 +200,8 @@ fn look_for_stale(socket: &Path, probe: bool) -> io::Result<Option<FileId>> {
 fn listen(socket: &Path, stale: Option<FileId>, made: &OnceLock<FileId>) -> io::Result<UnixListener> {
     let (new, listener) = bind_beside(socket)?;
     let about = std::fs::symlink_metadata(&new)?;
-    // Under its own name only when its modes are right, and in one step: nobody finds half of it. A link
-    // and not a rename, which would replace whatever is there.
+    // The final name appears only when its modes are right, in one step, so that it is never half done.
+    // By link, not by rename, which would replace whatever is there.
     let named = std::fs::set_permissions(&new, Permissions::from_mode(0o600)).and_then(|()| {
         if let Some(stale) = stale {
             lock::remove(socket, stale);
@@ -228,7 +228,7 @@ fn give_name(new: &Path, socket: &Path) -> io::Result<()> {
     }
 }
 
-/// A socket of a name that nobody else has. Binding makes it or fails; it replaces nothing.
+/// Binds a socket under an unused temporary name. Binding creates it or fails; it never replaces anything.
 fn bind_beside(socket: &Path) -> io::Result<(PathBuf, UnixListener)> {
     let start = RandomState::new().build_hasher().finish() >> 1;
     for number in start..start + TRIES {
@@ -277,11 +277,11 @@ fn name(root: &Path) -> String {
     format!("{:016x}-{tail}", ports::fnv1a(root.as_os_str().as_bytes()))
 }
 
-/// Whether a client may look for a socket in this directory: false where there is none, an error where
-/// it is not this user's alone.
+/// Returns whether a client may look for a socket in this directory: false if it does not exist, an error
+/// if it is not private to this user.
 ///
-/// The directories above it are the system's or, as `TMPDIR`, the user's choice. Where others may rename
-/// what is in those, this look alone is not enough, and so the peer is asked as well.
+/// The directories above it belong to the system or, like `TMPDIR`, were chosen by the user. If others may
+/// rename entries in those, this check is not enough, so the peer is checked too.
 pub fn is_own_directory(directory: &Path) -> io::Result<bool> {
     // A link is not followed: in /tmp anybody may have made it.
     match std::fs::symlink_metadata(directory) {
@@ -306,7 +306,7 @@ fn check_directory(found: &std::fs::Metadata) -> io::Result<()> {
     Err(io::Error::other(wrong))
 }
 
-/// Makes the directory, or finds that it is ours and nobody else's.
+/// Creates the directory, or checks that it is private to us.
 fn own_directory(directory: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(directory) {
         Ok(()) => {}

@@ -106,7 +106,7 @@ pub enum Request {
 }
 
 impl Request {
-    /// Whether the answer may take longer than a client waits for the first line of one.
+    /// Returns whether the answer may take longer than a client waits for its first line.
     pub fn takes_long(&self) -> bool {
         match self {
             Self::Up(which) | Self::Stop(which) | Self::Restart(which) => which.wait,
@@ -119,19 +119,19 @@ impl Request {
     }
 }
 
-/// A request, and what its client understands.
+/// A request, and which features its client understands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Asked {
-    /// What it wants.
+    /// The request.
     #[serde(flatten)]
     pub request: Request,
-    /// It understands [`Reply::Accepted`], and waits only so long for the first line.
+    /// The client understands [`Reply::Accepted`], and its timeout applies only to the first line.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub accepted: bool,
 }
 
 impl From<Request> for Asked {
-    /// As ganger's own commands ask.
+    /// A request as ganger's own commands make it.
     fn from(request: Request) -> Self {
         Self { accepted: request.takes_long(), request }
     }
@@ -156,7 +156,7 @@ fn yes() -> bool {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reply {
-    /// The request was read, and the answer may take its time. Only for clients that have asked for it.
+    /// The request was read, and the answer may take a while. Only for clients that have asked for it.
     Accepted(bool),
     /// One of several; more lines follow.
     Item(Value),

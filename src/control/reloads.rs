@@ -1,9 +1,8 @@
-//! Reloads, one at a time: the files are read once for all clients that ask while they are read for
-//! somebody else.
+//! Reloads, one at a time: requests that arrive while the files are being read share the next read.
 //!
-//! Each read takes a thread and as much memory as the files and the environment have. A hundred clients
-//! that asked at once had a hundred threads; and where two were read at the same time, the one that was
-//! read first could be applied last.
+//! Each read takes a thread and as much memory as the files and the environment. A hundred clients
+//! that asked at once had a hundred threads; and if two reads overlapped, the older one could be
+//! applied last.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,22 +10,22 @@ use tokio::sync::oneshot;
 
 use super::proto::Reply;
 
-/// Who waits for a reload.
+/// The clients that wait for a reload.
 #[derive(Debug, Default)]
 pub(super) struct Reloads(Mutex<Queue>);
 
 #[derive(Debug, Default)]
 struct Queue {
     is_read: bool,
-    /// Those who have asked since the last read began, and whether they wait until it is done.
+    /// The clients that asked since the last read began, and whether they wait until it is done.
     waiting: Vec<(bool, oneshot::Sender<Reply>)>,
 }
 
-/// The right to read, for as long as anybody waits. There is one.
+/// The right to read, for as long as any client waits. There is only one.
 #[derive(Debug)]
 pub(super) struct Turn(Arc<Reloads>);
 
-/// Those who get the same answer.
+/// The clients that get the same answer.
 #[derive(Debug)]
 pub(super) struct Batch {
     /// Whether they want it when the reload is done, and not at once.
@@ -35,8 +34,8 @@ pub(super) struct Batch {
 }
 
 impl Reloads {
-    /// Returns where the answer comes to a reload that begins after this. `read` is called if nobody
-    /// reads.
+    /// Returns a receiver for the answer to a reload that begins after this call. Calls `read` if no read
+    /// is running.
     pub(super) fn join(self: &Arc<Self>, wait: bool, read: impl FnOnce(Turn)) -> oneshot::Receiver<Reply> {
         let (sender, answer) = oneshot::channel();
         let is_first = {
@@ -56,7 +55,7 @@ impl Reloads {
 }
 
 impl Turn {
-    /// Those for whom the files are read now; none, and the turn is over.
+    /// Returns the clients for whom the files are read now; if there are none, the turn is over.
     pub(super) fn next(&mut self) -> Option<Batch> {
         let mut queue = self.0.lock();
         let Some((wait, _)) = queue.waiting.first() else {
@@ -72,7 +71,7 @@ impl Turn {
 }
 
 impl Batch {
-    /// Sends them the reply. Some may have gone.
+    /// Sends them the reply. Some may have disconnected.
     pub(super) fn answer(self, reply: &Reply) {
         for client in self.clients {
             let _ = client.send(reply.clone());

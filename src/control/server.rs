@@ -9,8 +9,8 @@
 //! most, whatever they do. They ask in turns (`turns.rs`), or they would take the processor from
 //! the thread that shows output.
 //!
-//! A connection is watched for as long as its client waits, so that one that has gone gives back its
-//! place (`admission.rs`) and nobody works for it any more. Clients get at most half of the descriptors
+//! A connection is watched while its client waits, so that a client that disconnects frees its slot
+//! (`admission.rs`) and no work is done for it any more. Clients get at most half of the descriptors
 //! that the processes do not need.
 
 use std::future::Future;
@@ -40,7 +40,7 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 /// How long nobody is taken in when the system has no descriptors for one.
 const BREATH: Duration = Duration::from_millis(100);
 
-/// How many descriptors clients leave free, whatever else is open: what the start of two processes takes
+/// How many descriptors clients leave free, whatever else is open: starting two processes needs these
 /// for a moment.
 const RESERVE: u64 = 16;
 
@@ -48,7 +48,7 @@ const RESERVE: u64 = 16;
 pub enum Answer {
     /// One line.
     One(Reply),
-    /// Lines that are written already, as many at a time as there are; the last is a result or an error.
+    /// Lines that are already serialized, as many at a time as there are; the last is a result or an error.
     Written(mpsc::Receiver<Vec<u8>>),
     /// A line, and then the connection is somebody else's.
     TakeOver(Reply, TakeOver),
@@ -67,14 +67,14 @@ struct Files {
 }
 
 impl Files {
-    /// `needed`: how many the processes and ganger itself have.
+    /// `needed` is the number that the processes and ganger itself need.
     fn new(soft: u64, needed: usize) -> Self {
         let free = usize::try_from(soft).unwrap_or(usize::MAX).saturating_sub(needed);
-        // One has to be able to say `ganger stop`.
+        // One client must always be able to send `ganger stop`.
         Self { soft, clients: (free / 2).clamp(1, MAX_CLIENTS) }
     }
 
-    /// Whether this descriptor is one of the last. The system gives the lowest that is free, so all
+    /// Returns whether this descriptor is one of the last. The system assigns the lowest free one, so all
     /// below it are in use.
     fn is_tight(self, file: &impl AsRawFd) -> bool {
         let number = u64::try_from(file.as_raw_fd()).unwrap_or(0);
@@ -82,8 +82,8 @@ impl Files {
     }
 }
 
-/// Takes clients in for as long as the runtime lives. `needed`: how many descriptors the processes and
-/// ganger itself have.
+/// Accepts clients for as long as the runtime lives. `needed` is the number of descriptors that the
+/// processes and ganger itself need.
 pub async fn serve(listener: UnixListener, desk: Desk, needed: usize) {
     let files = Files::new(OpenFiles::now().map_or(u64::MAX, OpenFiles::soft), needed);
     let (admission, turns) = (Admission::new(files.clients), Arc::new(Turns::new()));
@@ -113,13 +113,13 @@ struct Client {
     /// What was read and not used yet.
     unread: Vec<u8>,
     files: Files,
-    /// The connection once more, to see its end: see [`Client::closed`].
+    /// A duplicate of the connection, to notice when it closes: see [`Client::closed`].
     watch: Option<UnixStream>,
 }
 
 impl Client {
     async fn talk(mut self, desk: Desk, turns: &Turns, seat: &Seat) -> io::Result<()> {
-        // The modes of directory and file keep others out; this holds where somebody changed them.
+        // The modes of directory and file keep others out; this check holds even if they were changed.
         if self.stream.peer_cred()?.uid() != user::id() {
             return self.turn_away("this instance belongs to another user").await;
         }
@@ -137,7 +137,7 @@ impl Client {
                         self.write(&Reply::Accepted(true)).await?;
                     }
                     tokio::select! {
-                        // What was asked is done, also for one that does not wait to see it.
+                        // A request is carried out even if its client does not wait for the result.
                         biased;
                         answer = desk.answer(request) => answer,
                         () = self.gone() => return Ok(()),
@@ -157,13 +157,11 @@ impl Client {
         }
     }
 
-    /// Tells an idle client that its connection ends.
+    /// Sends an idle client an error and ends its connection.
     async fn let_go(self, why: Idle) -> io::Result<()> {
         match why {
-            Idle::Needed => self.turn_away("too many clients are connected, and this one was idle").await,
-            Idle::Over => {
-                self.turn_away(&format!("this client asked nothing for {} s", IDLE.as_secs())).await
-            }
+            Idle::Needed => self.turn_away("too many clients are connected; this one was idle").await,
+            Idle::Over => self.turn_away(&format!("timed out: no request for {} s", IDLE.as_secs())).await,
         }
     }
 
@@ -196,8 +194,8 @@ impl Client {
         Ok(count)
     }
 
-    /// Waits until the client has gone. What it sends meanwhile is its next request, within the limit of
-    /// one.
+    /// Waits until the client has disconnected. Data that it sends meanwhile is its next request, up to the
+    /// limit of one.
     async fn gone(&mut self) {
         while self.unread.len() < MAX_REQUEST {
             match self.read().await {
@@ -209,16 +207,16 @@ impl Client {
         self.closed().await;
     }
 
-    /// Waits until both directions are closed: a client that only sends nothing more, as `nc -N` after its
-    /// input, still waits for its answer.
+    /// Waits until both directions are closed: a client that closes only its sending side, like `nc -N` after
+    /// its input, still waits for its answer.
     ///
-    /// That the other direction is closed is an event of writing, and [`Self::stream`] may be ready to
-    /// write all the time. So this looks through a descriptor of its own, on which being ready is
-    /// forgotten.
+    /// Closing of the other direction is reported as a write event, and [`Self::stream`] may be writable all
+    /// the time. So this polls a duplicate descriptor, whose readiness is cleared each
+    /// time.
     async fn closed(&mut self) {
         let watch = match self.watch.take().map_or_else(|| self.watch_again(), Ok) {
             Ok(watch) => self.watch.insert(watch),
-            // No descriptor for that: it keeps its place until it has its answer.
+            // Without a descriptor for that, the client keeps its slot until it has its answer.
             Err(_) => return std::future::pending().await,
         };
         loop {
@@ -240,7 +238,7 @@ impl Client {
         UnixStream::from_std(file.into())
     }
 
-    /// Writes lines as they come, and without a limit of time: whoever follows a log in a pager reads
+    /// Writes lines as they come, without a timeout: a client that follows a log in a pager may read
     /// nothing for hours. It holds what is on its way. The last of them is followed by nothing.
     async fn write_lines(&mut self, mut lines: mpsc::Receiver<Vec<u8>>) -> io::Result<()> {
         loop {

@@ -20,7 +20,7 @@ pub struct TimeFormat {
     is_fine: bool,
 }
 
-/// How long a time may be.
+/// The maximum length of a formatted time.
 const MOST_CHARACTERS: usize = 100;
 
 /// A text that is no way to write a time.
@@ -32,11 +32,11 @@ pub enum ParseTimeFormatError {
     /// A line end inside a prefix would make two lines of one.
     #[error("it gives a line end, a tab or another control character")]
     Control,
-    /// A prefix with one may be taken for another, or change how the line behind it looks.
-    #[error("it has a character that hides or reorders text")]
+    /// Such a prefix could be mistaken for another, or change how the line after it looks.
+    #[error("it contains a character that hides or reorders text")]
     Hidden,
-    /// Every line would have all of it.
-    #[error("it gives more than {MOST_CHARACTERS} characters")]
+    /// All of it would be repeated on every line.
+    #[error("it produces more than {MOST_CHARACTERS} characters")]
     TooLong,
     /// What cannot be written.
     #[error("{0}")]

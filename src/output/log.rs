@@ -94,16 +94,16 @@ impl LogFile {
     }
 }
 
-/// Opens a file to append to. One that is missing is made for its owner alone, as processes write
-/// secrets; one that is there keeps its mode.
+/// Opens a file to append to. A missing file is created for its owner alone, as the output of processes may
+/// contain secrets; an existing one keeps its mode.
 ///
-/// In a directory where others may put files, a link could lead to any file of ours, and a file of
-/// theirs could be read by them: neither is written to. Everything is looked up in the directory that
-/// was checked, so that it cannot be exchanged in between.
+/// In a directory where others can create files, a link could lead to any file of ours, and a file of
+/// theirs could be read by them, so neither is written to. Everything is opened relative to the directory
+/// that was checked, so that it cannot be exchanged in between.
 pub fn open(path: &Path) -> io::Result<File> {
     let (folder, name) = (path.parent().unwrap_or(Path::new("")), path.file_name().unwrap_or_default());
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    // Whoever may not list a directory may have a file in it.
+    // A directory without read permission may still have the file in it.
     #[cfg(target_os = "linux")]
     let flags = libc::O_PATH | libc::O_DIRECTORY;
     #[cfg(not(target_os = "linux"))]
@@ -116,11 +116,11 @@ pub fn open(path: &Path) -> io::Result<File> {
     // become ours. Files do not care.
     let flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let open = |more: OFlag| openat(&folder, name, flags | link | more, Mode::S_IRUSR | Mode::S_IWUSR);
-    // What appears or goes while we look is looked at again.
+    // The file may appear or vanish meanwhile, so try again.
     for _ in 0..10 {
         let opened = match open(OFlag::empty()) {
             Err(Errno::ENOENT) => match open(OFlag::O_CREAT | OFlag::O_EXCL) {
-                // A link to a file that is not there yet (open(2)).
+                // A link to a file that does not exist yet (open(2)).
                 Err(Errno::EEXIST) if is_ours_alone => open(OFlag::O_CREAT),
                 Err(Errno::EEXIST) => continue,
                 made => made,
@@ -130,7 +130,7 @@ pub fn open(path: &Path) -> io::Result<File> {
         let file = match opened {
             Ok(file) => File::from(file),
             Err(Errno::ENXIO) => return Err(no_device(&folder, name)),
-            // EMLINK is the BSDs' word for it.
+            // The BSDs return EMLINK.
             Err(Errno::ELOOP | Errno::EMLINK) if !is_ours_alone => return Err(refused(SYMLINK)),
             Err(Errno::ENOENT) => continue,
             Err(error) => return Err(error.into()),
@@ -147,12 +147,12 @@ fn refused(why: &str) -> io::Error {
     io::Error::other(why)
 }
 
-/// Whether what was opened may be written to.
+/// Returns an error unless the open file may be written to.
 fn check(file: &Metadata, folder: &Metadata, is_ours_alone: bool) -> io::Result<()> {
     if file.file_type().is_block_device() {
         return Err(refused("it is a block device"));
     }
-    // The owner of a directory that nobody else may write to can exchange all that is in it anyway.
+    // The owner of a directory that only they can write to can replace everything in it anyway.
     let is_of_owner = file.uid() == folder.uid() && folder.mode() & 0o022 == 0;
     if !is_ours_alone && file.uid() != user::id() && !is_of_owner {
         return Err(refused("it belongs to another user"));
@@ -163,12 +163,12 @@ fn check(file: &Metadata, folder: &Metadata, is_ours_alone: bool) -> io::Result<
     Ok(())
 }
 
-/// What ENXIO means (open(2)).
+/// Returns what ENXIO means here (open(2)).
 fn no_device(folder: &File, name: &OsStr) -> io::Error {
     let kind = fstatat(folder, name, AtFlags::empty()).map(|about| about.st_mode & SFlag::S_IFMT.bits());
     match kind.map(SFlag::from_bits_truncate) {
         Ok(SFlag::S_IFSOCK) => refused("it is a socket"),
-        Ok(SFlag::S_IFIFO) => refused("it is a pipe that nobody reads"),
+        Ok(SFlag::S_IFIFO) => refused("it is a pipe without a reader"),
         _ => Errno::ENXIO.into(),
     }
 }

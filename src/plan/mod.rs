@@ -104,17 +104,17 @@ pub struct Wishes {
 /// How long a process may wait if nobody says anything else.
 pub const WAIT_LIMIT: Duration = Duration::from_mins(1);
 
-/// Most processes of an app. No usual system has as many in all (`pid_max`, see `proc_sys_kernel(5)`).
+/// The most processes of an app. No usual system allows that many in all (`pid_max`, see `proc_sys_kernel(5)`).
 pub const MOST_PROCESSES: usize = 32_768;
 
-/// Fails if an app is to have more processes than that.
+/// Fails if an app would have more processes than that.
 pub fn check_count(counts: impl IntoIterator<Item = u16>) -> Result<(), Error> {
     let count: usize = counts.into_iter().map(usize::from).sum();
     if count <= MOST_PROCESSES {
         return Ok(());
     }
     Err(Error::usage(
-        format!("{count} processes are too many: an app can have at most {MOST_PROCESSES}"),
+        format!("too many processes: {count} (an app can have at most {MOST_PROCESSES})"),
         "start fewer, as in `ganger start web=2 worker`",
     ))
 }
@@ -271,7 +271,7 @@ impl App<'_> {
         Ok(self.with_own(self.environment_of_command(), port, id))
     }
 
-    /// The same for many: what they have in common is made once.
+    /// Returns the environments of many; what they have in common is built once.
     pub fn environments<'a>(
         &'a self,
         types: &'a [ProcessName],
@@ -282,7 +282,7 @@ impl App<'_> {
         move |id| Ok(self.with_own(common.clone(), ports.of(id)?, id))
     }
 
-    /// The ports of all first instances, to look up those of many.
+    /// Returns the ports of all first instances, for looking up those of many.
     fn first_ports<'a>(&self, types: &'a [ProcessName]) -> FirstPorts<'a> {
         let firsts = self.ports.iter().flat_map(|ports| ports.firsts(types)).collect();
         FirstPorts { ports: self.ports, firsts }
@@ -463,7 +463,7 @@ mod tests {
         assert_eq!(app.plan(&wishes("web=32768")).expect("a plan").len(), 32_768);
         let error = app.plan(&wishes("all=65535")).expect_err("too many").render();
         insta::assert_snapshot!(error, @r"
-        ganger: error: 131070 processes are too many: an app can have at most 32768
+        ganger: error: too many processes: 131070 (an app can have at most 32768)
           hint: start fewer, as in `ganger start web=2 worker`
         ");
     }

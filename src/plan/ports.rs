@@ -63,7 +63,7 @@ impl Ports {
         self.nth(first, name, number)
     }
 
-    /// The same, where the port of its first instance is known.
+    /// Returns the same when the port of its first instance is known.
     pub fn nth(self, first: Option<Port>, name: &ProcessName, number: u16) -> Result<Port, Error> {
         if number > self.step {
             let Self { step, .. } = self;

@@ -297,7 +297,7 @@ fn time_formats_that_cannot_be_written() {
         ("", "there is no time in it; write one as in `%H:%M:%S`"),
         ("1", "there is no time in it; write one as in `%H:%M:%S`"),
         ("%H%n", "it gives a line end, a tab or another control character"),
-        ("%H\u{200b}", "it has a character that hides or reorders text"),
+        ("%H\u{200b}", "it contains a character that hides or reorders text"),
         ("%H:%!", "found unrecognized specifier directive `!`"),
     ];
     for (format, reason) in table {
@@ -315,7 +315,7 @@ fn time_formats_that_cannot_be_written() {
 fn a_time_format_that_is_too_long() {
     let shown = format!("%H{}…", "x".repeat(98));
     let line = format!(
-        "error: invalid value '{shown}' for '--timestamps[=<FMT>]': it gives more than 100 characters"
+        "error: invalid value '{shown}' for '--timestamps[=<FMT>]': it produces more than 100 characters"
     );
     refused_by_clap(&[&format!("--timestamps=%H{}", "x".repeat(99))], &line);
     let fits = format!("--timestamps=%H{}", "x".repeat(98));

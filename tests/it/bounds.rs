@@ -115,8 +115,8 @@ fn files_over_the_limit_are_refused() {
         // With no block on the disk.
         file.set_len(100 * 1024 * 1024).expect("grown");
         let message = format!(
-            "ganger: error: cannot read {name}: file too large: the limit is 16 MiB\n  \
-             hint: check the path; is it the file you meant?\n"
+            "ganger: error: cannot read {name}: file too large (the limit is 16 MiB)\n  \
+             hint: check the path: is it the file you meant?\n"
         );
         for args in [&["check"][..], &["start"]] {
             test.clone().args(args).run().code(2).stdout("").stderr(&message);
@@ -125,7 +125,7 @@ fn files_over_the_limit_are_refused() {
     }
     let endless = app().args(["-f", "/dev/stdin", "check"]);
     let endless = endless.by_shell("ulimit -v 524288; exec \"$@\" < /dev/zero").run().code(2);
-    endless.stderr_has("cannot read /dev/stdin: file too large: the limit is 16 MiB");
+    endless.stderr_has("cannot read /dev/stdin: file too large (the limit is 16 MiB)");
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn values_that_double_with_each_line_are_refused() {
         let test = app().file(".env", &env).file("ganger.toml", "expand = true\n");
         refused(
             &test,
-            "the value of `A17` is too long when its `$NAME`s are replaced\n  --> .env:18:1\n  hint: ",
+            "the value of `A17` is too long after its `$NAME`s are replaced\n  --> .env:18:1\n  hint: ",
         );
         // It is a text like others otherwise.
         app().file(".env", env).args(["check"]).run().code(0).stderr("");
@@ -170,7 +170,7 @@ fn names_in_json_that_grow_with_each_level_are_refused() {
     refused(&app().file(".env", json(2_000_000)), "the name of this value is too long: more than 128 KiB");
     refused(
         &app().file(".env", json(100_000)),
-        "the names of all values together are too long: more than 16 MiB",
+        "the names of the values are too long in total: more than 16 MiB",
     );
 }
 
@@ -193,13 +193,13 @@ fn files_as_large_as_the_limit_take_little_memory() {
         .stderr_has("file too large");
     let procfile = format!("web: true\n{}", fill("# a comment like any other\n").split_off(27));
     app().procfile(procfile).args(["check"]).run().code(0).stdout("ok: 1 process type (web)\n").stderr("");
-    refused(app().procfile(fill("a b\n")), "more problems, the first one here\n  --> Procfile:21:1\n");
+    refused(app().procfile(fill("a b\n")), "more problems; this is the first\n  --> Procfile:21:1\n");
     refused(app().procfile(fill("\n")), "no process in this file");
     refused(app().file("ganger.toml", fill("\n")), "too many keys and values");
     refused(app().file("ganger.toml", fill("a=1\n")), "too many keys and values");
     refused(app().file(".env", fill("A=1\n")), "more than 100000 variables");
     let warned = app().file(".env", fill("a b\n")).args(["check"]).run().code(0);
-    short(warned).stderr_has("more problems, the first one here\n  --> .env:21:1\n");
+    short(warned).stderr_has("more problems; this is the first\n  --> .env:21:1\n");
 }
 
 #[test]
@@ -210,15 +210,17 @@ fn twenty_problems_of_a_file_are_shown() {
     }
     refused(
         &app().file("ganger.toml", &keys),
-        "19980 more problems, the first one here\n  --> ganger.toml:21:1\n",
+        "19980 more problems; this is the first\n  --> ganger.toml:21:1\n",
     );
     let mut procfile = String::new();
     for number in 0..50 {
         writeln!(procfile, "p{number}: no-such-program-{number}").expect("written");
     }
     let test = app().procfile(procfile).args(["check"]);
-    let finished =
-        test.run().code(0).stderr_has("ganger: warning: the programs of 30 more are not on the PATH\n");
+    let finished = test
+        .run()
+        .code(0)
+        .stderr_has("ganger: warning: the programs of 30 more process types are not on the PATH\n");
     assert_eq!(String::from_utf8_lossy(&finished.stderr).lines().count(), 21);
 }
 
@@ -261,7 +263,7 @@ fn many_process_types_are_checked_in_one_go() {
     circle.stderr_has("these would wait for one another for ever: p0 → p1 → ").stderr_has(" → …\n");
     let many = app().file("ganger.toml", "formation = 'all=65535'\n").procfile("web: true\nworker: true\n");
     let message =
-        "ganger: error: 131070 processes are too many: an app can have at most 32768\n  hint: start fewer";
+        "ganger: error: too many processes: 131070 (an app can have at most 32768)\n  hint: start fewer";
     for args in [&["check"][..], &["start"]] {
         many.clone().args(args).run().code(2).stdout("").stderr_has(message);
     }
@@ -276,7 +278,7 @@ fn scale_has_the_same_limit() {
     running.wait_ready("web.1");
     running.wait_ready("worker.1");
     let scale = |count: &str| test.beside(["scale", count]).code(2);
-    scale("all=65535").stderr_has("131070 processes are too many: an app can have at most 32768");
+    scale("all=65535").stderr_has("too many processes: 131070 (an app can have at most 32768)");
     scale("web=1000000000").stderr_has("a count is a whole number from 0 to 65535");
     assert_eq!(test.world().alive().len(), 5, "three of ganger's own and the two");
     running.finish();
@@ -290,7 +292,7 @@ fn a_variable_that_no_process_can_get_is_named() {
     let message = |what: &str| {
         format!(
             "ganger: error: the variable `BIG` (big.env:2) is too long to pass to {what}: 140004 bytes\n  \
-             hint: the system takes at most 131071 bytes of name and value; keep a long value in a file, and the \
+             hint: the limit is 131071 bytes for name and value; keep a long value in a file, and the \
              file's path in the variable\n"
         )
     };
@@ -311,7 +313,7 @@ fn a_variable_that_no_process_can_get_is_named() {
     test.run().code(2).stderr_has("the command of web.1 is too long to start: 140002 bytes\n");
     let test = Test::without_ports().procfile(format!("web: : {}\n", "x".repeat(140_000)));
     test.run().code(1).stdout_has("its command and environment are too long together").stdout_has(
-        "hint: the command of web.1 is too long to start: 140002 bytes; the system takes at most 131071 bytes",
+        "hint: the command of web.1 is too long to start: 140002 bytes; the limit is 131071 bytes",
     );
 }
 
@@ -329,7 +331,7 @@ fn variables_that_are_too_much_together_are_counted() {
             test.clone().args(args).by_shell("ulimit -Ss 8192; exec \"$@\"").run().code(code).stdout("");
         limited
             .stderr_has("ganger: error: the environment of ")
-            .stderr_has("; the system takes at most 2097152\n  hint: the longest are `N3` (.env:4), ")
-            .stderr_has("; `ulimit -s` is four times the limit, up to 24 MiB\n");
+            .stderr_has("; the limit is 2097152\n  hint: the longest are `N3` (.env:4), ")
+            .stderr_has("; the limit is a quarter of `ulimit -s`, at most 6 MiB\n");
     }
 }

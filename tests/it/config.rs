@@ -144,7 +144,7 @@ fn json_says_that_it_cannot_hold_bytes() {
 fn json_says_that_it_cannot_hold_a_name() {
     let test = Test::new().procfile("web: x\n").file(".env", b"K\xff=1\n").args(["config", "--json"]);
     test.run().code(0).stderr(
-        "ganger: note: the name `K\\xff` is not UTF-8 and is changed here; `ganger config` without --json has it\n",
+        "ganger: note: the name `K\\xff` is not UTF-8 and is altered here; `ganger config` without --json keeps it\n",
     );
 }
 

@@ -263,7 +263,7 @@ fn a_link_of_another_user_is_not_followed() {
         ("ln -s ../home/precious web.1.log", "it is a symbolic link in a directory that is not yours alone"),
         ("ln -s ../home/new web.1.log", "it is a symbolic link in a directory that is not yours alone"),
         (": > web.1.log; chmod 666 web.1.log", "it belongs to another user"),
-        ("mkfifo -m 666 web.1.log; exec 3<>web.1.log", "it is a pipe that nobody reads"),
+        ("mkfifo -m 666 web.1.log; exec 3<>web.1.log", "it is a pipe without a reader"),
     ];
     for (script, why) in refusals {
         as_attacker(script);

@@ -216,8 +216,8 @@ fn a_redirect_takes_no_credentials_along() {
 
 #[test]
 fn credentials_for_another_machine_are_an_error() {
-    let message = "the address has credentials, and its host is not this machine: \
-                   they would be sent to a server that is not verified";
+    let message = "the address has credentials, but its host is not this machine: \
+                   they would be sent to an unverified server";
     let hint = "hint: use a command that verifies the server, such as `cmd:curl -fsS --netrc https://…`\n";
     let probe = "https://u:hunter2@search.example.com/";
     let shown = "https://u:********@search.example.com/";

@@ -61,7 +61,7 @@ fn a_command_that_does_not_run_gets_a_hint() {
     let huge = app().file(".env", format!("HUGE={}\n", "x".repeat(200_000)));
     huge.args(["run", "ls"]).run().code(126).stdout("").stderr(
         "ganger: error: the variable `HUGE` (.env:1) is too long to pass to ls: 200005 bytes
-  hint: the system takes at most 131071 bytes of name and value; keep a long value in a file, and the file's path in the variable
+  hint: the limit is 131071 bytes for name and value; keep a long value in a file, and the file's path in the variable
 ",
     );
     app().args(["run", "/"]).run().code(126).stderr_has("permission denied");

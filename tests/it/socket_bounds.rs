@@ -97,7 +97,7 @@ fn idle_clients_give_up_their_places() {
         }
         // The one that had been idle for the longest time is told.
         let mut first = BufReader::new(idle.into_iter().next().expect("one"));
-        assert!(line(&mut first).contains("too many clients are connected, and this one was idle"));
+        assert!(line(&mut first).contains("too many clients are connected; this one was idle"));
     }
     let _idle: Vec<UnixStream> =
         (0..MOST).map(|_| UnixStream::connect(&socket).expect("connected")).collect();
@@ -173,7 +173,7 @@ fn an_instance_that_is_frozen_does_not_answer() {
         let finished = asking.wait_beside().code(1).stdout("");
         let said = String::from_utf8_lossy(&finished.stderr).into_owned();
         let pid = running.pid();
-        let error = format!("ganger: error: the instance (pid {pid}) does not answer\n");
+        let error = format!("ganger: error: the instance (pid {pid}) is not responding\n");
         assert!(said.starts_with(&error), "{command:?}: {said}");
         assert!(said.contains(&format!("`kill -CONT {pid}`")), "{command:?}: {said}");
     }
@@ -189,7 +189,7 @@ fn what_was_given_up_before_it_was_accepted_is_not_done() {
     let (web, supervisor) = (running.wait_ready("web.1"), running.own_pids().supervisor);
     proc::send(supervisor, Signal::SIGSTOP);
     eventually("it is stopped", || proc::process(supervisor).is_some_and(|it| it.state == 'T'));
-    test.beside(["restart"]).code(1).stderr_has("does not answer\n");
+    test.beside(["restart"]).code(1).stderr_has("is not responding\n");
     proc::send(supervisor, Signal::SIGCONT);
     // Of later clients: those before have had their turn.
     test.beside(["ps"]).code(0).stdout_has("web.1: up");
@@ -293,8 +293,8 @@ fn a_named_path_that_is_not_ganger_s_stays_as_it_is() {
     let write = |path: &Path| fs::write(path, "precious").expect("written");
     let cases: [Case; 12] = [
         ("db.sqlite3", "db.sqlite3", "not a socket", &write),
-        ("yarn", "yarn.lock", "yarn.lock is not a lock file of ganger", &write),
-        ("poetry", "poetry.lock", "poetry.lock is not a lock file of ganger", &|path| {
+        ("yarn", "yarn.lock", "yarn.lock is not a ganger lock file", &write),
+        ("poetry", "poetry.lock", "poetry.lock is not a ganger lock file", &|path| {
             fs::write(path, "precious, and more than a pid ".repeat(9)).expect("written");
         }),
         ("fifo", "fifo", "not a socket", &|path| mkfifo(path, Mode::all()).expect("made")),
@@ -304,7 +304,7 @@ fn a_named_path_that_is_not_ganger_s_stays_as_it_is() {
         ("link", "link", "not a socket", &|path| symlink("precious", path).expect("linked")),
         ("dangling", "dangling", "not a socket", &|path| symlink("nowhere", path).expect("linked")),
         ("l", "l.lock", "l.lock is not a regular file", &|path| symlink("precious", path).expect("linked")),
-        ("hard", "hard.lock", "hard.lock has other names", &|path| {
+        ("hard", "hard.lock", "hard.lock has more than one hard link", &|path| {
             fs::write(path.with_extension("other"), "1\n").expect("written");
             fs::hard_link(path.with_extension("other"), path).expect("linked");
         }),

@@ -20,7 +20,7 @@ pub type Lookup<'a> = dyn Fn(&OsStr) -> Option<OsString> + 'a;
 pub(super) struct Names<'a> {
     lookup: &'a Lookup<'a>,
     earlier: HashMap<OsString, OsString>,
-    /// How many bytes may still be put in the places of names.
+    /// How many bytes replacements may still add.
     left: Cell<usize>,
 }
 
@@ -29,8 +29,8 @@ impl<'a> Names<'a> {
         Self { lookup, earlier: HashMap::new(), left: Cell::new(MOST_BYTES) }
     }
 
-    /// Whether `bytes` more may be put in the place of a name. Each line of a file can double what the
-    /// one before it stands for.
+    /// Returns whether a replacement may add `bytes` more. Each line of a file can double the length of
+    /// the value before it.
     pub(super) fn spend(&self, bytes: usize) -> bool {
         let left = self.left.get().checked_sub(bytes);
         self.left.set(left.unwrap_or(0));

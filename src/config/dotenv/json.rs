@@ -23,10 +23,10 @@ use crate::config::source::{Source, Span};
 /// Deepest nesting, that of `serde_json` for its own values. Each level reads its text once more.
 const MOST_LEVELS: usize = 128;
 
-/// Most bytes that are read when each level reads its text once more.
+/// The most bytes to read, given that each level reads its text once more.
 const MOST_READ: usize = 256 * 1024 * 1024;
 
-/// Longest name of a variable. No process can get a longer one.
+/// The longest name of a variable. No process can receive a longer one.
 const LONGEST_NAME: usize = 128 * 1024;
 
 const NUL_HINT: &str = "take the \\u0000 out; no environment variable can hold it";
@@ -73,19 +73,19 @@ struct Reader<'a> {
     start: usize,
     counter: LineCounter<'a>,
     file: EnvFile,
-    /// How many bytes of names may still be made: each value has those of all that it is in.
+    /// How many bytes of names may still be created: each value has the names of all levels above it.
     names_left: usize,
     /// How many bytes may still be read.
     reads_left: usize,
 }
 
-/// The members of an object; of those with the same key the last.
+/// The members of an object; for duplicate keys, the last.
 struct Members<'a>(HashMap<String, &'a RawValue>);
 
 /// The items of an array.
 struct Items<'a>(Vec<&'a RawValue>);
 
-/// Reads both, and no more of them than there can be variables.
+/// Reads an object or an array, and no more members than there can be variables.
 struct Bounded;
 
 const TOO_MANY: &str = "too many";
@@ -133,7 +133,7 @@ impl<'de> Deserialize<'de> for Items<'de> {
 }
 
 impl<'a> Reader<'a> {
-    /// Reads the members of the object that `json` is, in the order of the file.
+    /// Returns the members of the object `json` in the order of the file.
     fn object(&mut self, prefix: Option<&str>, json: &'a str, level: usize) -> Result<(), Diagnostic> {
         self.check_level(json, level)?;
         let Members(members) = serde_json::from_str(json).map_err(|error| self.invalid(json, &error))?;
@@ -157,7 +157,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// The name of what is called `key` in what has the name `prefix`.
+    /// Returns the name of the member `key` of the value named `prefix`.
     fn name(&mut self, prefix: Option<&str>, key: &str, json: &str) -> Result<String, Diagnostic> {
         let length = prefix.map_or(0, |prefix| prefix.len() + 1) + key.len();
         let message = match self.names_left.checked_sub(length) {
@@ -165,14 +165,14 @@ impl<'a> Reader<'a> {
                 format!("the name of this value is too long: more than {} KiB", LONGEST_NAME >> 10)
             }
             None => {
-                format!("the names of all values together are too long: more than {} MiB", MOST_BYTES >> 20)
+                format!("the names of the values are too long in total: more than {} MiB", MOST_BYTES >> 20)
             }
             Some(left) => {
                 self.names_left = left;
                 return Ok(prefix.map_or_else(|| key.to_owned(), |prefix| format!("{prefix}_{key}")));
             }
         };
-        Err(self.source.error_without_text(self.span(json), message).hint("give the variables one by one"))
+        Err(self.source.error_without_text(self.span(json), message).hint("list the variables one by one"))
     }
 
     fn value(&mut self, name: &str, json: &'a str, level: usize) -> Result<(), Diagnostic> {
@@ -209,13 +209,13 @@ impl<'a> Reader<'a> {
     fn check_level(&mut self, json: &str, level: usize) -> Result<(), Diagnostic> {
         let message = match self.reads_left.checked_sub(json.len()) {
             _ if level > MOST_LEVELS => format!("the JSON is nested more than {MOST_LEVELS} levels deep"),
-            None => "the JSON is too large for how deep it is nested".to_owned(),
+            None => "the JSON is too large for its nesting depth".to_owned(),
             Some(left) => {
                 self.reads_left = left;
                 return Ok(());
             }
         };
-        Err(self.source.error_without_text(self.span(json), message).hint("give the variables one by one"))
+        Err(self.source.error_without_text(self.span(json), message).hint("list the variables one by one"))
     }
 
     /// The place of `json`, which is a part of `self.text`.
@@ -236,7 +236,7 @@ impl<'a> Reader<'a> {
             return self
                 .source
                 .error_without_text(Span::new(at..at), message)
-                .hint("is this an env file? No process can get so many variables");
+                .hint("is this an env file? No process can receive that many variables");
         }
         let message = if error.is_eof() { "the JSON ends too early" } else { "this is no valid JSON" };
         self.source.error_without_text(Span::new(at..at), message).hint(HINT)

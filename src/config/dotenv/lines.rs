@@ -17,7 +17,7 @@ use crate::config::source::{Source, Span};
 
 const NUL_HINT: &str = "save the file as UTF-8 text; a UTF-16 file is full of NUL bytes";
 
-const ESCAPE: &str = "a `$` that is meant as one is written `\\$`";
+const ESCAPE: &str = "write a literal `$` as `\\$`";
 
 pub(super) fn parse(source: &Source, expand: Option<&Lookup<'_>>) -> Result<EnvFile, Diagnostic> {
     let mut reader = Reader {
@@ -110,12 +110,12 @@ impl Reader<'_> {
                     (format!("{value} cannot be read"), "write it in single quotes".to_owned())
                 }
                 Unread::TooLong => (
-                    format!("{value} is too long when its `$NAME`s are replaced"),
+                    format!("{value} is too long after its `$NAME`s are replaced"),
                     format!("the limit is {} KiB; {ESCAPE}", value::LONGEST >> 10),
                 ),
                 Unread::TooMuch => (
-                    format!("{value} makes all values of the file too long when their `$NAME`s are replaced"),
-                    format!("the limit is {} MiB together; {ESCAPE}", MOST_BYTES >> 20),
+                    format!("{value} makes the values in this file too long in total after their `$NAME`s are replaced"),
+                    format!("the limit is {} MiB in total; {ESCAPE}", MOST_BYTES >> 20),
                 ),
             };
             self.source.error_without_text(span, message).hint(hint)

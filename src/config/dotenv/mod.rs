@@ -70,10 +70,10 @@ pub fn parse(source: &Source, expand: Option<&Lookup<'_>>) -> Result<EnvFile, Di
     Ok(file)
 }
 
-/// Most variables of a file. No system passes more to a process, and each takes memory beside its text.
+/// The most variables of a file. No system passes more to a process, and each has an overhead in memory.
 const MOST_VARIABLES: usize = 100_000;
 
-/// Most bytes of all values of a file together that are made rather than written: by replaced names, or
+/// The most bytes of all values of a file that are generated rather than written: by replaced names, or
 /// by the names of a JSON file.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
 
@@ -87,7 +87,7 @@ impl EnvFile {
             let message = format!("more than {MOST_VARIABLES} variables");
             return Err(source
                 .error_without_text(assignment.span, message)
-                .hint("is this an env file? No process can get so many"));
+                .hint("is this an env file? No process can receive that many"));
         }
         self.assignments.push(assignment);
         Ok(())

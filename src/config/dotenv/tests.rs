@@ -369,7 +369,7 @@ fn twenty_warnings_are_shown() {
     let file = read("x\n".repeat(1000)).expect("an env file");
     assert_eq!(file.warnings.len(), 21);
     insta::assert_snapshot!(file.warnings[20], @"
-    980 more problems, the first one here
+    980 more problems; this is the first
       --> .env:21:1
     ");
 }
@@ -386,20 +386,20 @@ fn values_that_double_with_each_line_are_refused() {
         parse(&Source::new(".env", text), Some(lookup)).expect_err("too long").to_string()
     };
     insta::assert_snapshot!(refused(&text), @r"
-    the value of `A17` is too long when its `$NAME`s are replaced
+    the value of `A17` is too long after its `$NAME`s are replaced
       --> .env:18:1
-      hint: the limit is 1024 KiB; a `$` that is meant as one is written `\$`
+      hint: the limit is 1024 KiB; write a literal `$` as `\$`
     ");
     let mut text = format!("A={}\n", "x".repeat(900_000));
     for number in 0..40 {
         writeln!(text, "B{number}=$A").expect("written");
     }
     insta::assert_snapshot!(refused(&text), @r"
-    the value of `B18` makes all values of the file too long when their `$NAME`s are replaced
+    the value of `B18` makes the values in this file too long in total after their `$NAME`s are replaced
       --> .env:20:1
-      hint: the limit is 16 MiB together; a `$` that is meant as one is written `\$`
+      hint: the limit is 16 MiB in total; write a literal `$` as `\$`
     ");
-    // Without `expand` a `$` is a character.
+    // Without `expand`, `$` is an ordinary character.
     assert_eq!(read(text).expect("an env file").assignments.len(), 41);
 }
 
@@ -409,7 +409,7 @@ fn more_variables_than_any_process_can_get_are_refused() {
     insta::assert_snapshot!(error(text), @r"
     more than 100000 variables
       --> .env:100001:1
-      hint: is this an env file? No process can get so many
+      hint: is this an env file? No process can receive that many
     ");
 }
 

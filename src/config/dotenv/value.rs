@@ -12,17 +12,17 @@ use memchr::memrchr;
 
 use super::expand::{Names, Reference};
 
-/// Most bytes of a value that names were replaced in. A process can get 128 KiB.
+/// The most bytes of a value in which names were replaced. A process can receive 128 KiB.
 pub(super) const LONGEST: usize = 1024 * 1024;
 
-/// Why there is no value.
+/// Why a value could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unread {
-    /// dotenvy does not read what was written for it, which no input is known to bring about.
+    /// dotenvy rejects the text written for it. No input is known to cause this.
     Unreadable,
-    /// Replaced names make it longer than [`LONGEST`].
+    /// After replacing names it is longer than [`LONGEST`].
     TooLong,
-    /// They make all values of the file longer than [`super::MOST_BYTES`].
+    /// Replaced names make the values of the file longer in total than [`super::MOST_BYTES`].
     TooMuch,
 }
 
@@ -102,7 +102,7 @@ fn replace(
     if value.is_empty() {
         write(line, style, reference.default, Some(names))?;
     }
-    // What the line has is no shorter than what it stands for, escapes aside.
+    // Escapes aside, the text in the line is no shorter than the value it stands for.
     if line.len() + value.len() > LONGEST {
         return Err(Unread::TooLong);
     }
@@ -183,7 +183,7 @@ mod tests {
         let together = std::iter::repeat_with(|| read(Style::Double, &references(1000), Some(&names)));
         assert_eq!(together.take_while(Result::is_ok).count(), 16);
         assert_eq!(read(Style::Bare, &references(1000), Some(&names)), Err(Unread::TooMuch));
-        // What is written is the file's own, and not more than that.
+        // Only replaced names count, not what the file itself contains.
         let written = vec![b'x'; 2 * LONGEST];
         assert_eq!(read(Style::Bare, &written, Some(&names)), Ok(written.clone()));
     }

@@ -276,8 +276,8 @@ fn a_problem_in_a_continued_line_shows_the_line_that_holds_it() {
 fn many_problems_are_counted_and_not_shown() {
     let shown = errors("x\n".repeat(100));
     assert_eq!(shown.matches("no colon").count(), crate::config::problems::MOST_SHOWN);
-    assert!(shown.ends_with("\n\n80 more problems, the first one here\n  --> Procfile:21:1"), "{shown}");
-    assert!(errors("x\n".repeat(21)).contains("1 more problem, the first"));
+    assert!(shown.ends_with("\n\n80 more problems; this is the first\n  --> Procfile:21:1"), "{shown}");
+    assert!(errors("x\n".repeat(21)).contains("1 more problem; this is the first"));
     assert!(!errors("x\n".repeat(20)).contains("more problem"));
 }
 
@@ -403,7 +403,7 @@ fn names_and_types_have_a_limit() {
         long.starts_with("ganger: error: the name is too long: 201 characters\n  --> Procfile:1:1\n"),
         "{long}"
     );
-    assert!(long.ends_with("hint: a name has at most 200 characters"), "{long}");
+    assert!(long.ends_with("hint: a name can have at most 200 characters"), "{long}");
     let mut text = String::new();
     for number in 0..=100_000 {
         writeln!(text, "\np{number}: x").expect("written");

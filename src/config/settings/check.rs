@@ -16,7 +16,8 @@ use crate::config::waits;
 use crate::model::{ProcessColor, ProcessName, PtyChoice, Sig, quoted};
 use crate::supervisor::event::OnExit;
 
-/// Most names of the file times types of the Procfile, since each is looked for among these: a second.
+/// The most names in the file times types in the Procfile, each name being compared with each type:
+/// about a second.
 const MOST_COMPARED: usize = 100_000_000;
 
 /// What is wrong with a text, and what to do.
@@ -90,7 +91,7 @@ impl ProcessTable {
     }
 }
 
-/// The message without the value, which it begins with in backticks.
+/// Returns the message without the value in backticks that it begins with.
 fn hidden(key: &str, message: &str) -> String {
     let reason = message.rsplit_once("`: ").map_or("the value cannot be read", |(_, reason)| reason);
     format!("`{key}`: {reason}")

@@ -1,8 +1,8 @@
-//! What of a `ganger.toml` no message shows: values that are or may be secrets.
+//! The values of a `ganger.toml` that no message shows, since they are or may be secrets.
 //!
-//! Somebody who wants to set a variable and does not know how writes it in many ways: under a key that
-//! there is not, as a text where a table belongs, as the value of another option. The output of `ganger
-//! check` is often kept where others read it. So shown is only what is known to be an option's value.
+//! Users who do not know the syntax write variables in many ways: under an unknown key, as a string
+//! where a table belongs, as the value of another option. The output of `ganger check` is often kept
+//! where others can read it. So only values known to belong to an option are shown.
 
 use toml::de::DeValue;
 
@@ -14,13 +14,13 @@ use crate::model::ProcessName;
 /// A value that no message shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Hidden {
-    /// Where it stands.
+    /// Where it is.
     pub(super) span: Span,
-    /// It is a variable's: nothing of its lines is shown. Of other lines what stands before it is.
+    /// It belongs to a variable, so nothing of its lines is shown. For others, the text before the value is.
     pub(super) is_variable: bool,
 }
 
-/// Everything in the file that is hidden.
+/// Returns every hidden value of the file.
 pub(super) fn all_of_file(table: &Table<'_>) -> Vec<Hidden> {
     let mut finder = Finder { found: Vec::new() };
     for (name, item) in table {
@@ -65,7 +65,7 @@ impl Finder {
         }
     }
 
-    /// A single value of a known key. Numbers, dates and flags are no secrets.
+    /// A single value of a known key. Numbers, dates and booleans are not secrets.
     fn of_value(&mut self, key: &Key, item: &Item<'_>) {
         let is_flag = key.shape == Shape::Flag;
         match item.get_ref() {
@@ -77,7 +77,7 @@ impl Finder {
         }
     }
 
-    /// All values in `item`. A table has no place of its own where it is written in several.
+    /// Every value in `item`. A table has no place of its own if it is written in several parts.
     fn all(&mut self, item: &Item<'_>, is_variable: bool) {
         match item.get_ref() {
             DeValue::Table(table) => {
@@ -96,7 +96,7 @@ impl Finder {
     }
 }
 
-/// Whether the text of an option can have a secret in it.
+/// Returns whether the text of an option may contain a secret.
 fn may_be_secret(key: &Key, text: &str) -> bool {
     match key.value {
         Value::Wait | Value::Ready => !is_plain_probe(text),
@@ -110,13 +110,13 @@ fn may_be_secret(key: &Key, text: &str) -> bool {
     }
 }
 
-/// Whether one of the paths in a list is rather `NAME=value`.
+/// Returns whether an item in a list of paths looks like `NAME=value`.
 pub(super) fn is_assignment(text: &str) -> bool {
     text.split(',').any(|item| item.split_once('=').is_some_and(|(name, _)| !name.contains('/')))
 }
 
-/// Whether it has nothing but names, ports and a path: no `user:password@`, no `?token=`, no command,
-/// which can have all of these.
+/// Returns whether it has only names, ports and a path: no `user:password@`, no `?token=`, and no
+/// command, which can contain both.
 fn is_plain_probe(text: &str) -> bool {
     let is_name = |name: &str| name.trim().bytes().all(ProcessName::allows);
     let text = text.split_once('=').filter(|(name, _)| is_name(name)).map_or(text, |(_, probe)| probe);

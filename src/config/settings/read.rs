@@ -17,11 +17,11 @@ use crate::model::{mask_text, quoted};
 /// The table that the tables of processes are in.
 pub(super) const PROCESS: &str = "process";
 
-/// Most bytes of the file that can begin or end something in TOML. The parser needs a hundred times
-/// as much memory for one as for a byte of text.
+/// The most bytes of the file that can begin or end something in TOML. The parser needs a hundred
+/// times as much memory for one of these as for a byte of text.
 const MOST_MARKS: usize = 1_000_000;
 
-/// Most characters of a path (`PATH_MAX` of Linux), and of any other value.
+/// The most bytes of a path (`PATH_MAX` of Linux), and of any other value.
 const LONGEST_PATH: usize = 4096;
 const LONGEST_TEXT: usize = 64 * 1024;
 
@@ -36,7 +36,7 @@ impl Settings {
         (Self { source: Some(source), hidden, options, processes }, problems)
     }
 
-    /// An error about `span`. Its line is shown, unless something stands in it that no message shows.
+    /// Returns an error about `span`. Its line is shown unless it contains something hidden.
     pub fn error(&self, span: Span, message: impl Into<String>) -> Diagnostic {
         let none = Source::new("", "");
         error(self.source.as_ref().unwrap_or(&none), &self.hidden, span, message.into())
@@ -49,7 +49,7 @@ fn error(source: &Source, hidden: &[Hidden], span: Span, message: String) -> Dia
     for it in hidden.iter().filter(|it| it.span.start < line.end && line.start < it.span.end) {
         end = if it.is_variable { line.start } else { end.min(it.span.start) };
     }
-    // A probe may have credentials in it.
+    // A probe may contain credentials.
     let text = String::from_utf8_lossy(source.slice(Span::new(line.start..end.max(line.start))));
     let may_be_probe = ["://", "cmd:", "log:"].iter().any(|begin| text.contains(begin));
     let has_credentials = may_be_probe && mask_text(&text).is_some();
@@ -64,7 +64,7 @@ fn error(source: &Source, hidden: &[Hidden], span: Span, message: String) -> Dia
 
 struct Reader<'a> {
     source: &'a Source,
-    /// What no message shows.
+    /// The values that no message shows.
     hidden: Vec<Hidden>,
     problems: Problems,
 }
@@ -90,7 +90,7 @@ impl Reader<'_> {
             && let Some((at, _)) = marks.nth(MOST_MARKS)
         {
             let at = Span::new(at..at + 1);
-            let message = format!("too many keys and values: more than {MOST_MARKS} marks of TOML");
+            let message = format!("too many keys and values: more than {MOST_MARKS} TOML delimiters");
             let problem = || source.error_without_text(at, message);
             self.problems.add(at, || problem().hint("is this the file you meant?"));
             return (Vec::new(), Vec::new());
@@ -225,7 +225,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A setting, unless one of its texts cannot be meant.
+    /// Returns a setting, unless one of its texts is too long or looks like a mistake.
     fn bounded(&mut self, key: &'static Key, texts: Vec<Text>) -> Option<Setting> {
         let most = if key.value == Value::Path { LONGEST_PATH } else { LONGEST_TEXT };
         let long = |it: &&Text| it.text.len() > most;
@@ -243,13 +243,13 @@ impl Reader<'_> {
             let problem = || {
                 let hint = "write variables of one process under `[process.NAME.env]`, and those of all into an \
                             env file; a file with this name is written `./NAME=…`";
-                let message = "`env` takes names of env files, and this looks like a variable".to_owned();
+                let message = "`env` takes names of env files, but this looks like a variable".to_owned();
                 error(self.source, &self.hidden, *span, message).hint(hint)
             };
             self.problems.add(*span, problem);
             return None;
         }
-        // An empty list says nothing.
+        // An empty list sets nothing.
         (!texts.is_empty()).then_some(Setting { key, texts })
     }
 
@@ -308,7 +308,7 @@ impl Reader<'_> {
         self.complain(name, || (format!("a process has no `{}`", quoted(text)), hint()));
     }
 
-    /// Notes a problem with a key; `words` are the message and what to do.
+    /// Adds a problem with a key; `words` are the message and the hint.
     fn complain(&mut self, name: &Name<'_>, words: impl FnOnce() -> (String, String)) {
         let at = span(name.span());
         let problem = || {
@@ -374,8 +374,8 @@ fn kind(item: &Item<'_>) -> &'static str {
     }
 }
 
-/// What is no TOML. Where variables may stand is not known then; so the line is shown only if nothing
-/// in it can be one, nor anything before it, from the last `[…]` on.
+/// A syntax error. It is unknown then where variables are, so the line is shown only if neither it nor
+/// anything before it, from the last `[…]` on, can be a variable.
 fn syntax(source: &Source, text: &str, at: Span, error: &toml::de::Error) -> Diagnostic {
     let line = source.line_span(at.start);
     let before = &text[..line.end];
@@ -400,7 +400,8 @@ fn syntax(source: &Source, text: &str, at: Span, error: &toml::de::Error) -> Dia
     error.hint(hint)
 }
 
-/// Whether a line that may be no TOML sets an option that holds no secret, or is the head of a table.
+/// Returns whether a line, which may be malformed, sets an option that holds no secret, or is a table
+/// header.
 fn is_plain(line: &str) -> bool {
     let Some((name, value)) = line.split_once('=') else { return line.trim_start().starts_with('[') };
     let name = name.trim();

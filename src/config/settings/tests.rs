@@ -376,7 +376,7 @@ fn values_of_variables_are_never_shown() {
 #[test]
 fn texts_that_cannot_be_meant_are_refused() {
     insta::assert_snapshot!(wrong("env = ['.env', 'API_TOKEN=hunter2']\n"), @r"
-    ganger: error: `env` takes names of env files, and this looks like a variable
+    ganger: error: `env` takes names of env files, but this looks like a variable
       --> ganger.toml:1:16
        |
      1 | env = ['.env', …
@@ -414,7 +414,7 @@ fn a_file_with_more_than_anybody_writes_is_refused() {
     let shown = wrong(&unknown);
     assert!(shown.len() < 10_000 && !shown.contains("hunter2"), "{shown}");
     assert!(
-        shown.ends_with("ganger: error: 9980 more problems, the first one here\n  --> ganger.toml:21:1"),
+        shown.ends_with("ganger: error: 9980 more problems; this is the first\n  --> ganger.toml:21:1"),
         "{shown}"
     );
     let types: Vec<ProcessName> =

@@ -103,7 +103,7 @@ fn the_writer_makes_room_and_ends_when_all_is_written() {
     assert!(told.try_recv().is_err());
 }
 
-/// What a directory of this mode says to a log file whose place `put` has taken.
+/// Opens a log file in a directory of this mode, after `put` has taken its path.
 fn opened(mode: u32, put: impl FnOnce(&Path)) -> Result<(), String> {
     let folder = tempfile::tempdir().expect("a directory");
     std::fs::set_permissions(folder.path(), Permissions::from_mode(mode)).expect("changed");
@@ -142,7 +142,7 @@ fn what_is_no_file_is_called_by_its_name() {
     let pipe = |path: &Path| nix::unistd::mkfifo(path, Mode::S_IRWXU).expect("made");
     for mode in [0o700, 0o1777] {
         assert_eq!(opened(mode, socket), Err("it is a socket".to_owned()));
-        assert_eq!(opened(mode, pipe), Err("it is a pipe that nobody reads".to_owned()));
+        assert_eq!(opened(mode, pipe), Err("it is a pipe without a reader".to_owned()));
     }
     let device = |path: &Path| symlink("/dev/null", path).expect("linked");
     assert_eq!(opened(0o700, device), Ok(()));

@@ -89,7 +89,7 @@ fn deep_json_is_an_error_and_no_stack_overflow() {
     insta::assert_snapshot!(error(nested(129)), @r"
     the JSON is nested more than 128 levels deep
       --> .env:1:133
-      hint: give the variables one by one
+      hint: list the variables one by one
     ");
     assert!(error(nested(100_000)).starts_with("the JSON is nested more than 128 levels deep"));
     assert!(error(format!("{{\"a\":{}", "[".repeat(1_000_000))).starts_with("the JSON ends too early"));
@@ -101,16 +101,16 @@ fn names_that_grow_with_each_level_are_refused() {
     insta::assert_snapshot!(error(format!("{{\"{key}\":[[[1,2],3]]}}")), @r"
     the name of this value is too long: more than 128 KiB
       --> .env:1:131077
-      hint: give the variables one by one
+      hint: list the variables one by one
     ");
     let items = vec!["1"; 2000].join(",");
     insta::assert_snapshot!(error(format!("{{\"{}\":[{items}]}}", &key[..10_000])), @r"
-    the names of all values together are too long: more than 16 MiB
+    the names of the values are too long in total: more than 16 MiB
       --> .env:1:13356
-      hint: give the variables one by one
+      hint: list the variables one by one
     ");
     let empties = vec!["[]"; 2000].join(",");
-    assert!(error(format!("{{\"{}\":[{empties}]}}", &key[..10_000])).starts_with("the names of all values"));
+    assert!(error(format!("{{\"{}\":[{empties}]}}", &key[..10_000])).starts_with("the names of the values"));
 }
 
 #[test]
@@ -119,15 +119,15 @@ fn json_with_more_than_any_process_can_get_is_refused() {
     insta::assert_snapshot!(error(array), @r"
     more than 100000 values in one object or array
       --> .env:1:200008
-      hint: is this an env file? No process can get so many variables
+      hint: is this an env file? No process can receive that many variables
     ");
     let members: Vec<String> = (0..=100_000).map(|number| format!("\"{number:x}\":1")).collect();
     assert!(error(format!("{{{}}}", members.join(","))).starts_with("more than 100000 values"));
     // Each level reads the text once more.
     let text = format!("{{\"a\":{}\"{}\"{}}}", "[".repeat(120), "x".repeat(4_000_000), "]".repeat(120));
     insta::assert_snapshot!(error(text), @r"
-    the JSON is too large for how deep it is nested
+    the JSON is too large for its nesting depth
       --> .env:1:72
-      hint: give the variables one by one
+      hint: list the variables one by one
     ");
 }
