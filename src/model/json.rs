@@ -1,7 +1,7 @@
 //! JSON whose text is safe on a terminal.
 //!
-//! `serde_json` escapes U+0000 to U+001F, as it must, and no more. Here every character that
-//! [`hides`] names is escaped as well. A reader gets the same values.
+//! `serde_json` escapes U+0000 to U+001F, as required, and no more. Here every character that
+//! [`hides`] matches is escaped as well. A reader gets the same values.
 
 use std::io;
 
@@ -12,12 +12,12 @@ use super::hides;
 
 /// Appends `value` to `out`, on one line.
 pub fn append(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
-    // Strings, numbers and maps with string keys into memory: nothing that could fail.
+    // Only strings, numbers and maps with string keys, written to memory: nothing can fail.
     let _ = value.serialize(&mut Serializer::with_formatter(out, Visible(CompactFormatter)));
 }
 
-/// Appends a string to `out`. Made for lines of processes, of which there may be millions: one that
-/// hides nothing costs little more than `serde_json` alone.
+/// Appends a string to `out`. Optimized for lines of processes, of which there may be millions: a line
+/// without hidden characters costs little more than with `serde_json` alone.
 pub fn append_text(out: &mut Vec<u8>, text: &str) {
     if has_hidden(text) {
         append(out, text);
@@ -26,7 +26,7 @@ pub fn append_text(out: &mut Vec<u8>, text: &str) {
     }
 }
 
-/// Returns `value` in several lines, with the last line end.
+/// Returns `value` as indented JSON, including the last newline.
 pub fn pretty(value: &impl Serialize) -> Vec<u8> {
     let mut out = Vec::new();
     let _ = value.serialize(&mut Serializer::with_formatter(&mut out, Visible(PrettyFormatter::new())));
@@ -34,8 +34,8 @@ pub fn pretty(value: &impl Serialize) -> Vec<u8> {
     out
 }
 
-/// Whether [`hides`] names a character of `text`, C0 aside. It looks for the first bytes of these in
-/// UTF-8; asking for each character takes five times as long in text that is not ASCII.
+/// Returns whether [`hides`] matches a character of `text`, except C0. It searches for the first bytes of
+/// these in UTF-8; testing each character takes five times as long in text that is not ASCII.
 fn has_hidden(text: &str) -> bool {
     let bytes = text.as_bytes();
     let hides_at = |at: usize| {
@@ -57,7 +57,7 @@ fn has_hidden(text: &str) -> bool {
         || memchr::memchr_iter(0xf3, bytes).any(hides_at)
 }
 
-/// Writes as the formatter in it, but for text.
+/// Formats like `F`, except for text.
 struct Visible<F>(F);
 
 macro_rules! as_inside {
@@ -74,7 +74,7 @@ impl<F: Formatter> Formatter for Visible<F> {
         writer: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
-        // A fragment is what stands between two characters that serde_json escapes itself.
+        // A fragment is the text between two characters that serde_json escapes itself.
         if !has_hidden(fragment) {
             return writer.write_all(fragment.as_bytes());
         }

@@ -1,12 +1,12 @@
 //! Which values are secrets, and what is shown instead.
 //!
-//! A secret is known by the name of its variable or by its own form. Of a
-//! value with secrets in it only these are masked, so that the host of a URL can still be read. What
-//! looks like a secret and is none may be masked; the opposite must not happen for any form that is
+//! A secret is recognized by the name of its variable or by its own form. Within a value, only the
+//! secrets are masked, so that the host of a URL can still be read. Text that merely
+//! looks like a secret may be masked; the opposite must not happen for any form that is
 //! listed here, so in doubt more is masked.
 //!
-//! Everything is one pass of hand-written scanners: a value may be megabytes long, and nothing has
-//! to be compiled first.
+//! Everything is one pass of hand-written scanners: a value may be megabytes long, and regular
+//! expressions would have to be compiled first.
 
 mod names;
 mod pairs;
@@ -18,10 +18,10 @@ mod words;
 use names::Kind;
 use spans::Spans;
 
-/// What is shown instead of a secret.
+/// Shown in place of a secret.
 pub const MASK: &str = "********";
 
-/// Returns what is shown of a variable's value; `None` if it holds no secret.
+/// Returns a variable's value with its secrets masked; `None` if it contains no secret.
 pub fn mask_variable(name: &str, value: &str) -> Option<String> {
     // The shell's working directories.
     let kind = if matches!(name, "PWD" | "OLDPWD") { Kind::Plain } else { names::kind(name) };
@@ -38,15 +38,15 @@ pub fn mask_variable(name: &str, value: &str) -> Option<String> {
     spans.mask(value)
 }
 
-/// Returns a text (a command, the address of a probe, an option) with its secrets masked; `None` if
-/// it holds none.
+/// Returns a text (a command, the URL of a probe, an option) with its secrets masked; `None` if
+/// it contains none.
 pub fn mask_text(text: &str) -> Option<String> {
     let mut spans = Spans::default();
     values::scan(text, &mut spans);
     spans.mask(text)
 }
 
-/// Whether a parameter of this name, as in `?api_key=x`, is a secret.
+/// Returns whether a parameter of this name, as in `?api_key=x`, is a secret.
 pub fn is_secret_parameter(name: &str) -> bool {
     names::is_secret_parameter(name)
 }

@@ -4,8 +4,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 
-/// `time` as a time stamp. The system's clock can be set to any year, and calendars end at 9999: what is beyond
-/// them is their end. The output must go on.
+/// Returns `time` as a timestamp. The system clock can be set to any year, but the calendar ends at 9999: later or
+/// earlier times become its limits, so that the output goes on.
 pub fn timestamp(time: SystemTime) -> Timestamp {
     let end = if time < UNIX_EPOCH { Timestamp::MIN } else { Timestamp::MAX };
     Timestamp::try_from(time).unwrap_or(end)

@@ -13,12 +13,12 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     escape(text, hides)
 }
 
-/// The same for text of several lines: line feeds stay, all else is escaped.
+/// Returns the same for text of several lines: line feeds stay, all else is escaped.
 pub fn visible_lines(text: &str) -> Cow<'_, str> {
     escape(text, |character| character != '\n' && hides(character))
 }
 
-/// Whether a character is one that [`visible`] escapes.
+/// Returns whether [`visible`] escapes this character.
 pub fn hides(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -34,13 +34,13 @@ pub fn hides(character: char) -> bool {
         )
 }
 
-/// Most characters that a message shows of one piece of text from elsewhere.
+/// The most characters that a message shows of one piece of text from elsewhere.
 const MOST_QUOTED: usize = 100;
 
-/// Most characters of a sentence that a message shows.
+/// The most characters of a sentence that a message shows.
 const MOST_OF_SENTENCE: usize = 2000;
 
-/// A piece of text from elsewhere as it is quoted in a message: cut to 100 characters,
+/// Returns a piece of text from elsewhere as a message quotes it: cut to 100 characters,
 /// then escaped.
 pub fn quoted(text: &str) -> String {
     let mut out = String::new();
@@ -48,11 +48,11 @@ pub fn quoted(text: &str) -> String {
     visible(&out).into_owned()
 }
 
-/// A sentence of ganger's with text from elsewhere in it, as it is shown: on one line, escaped,
-/// and of a length that can be read.
+/// Returns a sentence of ganger's with text from elsewhere in it as it is shown: on one line, escaped,
+/// and of a readable length.
 ///
-/// What is in backticks is cut to 100 characters, so that the end of the sentence stays
-/// in sight. What is still too long loses its middle: a path or a list says most at its ends.
+/// Text in backticks is cut to 100 characters, so that the end of the sentence stays
+/// visible. If it is still too long, it loses its middle: a path or a list says most at its ends.
 pub fn sentence(text: &str) -> String {
     if text.len() <= MOST_QUOTED {
         return visible(text).into_owned();
@@ -68,7 +68,7 @@ pub fn sentence(text: &str) -> String {
     visible(&without_middle(out)).into_owned()
 }
 
-/// Bytes from elsewhere in one line: text as [`visible`] has it, other bytes as `\x9b`.
+/// Returns bytes from elsewhere in one line: text as [`visible`] shows it, other bytes as `\x9b`.
 pub fn visible_bytes(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
@@ -81,7 +81,7 @@ pub fn visible_bytes(bytes: &[u8]) -> String {
     out
 }
 
-/// Whether [`visible_bytes`] shows these bytes in another way than as they are.
+/// Returns whether [`visible_bytes`] would change these bytes.
 pub fn hides_any(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).map_or(true, |text| text.contains(hides))
 }
@@ -96,7 +96,7 @@ fn push_cut(out: &mut String, text: &str, most: usize) {
     }
 }
 
-/// Three quarters of what may be shown are from the start, one is from the end.
+/// Cuts a text that is too long: three quarters of the rest are from its start, one quarter from its end.
 fn without_middle(text: String) -> String {
     if text.char_indices().nth(MOST_OF_SENTENCE).is_none() {
         return text;

@@ -1,17 +1,17 @@
-//! Names of variables and parameters that say that the value is a secret.
+//! Names of variables and parameters that mark the value as a secret.
 //!
-//! A name is cut into words at everything that is no letter and at the humps of camelCase. A word, or
-//! its plural, decides. Letters at the end of a word do not, or MONKEY would be a key and COMPASS a
-//! password; what people write in one word all the same is put together from [`PARTS`].
+//! A name is split into words at everything that is not a letter and at the humps of camelCase. A word,
+//! or its plural, decides. The end of a word does not, or MONKEY would be a key and COMPASS a
+//! password; compounds that people do write in one word are composed from [`PARTS`].
 
-/// What a name says of its value.
+/// What a name says about its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// It is a secret.
     Secret,
-    /// It is an address with a secret in it.
+    /// It is a URL that contains a secret.
     Address,
-    /// It is the hash of a commit or of a file, or another number that everybody may know.
+    /// It is the hash of a commit or of a file, or another public number.
     Commit,
     /// Nothing.
     Plain,
@@ -61,10 +61,10 @@ const SECRET: &[&str] = &[
     "TOTP",
 ];
 
-/// Words whose value is an address with a secret in it.
+/// Words for a URL that contains a secret.
 const ADDRESS: &[&str] = &["DSN", "WEBHOOK"];
 
-/// Last words that make it no secret: what the word before is about is said, not what it is.
+/// Last words that make it harmless: the value describes the word before it and is not the secret itself.
 const ABOUT: &[&str] = &[
     "ADDR",
     "ADDRESS",
@@ -126,18 +126,18 @@ const ABOUT: &[&str] = &[
     "VERSION",
 ];
 
-/// Words of names whose values are hashes that everybody may know.
+/// Words of names whose values are public hashes.
 const COMMIT: &[&str] =
     &["CHECKSUM", "COMMIT", "DIGEST", "GIT", "INVOCATION", "REV", "REVISION", "SHA", "VERSION"];
 
-/// No English word ends in one of these but the word itself.
+/// No English word ends in one of these, except the word itself.
 const PLAIN_ENDS: &[&str] =
     &["CREDENTIAL", "PASSPHRASE", "PASSWD", "PASSWORD", "SECRET", "TOKEN", "APIKEY", "SECRETKEY"];
 
-/// Many English words end in one of these, so what is before it has to be known.
+/// Many English words end in one of these, so the part before it must be a known one.
 const ENDS: &[&str] = &["AUTH", "CRED", "KEY", "PASS", "PIN", "PW", "PWD"];
 
-/// What is written before one of [`ENDS`] without a `_`, alone or with another one.
+/// Parts that are written before one of [`ENDS`] without a `_`, alone or combined.
 const PARTS: &[&str] = &[
     "ACCESS",
     "ACCOUNT",
@@ -212,7 +212,7 @@ const PARTS: &[&str] = &[
     "WIFI",
 ];
 
-/// What the name says.
+/// Returns what the name says about its value.
 pub(super) fn kind(name: &str) -> Kind {
     let words = words(name);
     let has = |list: &[&str]| {
@@ -229,7 +229,7 @@ pub(super) fn kind(name: &str) -> Kind {
     if has(COMMIT) { Kind::Commit } else { Kind::Plain }
 }
 
-/// The same for a parameter in a URL or in a connection string.
+/// Returns the same for a parameter in a URL or in a connection string.
 pub(super) fn is_secret_parameter(name: &str) -> bool {
     kind(name) == Kind::Secret || words(name).iter().any(|word| word == "SIG")
 }
@@ -242,13 +242,13 @@ fn is_secret(word: &str) -> bool {
         || before(ENDS).any(|text| is_known(text, 3))
 }
 
-/// Whether it is one of [`PARTS`], or several, up to `most`.
+/// Returns whether the text is made of [`PARTS`], at most `most` of them.
 fn is_known(text: &str, most: usize) -> bool {
     let rest = |part: &&str| text.strip_prefix(*part);
     most > 0 && PARTS.iter().filter_map(rest).any(|rest| rest.is_empty() || is_known(rest, most - 1))
 }
 
-/// `KEYS` without its S; PASS is no plural.
+/// `KEYS` without its S; PASS is not a plural.
 fn singular(word: &str) -> &str {
     match word.strip_suffix('S') {
         Some(stem) if !word.ends_with("PASS") && word != "SAS" => stem,
@@ -256,7 +256,7 @@ fn singular(word: &str) -> &str {
     }
 }
 
-/// The words of a name, in capitals.
+/// Returns the words of a name in capitals.
 fn words(name: &str) -> Vec<String> {
     let letters: Vec<char> = name.chars().collect();
     let (mut words, mut word) = (Vec::new(), String::new());
@@ -265,7 +265,7 @@ fn words(name: &str) -> Vec<String> {
         let next = letters.get(at + 1);
         let begins = letter.is_uppercase()
             && (before.is_some_and(char::is_lowercase)
-                // The last of some capitals begins a word (`APIKey`), unless it is before a plural's s.
+                // The last of several capitals begins a word (`APIKey`), unless a plural's s follows it.
                 || next.is_some_and(|it| it.is_lowercase() && (*it != 's' || letters.get(at + 2).is_some_and(|it| it.is_lowercase()))));
         if (begins || !letter.is_alphabetic()) && !word.is_empty() {
             words.push(std::mem::take(&mut word));

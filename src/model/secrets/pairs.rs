@@ -1,4 +1,4 @@
-//! Secrets with their names before them, in URLs, connection strings, JSON, headers and commands.
+//! Secrets that follow their names, in URLs, connection strings, JSON, headers and commands.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use super::spans::Spans;
 use super::values::says_nothing;
 use super::words::{self, run};
 
-/// What a list of names and values has between two of them.
+/// The separator in a list of names and values.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Between {
     And,
@@ -25,7 +25,7 @@ pub(super) fn scan(text: &str, spans: &mut Spans) {
     while at < bytes.len() {
         quotes.step(bytes, at);
         let name = if matches!(bytes[at], b'=' | b':') { name_before(text, at) } else { None };
-        // What is before the colon of a URL is its scheme, its user or its host.
+        // The text before the colon of a URL is its scheme, its user or its host.
         let in_url = |name: &Range<usize>| {
             bytes[at] == b':' && (bytes[at + 1..].starts_with(b"//") || bytes[..name.start].ends_with(b"//"))
         };
@@ -39,7 +39,7 @@ pub(super) fn scan(text: &str, spans: &mut Spans) {
         if !says_nothing(shown) && !words::is_path(shown) {
             spans.hide(value.clone());
         }
-        // A value may have a name in it, but it is hidden.
+        // The value may contain another name, but it is hidden already.
         for skipped in at + 1..value.end {
             quotes.step(bytes, skipped);
         }
@@ -47,7 +47,7 @@ pub(super) fn scan(text: &str, spans: &mut Spans) {
     }
 }
 
-/// The name before a `=` or `:`.
+/// Returns the name before a `=` or `:`.
 fn name_before(text: &str, at: usize) -> Option<Range<usize>> {
     let bytes = text.as_bytes();
     let mut end = at;
@@ -122,7 +122,7 @@ fn value_behind(text: &str, at: usize, name: &Range<usize>, quotes: &mut Quotes)
     start..end.max(start)
 }
 
-/// Whether behind a mark between two comes the next name, or nothing more.
+/// Returns whether the separator is followed by another name, or by nothing.
 fn is_next(bytes: &[u8], mark: usize) -> bool {
     let rest = &bytes[mark + 1..];
     let in_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_.- []".contains(&byte);
@@ -130,12 +130,12 @@ fn is_next(bytes: &[u8], mark: usize) -> bool {
     rest.trim_ascii().is_empty() || name > 0 && rest.get(name) == Some(&b'=')
 }
 
-/// Whether such a mark is somewhere in the rest of the line, with a name behind it.
+/// Returns whether such a separator, followed by a name, is somewhere in the rest of the line.
 fn has_next(bytes: &[u8], from: usize, mark: u8) -> bool {
     memchr::memchr_iter(mark, &bytes[from..]).any(|found| is_next(bytes, from + found))
 }
 
-/// Where the bracket that is opened here is closed.
+/// Returns where the bracket that is opened here is closed.
 fn closing(bytes: &[u8], start: usize, open: u8) -> usize {
     let close = if open == b'[' { b']' } else { b'}' };
     let (mut depth, mut in_text, mut at) = (0, false, start);
@@ -162,7 +162,7 @@ fn closing(bytes: &[u8], start: usize, open: u8) -> usize {
 struct Quotes {
     open: Option<u8>,
     escaped: bool,
-    /// Where the open one is closed, once it is looked for.
+    /// Where the open quote is closed, once it was searched for.
     closed: Option<usize>,
 }
 
@@ -174,7 +174,7 @@ impl Quotes {
         }
         match (byte, self.open) {
             (b'\\', _) => self.escaped = true,
-            // One behind a letter is an apostrophe.
+            // A quote after a letter is an apostrophe.
             (b'"' | b'\'', None) if at == 0 || !bytes[at - 1].is_ascii_alphanumeric() => {
                 self.open = Some(byte);
             }
@@ -183,7 +183,7 @@ impl Quotes {
         }
     }
 
-    /// Where what begins here has to end: at the quote that is open, or with the text.
+    /// Returns where a value that begins here must end: at the open quote, or at the end of the text.
     fn limit(&mut self, bytes: &[u8], at: usize) -> usize {
         let Some(quote) = self.open else { return bytes.len() };
         let is_escaped =

@@ -1,10 +1,10 @@
-//! The places of a text that are masked.
+//! The parts of a text that are masked.
 
 use std::ops::Range;
 
 use super::MASK;
 
-/// What is to be hidden, and what is known to be harmless although it looks random.
+/// Which parts to mask, and which are known to be harmless although they look random.
 #[derive(Debug, Default)]
 pub(super) struct Spans {
     hidden: Vec<Range<usize>>,
@@ -12,19 +12,19 @@ pub(super) struct Spans {
 }
 
 impl Spans {
-    /// Hides these bytes, whatever else is found there. Both ends are at a character's boundary.
+    /// Masks these bytes, whatever else is found there. Both ends are at a character boundary.
     pub(super) fn hide(&mut self, span: Range<usize>) {
         if !span.is_empty() {
             self.hidden.push(span);
         }
     }
 
-    /// Words in here are not random, as those of a host's name. Given in ascending order.
+    /// Words in this range are not random, such as those of a host name. Ranges come in ascending order.
     pub(super) fn allow(&mut self, span: Range<usize>) {
         self.harmless.push(span);
     }
 
-    /// Whether what is at this place is harmless, and until where it is so; not behind `end`.
+    /// Returns whether `at` is in a harmless range, and where that changes; at most `end`.
     pub(super) fn harmless_from(&self, at: usize, end: usize) -> (bool, usize) {
         let next = self.harmless.partition_point(|it| it.end <= at);
         match self.harmless.get(next) {
@@ -34,7 +34,7 @@ impl Spans {
         }
     }
 
-    /// The text with what is hidden masked, if there is any.
+    /// Returns the text with its secrets masked, if there are any.
     pub(super) fn mask(mut self, text: &str) -> Option<String> {
         if self.hidden.is_empty() {
             return None;
@@ -43,7 +43,7 @@ impl Spans {
         let (mut out, mut end) = (String::with_capacity(text.len()), 0);
         let mut last: Option<usize> = None;
         for Range { start, end: until } in self.hidden {
-            // What touches the one before is one mask with it.
+            // Adjacent spans become one mask.
             if last.is_none_or(|last| start > last) {
                 out.push_str(&text[end.min(start)..start]);
                 out.push_str(MASK);

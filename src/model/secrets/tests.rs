@@ -35,7 +35,7 @@ fn names_tell_secrets() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// Values of a variable whose name says nothing, and what is shown of them.
+/// Values of a variable with an ordinary name, and what is shown of them.
 const VALUES: &[(&str, &str)] = &[
     // URLs.
     ("postgres://u:p@ss@h:5432/db", "postgres://u:********@h:5432/db"),
@@ -343,7 +343,7 @@ fn a_secret_at_the_end_of_a_long_value_is_masked() {
     }
 }
 
-/// Where a secret is put in for `{}`, and the name of its variable.
+/// Templates with `{}` for a secret, and the name of the variable.
 const FORMS: &[(&str, &str)] = &[
     ("API_TOKEN", "{}"),
     ("DATABASE_URL", "postgres://u:{}@h:5432/db"),
@@ -376,7 +376,7 @@ const FORMS: &[(&str, &str)] = &[
 ];
 
 proptest! {
-    /// Nothing of a secret is left, in whatever form it stands.
+    /// Nothing of a secret is left, in any of these forms.
     #[test]
     fn no_part_of_a_secret_is_shown(form in 0..FORMS.len(), secret in "[A-Z][a-z0-9]{2}[A-Za-z0-9+/_!*.~-]{0,40}[0-9Q][A-Z]{4}") {
         let (name, form) = FORMS[form];
@@ -390,7 +390,7 @@ proptest! {
         }
     }
 
-    /// No value makes it fail, and what it shows is itself harmless.
+    /// No value causes a panic, and masking what is shown changes nothing more.
     #[test]
     fn any_text_is_masked_without_a_panic(name in "\\PC{0,12}", value in "(\\PC|[:@/?&=;,\"' {}\\[\\]\\\\\n]|://|password|key){0,40}") {
         if let Some(shown) = mask_variable(&name, &value) {
@@ -404,7 +404,7 @@ proptest! {
 fn random_words_are_known_by_their_look() {
     use base64::Engine as _;
     use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-    // A fixed sequence, as one of a million is not known: xorshift64 (Marsaglia, 2003).
+    // A fixed sequence, since one word in a million is missed: xorshift64 (Marsaglia, 2003).
     let mut state: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut next = || {
         state ^= state << 13;

@@ -9,11 +9,11 @@ use super::words::{self, run};
 struct Url {
     /// Where its scheme begins.
     start: usize,
-    /// Behind `://`.
+    /// After `://`.
     authority: usize,
-    /// Where the next one begins, or the text ends. A password may have blanks in it.
+    /// Where the next one begins, or the text ends. A password may contain spaces.
     limit: usize,
-    /// Where it ends if there are none in it.
+    /// Where it ends if it contains no spaces.
     end: usize,
 }
 
@@ -24,7 +24,7 @@ fn each_url(text: &str, mut each: impl FnMut(&Url)) {
     for (at, _) in text.match_indices("://") {
         let from = starts.last().map_or(0, |(_, authority)| *authority);
         let start = at - bytes[from.min(at)..at].iter().rev().take_while(in_scheme).count();
-        // One that nothing divides from the one before is part of its password or path.
+        // Without a separator, it is part of the password or path of the one before.
         let divides = |byte: u8| byte.is_ascii_whitespace() || b",;|=\"'`([{<>&?".contains(&byte);
         if starts.is_empty() || start.checked_sub(1).is_some_and(|before| divides(bytes[before])) {
             starts.push((start, at + 3));
@@ -40,7 +40,7 @@ fn each_url(text: &str, mut each: impl FnMut(&Url)) {
     }
 }
 
-/// Hides credentials and webhooks, and says where hosts are.
+/// Masks credentials and webhooks, and marks where hosts are.
 pub(super) fn scan(text: &str, spans: &mut Spans) {
     each_url(text, |url| {
         let host = credentials(text, url, spans);
@@ -52,10 +52,10 @@ pub(super) fn scan(text: &str, spans: &mut Spans) {
     without_scheme(text, spans);
 }
 
-/// Hides the credentials of a URL. Returns where its host begins.
+/// Masks the credentials of a URL. Returns where its host begins.
 ///
-/// A password may hold an unescaped `@`, `/`, `#` or blank, so everything up to the last `@` belongs
-/// to it; but `http://localhost:5173/@vite/client` has a port.
+/// A password may contain an unescaped `@`, `/`, `#` or space, so everything up to the last `@` belongs
+/// to it; but in `http://localhost:5173/@vite/client` that is a port.
 fn credentials(text: &str, url: &Url, spans: &mut Spans) -> usize {
     let start = url.authority;
     let (near, far) = (&text[start..url.end], &text[start..url.limit]);
@@ -72,7 +72,7 @@ fn credentials(text: &str, url: &Url, spans: &mut Spans) -> usize {
     };
     let Some(colon) = far.find(':').filter(|_| !authority.starts_with('[')) else { return user_alone(spans) };
     if colon >= authority.len() {
-        // Behind the host.
+        // After the host.
         if colon < near.len() || far.rfind('@') < Some(colon) || authority.contains('@') {
             return user_alone(spans);
         }
@@ -87,7 +87,7 @@ fn credentials(text: &str, url: &Url, spans: &mut Spans) -> usize {
     let last = |text: &str| text.rfind('@').filter(|at| *at > colon);
     let Some(at) = last(near).or_else(|| last(far)) else { return user_alone(spans) };
     let (user, password) = (&far[..colon], &far[colon + 1..at]);
-    // Some services take the token as the user.
+    // Some services take the token as the user name.
     if is_token(user) || is_web && ["", "x-oauth-basic"].contains(&password) {
         spans.hide(start..start + colon);
     }
@@ -95,7 +95,7 @@ fn credentials(text: &str, url: &Url, spans: &mut Spans) -> usize {
     start + at + 1
 }
 
-/// Whether a user without a password is a token, and no name.
+/// Returns whether a user without a password is a token rather than a name.
 fn is_token(user: &str) -> bool {
     let has_digit = user.bytes().any(|byte| byte.is_ascii_digit());
     let is_joined = !user.contains(['-', '_', '.']);
@@ -107,7 +107,7 @@ fn is_token(user: &str) -> bool {
         || user.len() >= 32 && is_joined
 }
 
-/// Services at whose addresses everybody who knows them may write: how the host ends, and where in
+/// Services where knowing the URL is enough to write: how the host ends, and where in
 /// the path the secret begins.
 const WEBHOOKS: &[(&str, &str)] = &[
     ("hooks.slack.com", "/services/"),
@@ -143,7 +143,7 @@ fn webhook(text: &str, url: &Url, host: &Range<usize>, spans: &mut Spans) {
     }
 }
 
-/// Hides what is behind the host of each URL, or all of a value that is no URL.
+/// Masks the part after the host of each URL, or all of a value that is not a URL.
 pub(super) fn hide_paths(value: &str, spans: &mut Spans) {
     let mut any = false;
     each_url(value, |url| {
@@ -161,7 +161,7 @@ pub(super) fn hide_paths(value: &str, spans: &mut Spans) {
     }
 }
 
-/// `user:password@host:port`, `user:password@tcp(host)/db` as Go writes it, and Oracle's
+/// Masks `user:password@host:port`, `user:password@tcp(host)/db` as in Go, and Oracle's
 /// `thin:user/password@host`.
 fn without_scheme(text: &str, spans: &mut Spans) {
     let bytes = text.as_bytes();

@@ -1,4 +1,4 @@
-//! Secrets inside values: all scanners together, private keys, and arguments of commands.
+//! Secrets inside values: runs all scanners; private keys, and arguments of commands.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use super::names::is_secret_parameter;
 use super::spans::Spans;
 use super::{pairs, urls, words};
 
-/// Finds all that [`super::mask_text`] masks.
+/// Finds everything that [`super::mask_text`] masks.
 pub(super) fn scan(text: &str, spans: &mut Spans) {
     private_keys(text, spans);
     urls::scan(text, spans);
@@ -15,12 +15,12 @@ pub(super) fn scan(text: &str, spans: &mut Spans) {
     words::scan(text, spans);
 }
 
-/// Whether a value is none that anybody would keep secret.
+/// Returns whether a value is one that is never a secret.
 pub(super) fn says_nothing(value: &str) -> bool {
     ["", "true", "false", "null"].iter().any(|word| value.eq_ignore_ascii_case(word))
 }
 
-/// PEM and PGP: everything up to the line that ends it, or to the end.
+/// PEM and PGP: everything up to the line that ends the block, or to the end of the text.
 fn private_keys(text: &str, spans: &mut Spans) {
     const NAME: &str = "PRIVATE KEY";
     let mut from = 0;
@@ -40,7 +40,7 @@ fn private_keys(text: &str, spans: &mut Spans) {
     }
 }
 
-/// Options of commands that take a secret as their next word, by the program.
+/// Options of commands that take a secret as their next word, by program.
 const ARGUMENTS: &[(&str, &str)] = &[
     ("redis-cli", "-a"),
     ("valkey-cli", "-a"),
@@ -50,7 +50,7 @@ const ARGUMENTS: &[(&str, &str)] = &[
     ("rabbitmqadmin", "-p"),
 ];
 
-/// Programs that take a password directly behind `-p`.
+/// Programs that take a password directly after `-p`.
 const MYSQL: &[&str] = &["mysql", "mysqladmin", "mysqldump", "mariadb", "mariadb-admin"];
 
 const QUOTES: [char; 3] = ['"', '\'', '\\'];
@@ -79,7 +79,7 @@ fn arguments(text: &str, spans: &mut Spans) {
         {
             spans.hide(place);
         }
-        // The program is the first word that is no assignment; each `|`, `;` or `&&` begins another.
+        // The program is the first word that is not an assignment; each `|`, `;` or `&&` starts another.
         if program.is_empty() && !word.contains('=') && !["exec", "sudo", "env", "time"].contains(&bare) {
             program = bare.strip_prefix("cmd:").unwrap_or(bare);
         }
@@ -90,8 +90,8 @@ fn arguments(text: &str, spans: &mut Spans) {
     }
 }
 
-/// Where an argument is that begins with this word, without its quotes. One in quotes ends with them,
-/// whatever is in it.
+/// Returns the range of the argument that begins with this word, without its quotes. A quoted argument
+/// ends at its closing quote, whatever it contains.
 fn argument(text: &str, from: usize, word: &str) -> Range<usize> {
     let start = from + word.len() - word.trim_start_matches(QUOTES).len();
     let quote = word.as_bytes().first().filter(|byte| b"\"'".contains(byte));
@@ -100,12 +100,12 @@ fn argument(text: &str, from: usize, word: &str) -> Range<usize> {
     start..end.unwrap_or(from + word.trim_end_matches(QUOTES).len()).max(start)
 }
 
-/// `--token`, before its value.
+/// Returns whether a word is an option such as `--token`, before its value.
 fn is_option(word: &str) -> bool {
     word.strip_prefix("--").is_some_and(|name| !name.contains('=') && is_secret_parameter(name))
 }
 
-/// The credentials of HTTP behind the name of their scheme.
+/// Returns whether a word is HTTP credentials after the name of their scheme.
 fn is_of_scheme(scheme: &str, word: &str) -> bool {
     let is_prose = || word.bytes().all(|byte| byte.is_ascii_lowercase());
     let is_basic = || scheme.eq_ignore_ascii_case("basic") && !is_prose();

@@ -1,10 +1,10 @@
-//! Words that are secrets by their own look: known prefixes, and what looks random.
+//! Words that look like secrets: known prefixes, and random characters.
 
 use std::ops::Range;
 
 use super::spans::Spans;
 
-/// What tokens of known services begin with, and how many more characters at least make one.
+/// Prefixes of tokens of known services, and how many characters must follow at least.
 const PREFIXES: &[(&str, usize)] = &[
     // Payment.
     ("sk_test_", 1),
@@ -44,7 +44,7 @@ const PREFIXES: &[(&str, usize)] = &[
     ("dapi", 32),
     ("sbp_", 1),
     ("fo1_", 8),
-    // Talk and mail.
+    // Chat and mail.
     ("xoxa-", 1),
     ("xoxb-", 1),
     ("xoxp-", 1),
@@ -76,10 +76,10 @@ const PREFIXES: &[(&str, usize)] = &[
     ("LS0tLS1CRUdJTi", 1),
 ];
 
-/// What hashes of passwords begin with (crypt(5)).
+/// Prefixes of password hashes (crypt(5)).
 const HASHES: &[&str] = &["$1$", "$2a$", "$2b$", "$2y$", "$5$", "$6$", "$y$", "$argon2", "pbkdf2_sha256$"];
 
-/// Directories that are at the root of a file system: what begins so is a path.
+/// Directories at the root of a file system: text that begins with one is a path.
 const ROOTS: &[&str] = &[
     "Applications",
     "Library",
@@ -120,7 +120,7 @@ const ROOTS: &[&str] = &[
     "workspaces",
 ];
 
-/// Hides words that are known or random.
+/// Masks words that are known or random.
 pub(super) fn scan(text: &str, spans: &mut Spans) {
     let bytes = text.as_bytes();
     let (mut at, mut behind_host) = (0, false);
@@ -133,12 +133,12 @@ pub(super) fn scan(text: &str, spans: &mut Spans) {
         let word = run(&bytes[at..limit], is_word);
         let is_name = at.checked_sub(1).is_some_and(|before| bytes[before] == b'.');
         if !behind_host && !is_name && is_path(&text[at..at + word]) {
-            // Its directories may be named after hashes, as in a store of packages.
+            // Its directories may be named after hashes, as in a package store.
             at += run(&bytes[at..limit], |byte| is_word(byte) || byte == b'.');
             continue;
         }
         let in_url = std::mem::take(&mut behind_host);
-        // Padding of base64; what is before any other `=` is a name.
+        // Padding of base64; before any other `=` there is a name.
         let padding = run(&bytes[at + word..limit], |byte| byte == b'=').min(2);
         let is_padded = !bytes.get(at + word + padding).is_some_and(|byte| is_word(*byte));
         let end = at + word + if is_padded { padding } else { 0 };
@@ -146,11 +146,11 @@ pub(super) fn scan(text: &str, spans: &mut Spans) {
     }
 }
 
-/// Hides the word, or the parts of it that are secrets. Returns where to go on.
+/// Masks the word, or the parts of it that are secrets. Returns where to continue.
 fn hide_word(text: &str, span: Range<usize>, in_url: bool, spans: &mut Spans) -> usize {
     let (bytes, whole) = (text.as_bytes(), &text[span.clone()]);
     if HASHES.iter().any(|hash| whole.starts_with(hash)) {
-        // Their parameters have commas and `=` in them.
+        // Their parameters contain commas and `=`.
         let end = span.start
             + run(&bytes[span.start..], |byte| !byte.is_ascii_whitespace() && !b"\"'`".contains(&byte));
         spans.hide(span.start..end);
@@ -159,14 +159,14 @@ fn hide_word(text: &str, span: Range<usize>, in_url: bool, spans: &mut Spans) ->
     let mut start = span.start;
     for part in whole.split('/') {
         if is_known(&text[start..]) {
-            // All of it, as far as it may go: some have dots and slashes.
+            // As much of it as possible: some contain dots and slashes.
             let end = start + run(&bytes[start..], |byte| is_word(byte) || byte == b'.' || byte == b'=');
             spans.hide(if in_url { start } else { span.start }..end);
             return end;
         }
         start += part.len() + 1;
     }
-    // The path of a URL has its slashes between words.
+    // In the path of a URL, slashes separate words.
     if whole.contains('/') && !in_url && is_random_base64(whole) {
         spans.hide(span);
         return 0;
@@ -176,7 +176,7 @@ fn hide_word(text: &str, span: Range<usize>, in_url: bool, spans: &mut Spans) ->
     for part in whole.split('/') {
         let end = start + part.len();
         if is_random(part) && !is_digest(text, start) && !is_host(text, &(start..end)) {
-            // Other parts of a token that dots divide belong to it.
+            // Further parts of a token with dots belong to it.
             let before = bytes[..start].iter().rev().take_while(|byte| dotted(**byte)).count();
             let behind = end + run(&bytes[end..], dotted);
             spans.hide(start - before..behind);
@@ -187,13 +187,13 @@ fn hide_word(text: &str, span: Range<usize>, in_url: bool, spans: &mut Spans) ->
     last
 }
 
-/// Whether a token of a known kind begins here.
+/// Returns whether a token of a known kind begins here.
 fn is_known(text: &str) -> bool {
     let in_token = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.$=+".contains(&byte);
     let begins = |(prefix, least): &(&str, usize)| {
         text.strip_prefix(prefix).is_some_and(|rest| run(rest.as_bytes(), in_token) >= *least)
     };
-    // SendGrid's: `SG.`, two parts with a dot between them.
+    // SendGrid: `SG.`, then two parts with a dot between them.
     let of_sendgrid = || {
         let mut parts = text.strip_prefix("SG.")?.split('.');
         let first = parts.next()?;
@@ -208,12 +208,12 @@ fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"_-+/$".contains(&byte)
 }
 
-/// How many bytes at the beginning are so.
+/// Returns how many bytes at the beginning match.
 pub(super) fn run(bytes: &[u8], is: impl Fn(u8) -> bool) -> usize {
     bytes.iter().position(|byte| !is(*byte)).unwrap_or(bytes.len())
 }
 
-/// Whether a word of letters and digits mixed is long and has no parts that can be read.
+/// Returns whether a word that mixes letters and digits is long and has no readable parts.
 pub(super) fn is_random(word: &str) -> bool {
     let word = word.trim_end_matches('=');
     if word.len() < 20 || is_uuid(word) || is_readable(word) {
@@ -224,7 +224,7 @@ pub(super) fn is_random(word: &str) -> bool {
     digits >= 3 && letters >= 3 || word.len() >= 32 && is_hex(word) || letters >= 3 && is_mixed(word)
 }
 
-/// Base64 with `/` in it, which paths have too.
+/// Returns whether a word is random base64 with `/` in it, which paths have too.
 fn is_random_base64(word: &str) -> bool {
     let text = word.trim_end_matches('=');
     let is_padded = text.len() < word.len() && word.len().is_multiple_of(4);
@@ -232,7 +232,7 @@ fn is_random_base64(word: &str) -> bool {
     word.len() >= 20 && (is_mixed(text) || is_padded && has_digit)
 }
 
-/// Whether capitals, small letters and digits follow one another as in no words, not even `camelCase`.
+/// Returns whether capitals, small letters and digits are mixed as in no word, not even `camelCase`.
 fn is_mixed(word: &str) -> bool {
     let class = |byte: &u8| match byte {
         b'A'..=b'Z' => 1,
@@ -245,8 +245,8 @@ fn is_mixed(word: &str) -> bool {
     classes.contains(&1) && classes.contains(&2) && changes * 7 >= classes.len() * 2
 }
 
-/// Whether it has several parts with `-` or `_` between them, each a plain word, a number, or a word
-/// with a short number.
+/// Returns whether it has several parts with `-` or `_` between them, each a plain word, a number, or a
+/// word with a short number.
 fn is_readable(word: &str) -> bool {
     let is_plain = |part: &str| {
         let letters = part.trim_end_matches(|c: char| c.is_ascii_digit());
@@ -271,8 +271,8 @@ fn is_uuid(word: &str) -> bool {
         && parts.iter().zip(lengths).all(|(part, length)| part.len() == length && is_hex(part))
 }
 
-/// Whether what begins here is the hash of something public, as of an image: `sha256:`, `sha512-`; or
-/// the number of a bus.
+/// Returns whether the hash of something public begins here, as of an image (`sha256:`, `sha512-`), or
+/// a D-Bus address GUID.
 fn is_digest(text: &str, start: usize) -> bool {
     let is = |text: &str| ["sha1", "sha256", "sha384", "sha512"].iter().any(|name| text.ends_with(name));
     text[..start].ends_with("guid=")
@@ -280,7 +280,7 @@ fn is_digest(text: &str, start: usize) -> bool {
         || ["sha256-", "sha384-", "sha512-"].iter().any(|name| text[start..].starts_with(name))
 }
 
-/// Whether the word is part of a host's name, as in `db.c1a2b3c4d5e6.eu-west-1.rds.amazonaws.com`.
+/// Returns whether the word is part of a host name, as in `db.c1a2b3c4d5e6.eu-west-1.rds.amazonaws.com`.
 fn is_host(text: &str, span: &Range<usize>) -> bool {
     let bytes = text.as_bytes();
     let in_host = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
@@ -292,8 +292,8 @@ fn is_host(text: &str, span: &Range<usize>) -> bool {
     is_top && start + host.len() >= span.end && !host.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 
-/// Whether it is the path of a file: it begins with a directory that is at the root of file systems,
-/// or is relative, and has nothing in it that base64 has and paths have not.
+/// Returns whether it is a file path: it begins with a directory at the root of file systems,
+/// or is relative, and contains nothing that base64 has and paths do not.
 pub(super) fn is_path(text: &str) -> bool {
     let in_path = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-:,".contains(&byte);
     let relative = ["~/", "./", "../"].iter().find_map(|begin| text.strip_prefix(begin));
