@@ -60,7 +60,7 @@ pub fn detach(out: Option<&File>) -> io::Result<Side> {
             drop(theirs);
             // Ignored in the background of a script, where `kill -INT` has to work all the same.
             let _ = signals::heed(libc::SIGINT);
-            // `pkill -USR1 ganger` is for the processes, and our end would be the end of all.
+            // `pkill -USR1 ganger` is meant for the processes, and if we ended, everything would.
             let _ = signals::block_forwarded();
             let _ = waitpid(child, None);
             Ok(Side::Caller(hear(ours).ok()))

@@ -52,8 +52,8 @@ pub fn sees_all() -> bool {
     false
 }
 
-/// Living descendants that have left all of `groups`, and so have their parents up to us, with one of the
-/// `variables` (`NAME=value`) in the environment they were started with; each with the place of that one.
+/// Returns living descendants that have left all of `groups`, as have their ancestors up to us, and that
+/// have one of the `variables` (`NAME=value`) in their initial environment, each with the index of that one.
 ///
 /// The second condition leaves out what belongs to somebody in those groups, such as the processes
 /// of a ganger that one of ours runs. What has cleared its environment is not found, and without a

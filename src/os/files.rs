@@ -1,19 +1,19 @@
-//! Reading a file whole, without trusting what it is.
+//! Reads a file as a whole, without trusting what it is.
 //!
-//! A path that a repository or a user names can lead anywhere: to a FIFO that nothing writes to, to
-//! `/dev/zero`, to a file that does not end. So the kind is looked at before the file is opened (to
-//! open a device can do something) and once more on what was opened, which cannot be exchanged any
-//! more; the open does not wait for a writer; and no more than [`LIMIT`] bytes are read.
+//! A path that a repository or a user names can lead anywhere: to a FIFO without a writer, to
+//! `/dev/zero`, to a file that never ends. So the kind is checked before the file is opened (opening
+//! a device can have effects) and once more on the open file, which cannot be exchanged any
+//! more; opening does not wait for a writer; and no more than [`LIMIT`] bytes are read.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-/// Most bytes of a file.
+/// The most bytes of a file.
 pub const LIMIT: u64 = 16 * 1024 * 1024;
 
-/// What is read beside files. All of it may wait for a writer, as any program does that is given a
+/// What is read besides files. All of these may wait for a writer, as in any program that is given a
 /// pipe on its command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Streams {
@@ -21,7 +21,7 @@ pub enum Streams {
     Refuse,
     /// Pipes.
     Pipes,
-    /// Whatever a descriptor can be, so also a terminal.
+    /// Anything that a descriptor can be, including a terminal.
     Any,
 }
 
@@ -32,14 +32,14 @@ pub enum Unread {
     System(io::Error),
     /// It has more bytes than [`LIMIT`].
     TooLarge,
-    /// A pipe where only a file can be.
+    /// A pipe where only a file is allowed.
     Pipe,
-    /// Neither a file nor a pipe; what it is instead.
+    /// Neither a file nor a pipe; says what it is.
     Special(&'static str),
 }
 
 impl Unread {
-    /// What the system would say.
+    /// Returns the matching kind of a system error.
     pub fn kind(&self) -> io::ErrorKind {
         match self {
             Self::System(error) => error.kind(),
@@ -62,7 +62,7 @@ pub fn read(path: &Path, streams: Streams) -> Result<Vec<u8>, Unread> {
     let mut options = OpenOptions::new();
     options.read(true);
     if found.is_file() || streams == Streams::Refuse {
-        // No effect on a file; a FIFO that was put in its place meanwhile opens at once.
+        // No effect on a file; a FIFO that has replaced it meanwhile opens at once.
         options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
     } else {
         options.custom_flags(libc::O_NOCTTY);
@@ -90,14 +90,14 @@ fn check(found: &Metadata, streams: Streams) -> Result<(), Unread> {
     }
 }
 
-/// Whether it is `/dev/null`, which reads as an empty file and is named where none is wanted.
+/// Returns whether it is `/dev/null`, which reads as an empty file and is named to mean "none".
 fn is_null(found: &Metadata) -> bool {
     let null = || Path::new("/dev/null").metadata();
     found.file_type().is_char_device() && null().is_ok_and(|null| null.rdev() == found.rdev())
 }
 
 fn read_bounded(file: &File, found: &Metadata) -> Result<Vec<u8>, Unread> {
-    // Files of /proc have text and the size 0.
+    // Files in /proc have content and the size 0.
     let size = if found.is_file() { found.len() } else { 0 };
     if size > LIMIT {
         return Err(Unread::TooLarge);

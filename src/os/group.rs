@@ -17,8 +17,8 @@ pub fn signal(pgid: i32, sig: Sig) {
     }
 }
 
-/// Signals what is left of groups whose leaders were reaped. Their numbers may have gone to
-/// strangers by now, so only members that descend from us are signalled.
+/// Signals what is left of groups whose leaders were reaped. Their numbers may belong to unrelated
+/// processes by now, so only members that descend from us are signaled.
 #[cfg(target_os = "linux")]
 pub fn signal_rest(groups: &[(i32, Sig)]) {
     if groups.is_empty() {

@@ -46,7 +46,7 @@ const CONFIRMED: u8 = 4;
 /// stopped.
 const SOON: Duration = Duration::from_millis(100);
 
-/// How long it may take when a second one has come, before it is killed.
+/// How long it may take after a second signal before it is killed.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The supervisor's end of the link.
@@ -79,7 +79,7 @@ impl Link {
         let _ = (&self.stream).write(&[STOPPED]);
     }
 
-    /// Where to confirm what came, see [`Confirming`].
+    /// Returns the handle for confirmations, see [`Confirming`].
     pub fn confirming(&self) -> io::Result<Confirming> {
         Ok(Confirming(self.stream.try_clone()?))
     }
@@ -90,7 +90,7 @@ impl Link {
     }
 }
 
-/// Confirms to the guard that a message has arrived where it is acted on.
+/// Confirms to the guard that a message has reached the code that acts on it.
 #[derive(Debug)]
 pub struct Confirming(UnixStream);
 
@@ -214,7 +214,7 @@ enum Stop {
     ByItself,
 }
 
-/// The terminating signals that were handed on and not confirmed.
+/// The terminating signals that were forwarded and not confirmed.
 #[derive(Debug, Default)]
 struct Unconfirmed {
     count: u32,
@@ -236,14 +236,14 @@ impl Unconfirmed {
         }
     }
 
-    /// It runs. What else has not been confirmed is on its way to it.
+    /// The supervisor runs. Other unconfirmed signals are on their way to it.
     fn confirmed(&mut self) {
         let count = self.count.saturating_sub(1);
         let first = self.first.filter(|_| count > 0);
         *self = Self { count, first, ..Self::default() };
     }
 
-    /// The next moment in which something is due.
+    /// Returns the next time at which something is due.
     fn due(&self) -> Option<Instant> {
         [self.continue_at, self.kill_at].into_iter().flatten().min()
     }
@@ -261,7 +261,7 @@ struct Guard {
     stopping: bool,
     /// What the supervisor has not confirmed.
     unconfirmed: Unconfirmed,
-    /// The signal that we have killed the supervisor for.
+    /// The signal for which we killed the supervisor.
     killed_for: Option<Sig>,
     /// How ganger ends: as the supervisor did, once it did.
     end: Option<How>,
@@ -408,8 +408,8 @@ impl Guard {
         }
     }
 
-    /// Continues a supervisor that does not confirm what it was told, and kills it when that was told twice:
-    /// what it has started would live on for as long as it is frozen.
+    /// Continues a supervisor that does not confirm a signal, and kills it after a second one: everything
+    /// it has started would live on while it is frozen.
     fn insist(&mut self) {
         let now = Instant::now();
         if self.unconfirmed.continue_at.take_if(|at| *at <= now).is_some() {
@@ -423,7 +423,7 @@ impl Guard {
         }
     }
 
-    /// The supervisor, if it can be found. The reserve gets orphans only when that is dead.
+    /// Returns the supervisor, if it can be found. The reserve gets orphans only after it is dead.
     fn supervisors(&self) -> impl Iterator<Item = descendants::Process> {
         let reserve = self.reserve;
         descendants::find().into_iter().filter(move |it| it.parent == reserve)

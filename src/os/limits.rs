@@ -1,4 +1,4 @@
-//! The limits on open files and on what a new process can get, and room below the first.
+//! The limits on open files and on what a new process can receive, and how to make room below the first.
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -40,17 +40,17 @@ impl OpenFiles {
     }
 }
 
-/// Most bytes that a new process can get as arguments and variables.
+/// The most bytes that a new process can receive as arguments and variables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Passable {
     /// In one of them, with the NUL at its end.
     pub one: usize,
-    /// In all of them together, with the pointers to them.
+    /// In all of them together, including the pointers to them.
     pub all: usize,
 }
 
 impl Passable {
-    /// The present limits. Linux takes 32 pages for one (`MAX_ARG_STRLEN`), and for all a quarter of
+    /// Returns the present limits. Linux allows 32 pages for one (`MAX_ARG_STRLEN`), and for all a quarter of
     /// the limit on the stack, but not more than 6 MiB (execve(2); `bprm_stack_limits` in the
     /// kernel's fs/exec.c). Elsewhere one may take all of `ARG_MAX`.
     pub fn now() -> Self {
@@ -68,7 +68,7 @@ impl Passable {
 
 #[allow(unsafe_code)]
 fn sysconf(name: libc::c_int) -> Option<usize> {
-    // SAFETY: it only answers a number.
+    // SAFETY: it only returns a number.
     usize::try_from(unsafe { libc::sysconf(name) }).ok()
 }
 

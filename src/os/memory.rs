@@ -8,14 +8,14 @@ use std::time::Duration;
 /// there are few processors.
 pub const SETTLED: Duration = Duration::from_millis(150);
 
-/// How many arenas the allocator has at most: two threads of ours are busy, the driver and the output's.
+/// The most arenas of the allocator: two of our threads are busy, the driver and the output's.
 ///
-/// A thread that finds all in use gets a new one (`mallopt(3)`, up to eight for each processor), and what those
-/// that read files and look for things leave free in theirs is never used again nor given back.
+/// A thread that finds all in use gets a new one (`mallopt(3)`, up to eight for each processor), and memory
+/// that short-lived threads free in theirs is never used again nor given back.
 #[cfg(target_env = "gnu")]
 const ARENAS: i32 = 2;
 
-/// Keeps the memory of short threads from adding up. Before there is a thread.
+/// Keeps the memory of short-lived threads from adding up. Call it before starting any thread.
 pub fn share_arenas() {
     #[cfg(target_env = "gnu")]
     limit_arenas();
@@ -24,7 +24,7 @@ pub fn share_arenas() {
 #[cfg(target_env = "gnu")]
 #[allow(unsafe_code)]
 fn limit_arenas() {
-    // SAFETY: sets a number of the allocator's; only this thread is there to use it.
+    // SAFETY: sets a number of the allocator's; no other thread exists yet that could use it.
     let _ = unsafe { libc::mallopt(libc::M_ARENA_MAX, ARENAS) };
 }
 

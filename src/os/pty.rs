@@ -157,10 +157,10 @@ fn open_slave(master: &PtyMaster) -> io::Result<OwnedFd> {
     Ok(nix::fcntl::open(path.as_str(), flags, nix::sys::stat::Mode::empty())?)
 }
 
-/// What a process needs to take its terminal.
+/// What a process needs to take over its terminal.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct HandOver {
-    /// Where it writes which pid goes on to exec.
+    /// Where it writes the pid that goes on to exec.
     pub(super) report: RawFd,
     /// For the name of the anchor.
     #[cfg(target_os = "linux")]
@@ -211,9 +211,9 @@ fn say_pid(report: RawFd) -> io::Result<()> {
 
 /// The process that leads a session so that the process in it does not.
 ///
-/// Its end hangs up the session, so it has one reason to end: its terminal is gone. Whatever is sent to
-/// it by name, by group or by control group is meant for others, and is ignored. KILL cannot be, and its
-/// name is not ganger's so that `killall -9 ganger` and `pkill -9 -f ganger` do not mean it.
+/// Its end hangs up the session, so it has one reason to end: its terminal is gone. Signals sent to
+/// it by name, by group or by control group are meant for other processes, and are ignored. KILL cannot be,
+/// so its name is not ganger's, and `killall -9 ganger` and `pkill -9 -f ganger` do not match it.
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code)]
 mod anchor {
@@ -228,10 +228,10 @@ mod anchor {
     use crate::os::signals;
     use crate::os::title::{self, Arguments};
 
-    /// What `ps` shows.
+    /// The name in `ps`.
     const TITLE: &std::ffi::CStr = c"anchor";
 
-    /// What `si_code` says of a signal from the kernel (sigaction(2)); the libc crate lacks it.
+    /// The `si_code` of a signal from the kernel (sigaction(2)); the libc crate lacks it.
     const SI_KERNEL: i32 = 0x80;
 
     /// This process becomes the anchor and does not return; a new one, with the same parent and
@@ -278,8 +278,8 @@ mod anchor {
                 unsafe { libc::close(fd) };
             }
         }
-        // HUP stays blocked, for `next_hangup` to take. All others are ignored, as what is blocked and
-        // never taken counts against the user's limit (RLIMIT_SIGPENDING, getrlimit(2)).
+        // HUP stays blocked, for `next_hangup` to take. All others are ignored, because blocked signals that
+        // are never taken count against the user's limit (RLIMIT_SIGPENDING, getrlimit(2)).
         signals::ignore_all_but(&[Signal::SIGHUP]);
         let _ = signals::heed(libc::SIGHUP);
         let _ = signals::block_only(&[Signal::SIGHUP]);
@@ -287,7 +287,7 @@ mod anchor {
         hangup.add(Signal::SIGHUP);
         loop {
             if next_hangup(&hangup).is_some_and(terminal_is_gone) {
-                // SAFETY: ends this process, in which nothing has to be cleaned up.
+                // SAFETY: ends this process, which has nothing to clean up.
                 unsafe { libc::_exit(0) };
             }
         }
@@ -302,14 +302,14 @@ mod anchor {
         (result == libc::SIGHUP).then(|| unsafe { info.assume_init() }.si_code)
     }
 
-    /// Whether the terminal was closed. Where the HUP is from does not say it: of two that come
+    /// Returns whether the terminal was closed. The sender of the HUP is not enough to know: of two that come
     /// together one is kept, and that may be the one from a process. The kernel takes the terminal from
     /// the session before it sends HUP (`tty_signal_session_leader` in `tty_jobctrl.c`).
     fn terminal_is_gone(si_code: i32) -> bool {
         match open(c"/dev/tty", OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC, Mode::empty()) {
             Ok(_closed_at_once) => false,
             Err(Errno::ENXIO | Errno::EIO) => true,
-            // Without a `/dev`, or without a descriptor to have.
+            // No `/dev`, or no free descriptor.
             Err(_) => si_code == SI_KERNEL,
         }
     }

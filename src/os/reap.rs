@@ -122,7 +122,7 @@ pub fn wait_for(pid: i32) -> Option<How> {
     }
 }
 
-/// Whether this child of ours has ended; it is not reaped. So has one that is no child of ours.
+/// Returns whether this child of ours has ended, without reaping it. True for a pid that is not a child of ours.
 #[cfg(target_os = "linux")]
 pub(super) fn is_dead(pid: i32) -> bool {
     use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};

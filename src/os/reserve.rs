@@ -5,12 +5,12 @@
 //! who is an ancestor of every process and a subreaper. Any two of the three can die. It is in a
 //! session of its own, so that killing ganger's process group spares it.
 //!
-//! It hears no signal and speaks to nobody. It wakes up when the supervisor or the guard ends, and twice
+//! It acts on no signal and sends no message. It wakes up when the supervisor or the guard ends, and twice
 //! after the start: to ignore signals, and to give memory back. It must never decide about an orderly end:
 //! what left its group is then the guard's to ask, with the time and the haste that the guard knows of.
 //!
-//! When the guard is dead the supervisor ends everything and then itself. One that is frozen does not, and
-//! nobody is left to tell, so the reserve continues it, and kills it if that was not enough.
+//! When the guard is dead, the supervisor ends everything and then itself. A frozen one does not, and there
+//! is no other process left to act, so the reserve continues it, and kills it if that was not enough.
 
 use std::process::exit;
 use std::time::Duration;
@@ -35,7 +35,7 @@ use crate::model::Sig;
 const TITLE: &std::ffi::CStr = c"guard";
 
 /// How long the supervisor may take to end once the guard is dead. It kills what has not ended after
-/// [`CRASH_GRACE`], and then waits for whoever reads its output and still makes progress.
+/// [`CRASH_GRACE`], and then waits for readers of its output that still make progress.
 #[cfg(target_os = "linux")]
 const ORPHAN_GRACE: Duration = Duration::from_secs(5);
 
@@ -55,7 +55,7 @@ pub(super) fn stand_by(supervisor: i32, guard_is_gone: impl Fn() -> bool) -> ! {
     // and not only blocked, so that none is pending at the end.
     signals::ignore_all_but(&[]);
     let _ = signals::block_only(&[Signal::SIGCHLD]);
-    // After that, as an ignored CHLD would be lost. A guard that has died before is seen all the same.
+    // After that, as an ignored CHLD would be lost. A guard that has died before is noticed all the same.
     #[cfg(target_os = "linux")]
     let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGCHLD);
     // Elsewhere there is nothing that could be given back.
@@ -80,7 +80,7 @@ pub(super) fn stand_by(supervisor: i32, guard_is_gone: impl Fn() -> bool) -> ! {
     }
 }
 
-/// Sleeps until the supervisor ends; false if the guard ends before. The supervisor is not reaped.
+/// Sleeps until the supervisor ends; returns false if the guard ends first. The supervisor is not reaped.
 #[cfg(target_os = "linux")]
 fn ends_before(supervisor: i32, guard_is_gone: impl Fn() -> bool) -> bool {
     loop {
@@ -88,7 +88,7 @@ fn ends_before(supervisor: i32, guard_is_gone: impl Fn() -> bool) -> bool {
             return true;
         }
         if guard_is_gone() {
-            // SIGSTOP would keep it from seeing that.
+            // SIGSTOP would hide that from it.
             group::signal_child(supervisor, Sig::CONT);
             return false;
         }
@@ -96,7 +96,7 @@ fn ends_before(supervisor: i32, guard_is_gone: impl Fn() -> bool) -> bool {
     }
 }
 
-/// Sleeps until the supervisor ends, for so long at most. Returns whether it did.
+/// Sleeps until the supervisor ends, at most for `limit`. Returns whether it did.
 #[cfg(target_os = "linux")]
 fn ends_within(supervisor: i32, limit: Duration) -> bool {
     let end = std::time::Instant::now() + limit;

@@ -91,26 +91,26 @@ pub fn unblock() -> io::Result<()> {
     Ok(pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
 }
 
-/// As [`unblock`], in a process that acts on some signals: those that mean nothing to it and would end it
-/// stay blocked.
+/// Like [`unblock`], for a process that handles some signals: those that it does not use and that would end
+/// it stay blocked.
 pub(super) fn unblock_known() -> io::Result<()> {
     Ok(pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&nothing()), None)?)
 }
 
-/// The signals that mean nothing to ganger: the real-time ones, and what only timers and devices send.
+/// The signals that ganger does not use: the real-time ones, and those that only timers and devices send.
 #[allow(unsafe_code)]
 fn nothing() -> SigSet {
     let mut set = SigSet::empty().as_ref().to_owned();
     for number in all().filter(|number| means_nothing(*number)) {
-        // SAFETY: adds a number to a set that lives through the call; it refuses those that are none.
+        // SAFETY: adds a number to a set that lives through the call; invalid numbers are refused.
         unsafe { libc::sigaddset(&raw mut set, number) };
     }
     // SAFETY: it was an empty set before.
     unsafe { SigSet::from_sigset_t_unchecked(set) }
 }
 
-/// Blocks what would end this process and is meant for those that run the app: it only waits for them, and
-/// is called `ganger` too.
+/// Blocks signals that would end this process and are meant for those that run the app: it only waits for
+/// them, and is named `ganger` too.
 pub(super) fn block_forwarded() -> io::Result<()> {
     let mut mask = nothing();
     mask.add(Signal::SIGUSR1);
@@ -132,10 +132,10 @@ fn means_nothing(number: i32) -> bool {
     is_of_linux || matches!(number, libc::SIGVTALRM | libc::SIGPROF | libc::SIGIO)
 }
 
-/// Between fork and exec, just before signals are let through, in a process that has left the group it
-/// was made in: drops what was held back by [`block`]. It was for that group (Ctrl-C) or for all that
-/// are called `ganger`, whose others act on it; this process would die of it. Has the default action for
-/// what it drops.
+/// Drops signals held back by [`block`]. Runs between fork and exec, just before signals are unblocked, in
+/// a process that has left its original group. They were meant for that group (Ctrl-C) or for everything
+/// named `ganger`, where other processes act on them; this process would die of them. Leaves the default
+/// action for the dropped signals.
 ///
 /// Makes only async-signal-safe calls.
 #[allow(unsafe_code)]
@@ -147,7 +147,7 @@ pub(super) fn drop_held_back() -> nix::Result<()> {
     for number in all() {
         // SAFETY: sigpending(2) has filled the set.
         if unsafe { libc::sigismember(&raw const held, number) } == 1 {
-            // This drops what is held back (sigaction(3p)).
+            // This drops pending signals (sigaction(3p)).
             act(number, libc::SIG_IGN)?;
             heed(number)?;
         }
@@ -155,7 +155,7 @@ pub(super) fn drop_held_back() -> nix::Result<()> {
     Ok(())
 }
 
-/// The number of every signal there is, the real-time ones included.
+/// The numbers of all signals, including the real-time ones.
 fn all() -> std::ops::RangeInclusive<i32> {
     #[cfg(target_os = "linux")]
     let last = libc::SIGRTMAX();
@@ -181,8 +181,8 @@ pub(super) fn is_ignored(sig: Sig) -> bool {
     action.sa_sigaction == libc::SIG_IGN
 }
 
-/// Ignores every signal that can be, but for CHLD, with which ignored children cannot be waited for
-/// (wait(2)), and these. Async-signal-safe.
+/// Ignores every signal that can be ignored, except these and CHLD: with CHLD ignored, children cannot be
+/// waited for (wait(2)). Async-signal-safe.
 ///
 /// The C library keeps the numbers below `SIGRTMIN` for itself and refuses them, as the kernel
 /// refuses KILL and STOP.

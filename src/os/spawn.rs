@@ -69,7 +69,7 @@ pub struct Spawner {
     open_files: OpenFiles,
     /// The signals that were ignored when ganger was started.
     ignored: Vec<i32>,
-    /// Where our arguments are, for those whose name is to be another: looked for once it is needed.
+    /// Where our arguments are, for processes that need another name; found when first needed.
     #[cfg(target_os = "linux")]
     arguments: OnceLock<Option<Arguments>>,
     /// How many processes the start has: what each one's pipe holds. Those that `scale` adds are not counted.
@@ -179,8 +179,8 @@ fn start(command: &mut Command) -> io::Result<i32> {
 enum Place {
     #[cfg(not(target_os = "linux"))]
     NewSession,
-    /// A session with stdin as its terminal. Who forked is not who execs, so it has to be known here
-    /// whether the exec fails.
+    /// A new session with stdin as its terminal. The process that forked is not the one that execs, so a
+    /// failed exec has to be detected here.
     OnTerminal(pty::HandOver, Program),
     NewGroup,
     OurGroup,

@@ -10,8 +10,8 @@ pub(super) struct Arguments {
 }
 
 impl Arguments {
-    /// `arg_start` and `arg_end`, fields 48 and 49 of `/proc/PID/stat` (`proc_pid_stat(5)`). They are 0
-    /// where we may not know. A child has them where we do.
+    /// Reads `arg_start` and `arg_end`, fields 48 and 49 of `/proc/PID/stat` (`proc_pid_stat(5)`). They are 0
+    /// where access is denied. A child has the same values as its parent.
     pub(super) fn find() -> Option<Self> {
         let text = std::fs::read("/proc/self/stat").ok()?;
         let text = String::from_utf8_lossy(&text);
@@ -23,7 +23,7 @@ impl Arguments {
     }
 }
 
-/// Shows `title` as both. Where the command line was shorter it is cut. Async-signal-safe.
+/// Sets both to `title`, cut to the length of the command line. Async-signal-safe.
 ///
 /// Only a name: where it cannot be set nothing else is missing.
 pub(super) fn set(title: &std::ffi::CStr, arguments: Option<Arguments>) {

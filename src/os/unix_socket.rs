@@ -1,21 +1,21 @@
-//! Connecting to a socket of the file system without waiting forever, and who is at its other end.
+//! Connects to a socket of the file system without waiting forever, and identifies the peer.
 
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-/// The process that listens at the other end, as it was when it began to.
+/// The process that listens at the other end, as of its listen(2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer {
     /// Its effective user id.
     pub uid: u32,
-    /// Its pid, where the system tells.
+    /// Its pid, where the system reports it.
     pub pid: Option<i32>,
 }
 
 /// Connects within `limit`, or fails with [`io::ErrorKind::TimedOut`]: the queue of a process that
-/// listens and does not accept is full at some point, and then connect(2) waits (unix(7)).
+/// listens and does not accept fills up, and then connect(2) waits (unix(7)).
 #[cfg(target_os = "linux")]
 pub fn connect(path: &Path, limit: Duration) -> io::Result<UnixStream> {
     use std::os::fd::AsRawFd as _;
@@ -33,7 +33,7 @@ pub fn connect(path: &Path, limit: Duration) -> io::Result<UnixStream> {
     loop {
         let left = end.saturating_duration_since(Instant::now());
         let micros = i64::try_from(left.as_micros()).unwrap_or(i64::MAX);
-        // The limit of connect(2) too (socket(7)). None at all would be no limit.
+        // This also limits connect(2) (socket(7)). Zero would mean no limit.
         setsockopt(&socket, sockopt::SendTimeout, &TimeVal::microseconds(micros.max(1)))?;
         match connect(socket.as_raw_fd(), &address) {
             Ok(()) => break,
@@ -53,7 +53,7 @@ pub fn connect(path: &Path, _limit: Duration) -> io::Result<UnixStream> {
     UnixStream::connect(path)
 }
 
-/// Returns who listens at the other end. Nobody can claim to be somebody else: the kernel notes it at
+/// Returns the process that listens at the other end. This cannot be forged: the kernel records it at
 /// listen(2) (`SO_PEERCRED`, unix(7)).
 #[cfg(target_os = "linux")]
 pub fn peer(stream: &UnixStream) -> io::Result<Peer> {

@@ -93,7 +93,7 @@ fn prepare(cwd: &CStr, setup: Setup<'_>) -> nix::Result<()> {
 fn defaults(ignored: &[i32]) -> nix::Result<()> {
     // The child's table of actions is its own (no CLONE_SIGHAND).
     let standard = Signal::iterator().filter(|it| !matches!(it, Signal::SIGKILL | Signal::SIGSTOP));
-    // Of the real-time signals we handle none.
+    // We handle no real-time signal.
     standard.map(|it| it as i32).chain(ignored.iter().copied()).try_for_each(signals::heed)
 }
 

@@ -48,9 +48,9 @@ pub trait Children {
     fn environment(&self, slot: Slot) -> Environment;
     /// Who has a port that a process is to get, if anybody has.
     fn port_holder(&mut self, port: Port) -> Option<Holder>;
-    /// Signals what each of these has started and what is in none of the `groups`; without a signal only
-    /// looks. Returns for each whether there is any. One look at all processes of the machine, which takes
-    /// milliseconds, serves all of them.
+    /// Signals everything that each of these has started and that is in none of the `groups`; without a
+    /// signal, only looks. Returns for each whether there is any. One scan of all processes of the machine,
+    /// which takes milliseconds, serves all of them.
     fn strays(&mut self, of: &[(InstanceId, Option<Sig>)], groups: &[Pgid]) -> Vec<bool>;
     /// Looks for something from now on; what is found comes as a [`Message::Found`].
     fn watch(&mut self, id: WatchId, watch: &Watch);
@@ -150,14 +150,14 @@ impl Member {
     }
 }
 
-/// Work that takes long for many processes at once. It is done bit by bit, and each bit only when nothing
-/// is in the inbox: Ctrl-C must not wait for all of it. Whatever needs a look at all processes is
-/// collected meanwhile, so that one look serves all.
+/// Work that takes long for many processes at once. It is done bit by bit, and each bit only when the
+/// inbox is empty: Ctrl-C must not wait for all of it. Everything that needs a scan of all processes is
+/// collected meanwhile, so that one scan serves all.
 #[derive(Debug, Default)]
 struct Chores {
     /// A group may have become empty.
     look: bool,
-    /// Their groups are empty, and what left these is gone too.
+    /// Their groups are empty, and what left these groups is gone too.
     cleared: VecDeque<Run>,
     /// Groups without a leader to signal.
     rest: Vec<(Slot, Pgid, Sig)>,
@@ -175,7 +175,7 @@ pub struct Driver<C> {
     pub(super) jobs: Vec<Job>,
     /// The dead whose strays were asked to end.
     asked: HashSet<Run>,
-    /// What waits until nothing is in the inbox.
+    /// Work that waits until the inbox is empty.
     chores: Chores,
     /// What is looked for outside.
     pub(super) watching: Watching,
@@ -315,7 +315,7 @@ impl<C: Children> Driver<C> {
         self.chores.look = true;
     }
 
-    /// Signals wait until all timers have rung that are due: those of many processes ring together.
+    /// Signals wait until all due timers have fired: those of many processes fire together.
     fn has_chores(&self) -> bool {
         let Chores { look, cleared, rest } = &self.chores;
         *look || !cleared.is_empty() || !rest.is_empty() && !self.timers.is_any_due()
@@ -323,7 +323,7 @@ impl<C: Children> Driver<C> {
 
     fn do_chore(&mut self) {
         if let Some(run) = self.chores.cleared.pop_front() {
-            // It may start again by that.
+            // This may start it again.
             self.one(run.slot, machine::Input::GroupEmpty(run));
         } else if std::mem::take(&mut self.chores.look) {
             self.look_at_groups();
@@ -332,9 +332,9 @@ impl<C: Children> Driver<C> {
         }
     }
 
-    /// Looks which of the groups that have to become empty are, and whether nothing that their processes
-    /// have left outside of them hinders the next run. What there is gets asked once, has the time that
-    /// the group has, and is killed with it.
+    /// Checks which of the groups that have to become empty are, and whether nothing that their processes
+    /// left outside of them hinders the next run. Such leftovers get one signal, the same timeout as the
+    /// group, and are killed with it.
     fn look_at_groups(&mut self) {
         let draining: Vec<(Run, Pgid)> = self.fleet.draining_groups().collect();
         let is_empty = |(run, pgid): (Run, Pgid)| self.children.group_is_empty(pgid).then_some(run);
@@ -511,8 +511,8 @@ impl<C: Children> Driver<C> {
     }
 }
 
-/// Returns when all other tasks have run that can: first the runtime learns what there is to read, and then
-/// those that read it put it into the inbox.
+/// Returns when all other ready tasks have run: first the runtime learns what can be read, and then
+/// the readers put it into the inbox.
 async fn after_others() {
     tokio::task::yield_now().await;
     tokio::task::yield_now().await;

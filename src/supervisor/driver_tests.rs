@@ -41,7 +41,7 @@ pub(super) struct Record {
     pub(super) dead: VecDeque<(i32, Ended)>,
     pub(super) reaped: Vec<i32>,
     pub(super) running: Vec<Run>,
-    /// How often all processes were looked at.
+    /// How often all processes were scanned.
     pub(super) looks: usize,
     /// What is looked for.
     pub(super) watches: BTreeMap<WatchId, Watch>,

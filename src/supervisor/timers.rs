@@ -17,7 +17,7 @@ pub(super) enum Timer {
     Hurry,
 }
 
-/// A timer that rings later than this rings after a time in which we did not run: we were stopped by SIGSTOP
+/// A timer that fires later than this fires after a time in which we did not run: we were stopped by SIGSTOP
 /// or frozen, most likely together with our processes.
 const FROZEN: Duration = Duration::from_secs(1);
 
@@ -31,8 +31,8 @@ pub(super) struct Timers {
 struct Due {
     at: Instant,
     epoch: Epoch,
-    /// It was put off for a time in which we did not run. Once at most: on a machine that is always that
-    /// late it would never ring.
+    /// It was postponed for a time in which we did not run. Once at most: on a machine that is always that
+    /// late it would never fire.
     is_late: bool,
 }
 
@@ -66,7 +66,7 @@ impl Timers {
         }
     }
 
-    /// Whether a timer would ring now.
+    /// Returns whether a timer would fire now.
     pub(super) fn is_any_due(&self) -> bool {
         let now = Instant::now();
         self.paused_at.is_none() && self.due.values().any(|due| due.at <= now)
@@ -91,7 +91,7 @@ impl Timers {
         }
     }
 
-    /// All have as much time left as when we ran last, at most.
+    /// Postpones all timers: they have at most as much time left as when we last ran.
     fn put_off(&mut self, by: Duration) {
         for due in self.due.values_mut().filter(|due| !due.is_late) {
             *due = Due { at: due.at + by, is_late: true, ..*due };
