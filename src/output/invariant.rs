@@ -1,9 +1,9 @@
-//! What holds for every line that the [`sanitize`](super::sanitize) module lets out, checked by a
-//! model of a terminal: for property tests and for fuzzing.
+//! Checks, with a model of a terminal, what holds for every line that the [`sanitize`](super::sanitize)
+//! module lets out. For property tests and for fuzzing.
 //!
-//! The model reads with a parser of its own and knows nothing of how the lines were made. It
-//! accepts text, tabs, SGR and OSC 8, and nothing else; whatever stands between two lines or after
-//! a part of one, the terminal is plain there.
+//! The model has its own parser and does not know how the lines were made. It
+//! accepts text, tabs, SGR and OSC 8, and nothing else. Between two lines, and after part of a
+//! line, the terminal must be plain.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -19,13 +19,13 @@ struct Look {
     link: Option<String>,
 }
 
-/// Some output of one process, and whether its half line is shown after it.
+/// Some output of one process, and whether its unfinished line is shown after it.
 pub type Chunk<'a> = (usize, &'a [u8], bool);
 
-/// Checks that the terminal is plain after each line and each part of one, whatever the processes
-/// write, and that the lines do not depend on how the output comes in chunks.
+/// Checks that the terminal is plain after each line and each part of a line, whatever the processes
+/// write, and that the lines do not depend on how the output is split into chunks.
 ///
-/// Fails with what is wrong.
+/// On failure, returns a description of the problem.
 pub fn check(allowed: Allowed, chunks: &[Chunk<'_>]) -> Result<(), String> {
     let mut shown: HashMap<usize, (Sanitizer, Vec<Cell>)> = HashMap::new();
     let mut whole: HashMap<usize, Vec<u8>> = HashMap::new();
@@ -77,7 +77,7 @@ pub fn check(allowed: Allowed, chunks: &[Chunk<'_>]) -> Result<(), String> {
     Ok(())
 }
 
-/// Checks a line or a part of one by itself.
+/// Checks a line or part of a line by itself.
 pub fn check_line(allowed: Allowed, bytes: &[u8]) -> Result<(), String> {
     line(allowed, bytes).map(drop)
 }
@@ -92,7 +92,7 @@ fn escaped(lines: &[Vec<u8>]) -> String {
     lines.join(&b'\n').escape_ascii().to_string()
 }
 
-/// Shows what is new in a row. With what was shown before, that has to be all of it.
+/// Shows the new part of a row. Together with the parts shown before, it must be the whole row.
 fn show_row(allowed: Allowed, row: &mut Row, cells: &mut Vec<Cell>) -> Result<(), String> {
     let mut rest = Vec::new();
     if row.is_shown() && row.is_longer() {
@@ -110,8 +110,8 @@ fn show_row(allowed: Allowed, row: &mut Row, cells: &mut Vec<Cell>) -> Result<()
     }
 }
 
-/// Shows a line or a part of one on a plain terminal. Fails unless the terminal is plain after it
-/// and nothing but text, tabs and what is allowed is in it.
+/// Shows a line or part of a line on a plain terminal. Fails unless the terminal is plain afterwards
+/// and the line contains nothing but text, tabs and what is allowed.
 fn line(allowed: Allowed, bytes: &[u8]) -> Result<Vec<Cell>, String> {
     let wrong = |what: String| format!("{what} in {}", bytes.escape_ascii());
     let (mut look, mut cells, mut rest) = (Look::default(), Vec::new(), bytes);
@@ -165,7 +165,7 @@ fn characters(utf8: bool, text: &[u8], look: &Look, cells: &mut Vec<Cell>) -> Re
 }
 
 impl Look {
-    /// Takes the parameters of an SGR sequence.
+    /// Applies the parameters of an SGR sequence.
     fn sgr(&mut self, text: &[u8]) -> Result<(), String> {
         let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
         let mut params = text.split(';');
@@ -213,11 +213,11 @@ impl Look {
         Ok(())
     }
 
-    /// Takes what stands in an OSC 8.
+    /// Applies the content of an OSC 8.
     fn link(&mut self, text: &[u8]) -> Result<(), String> {
         let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
         let (params, address) = text.split_once(';').ok_or("a link without parameters")?;
-        // What VTE takes.
+        // The limits of VTE.
         if address.len() > 2083 || params.len() > 253 || text.contains(|it: char| !(' '..='~').contains(&it))
         {
             return Err("a link that is none".into());

@@ -27,8 +27,8 @@ enum Group {
 
 const GROUPS: usize = 13;
 
-/// The longest address of a link, and its longest parameters (`id=…`), in bytes: those of VTE
-/// (`VTE_HYPERLINK_URI_LENGTH_MAX`, `VTE_HYPERLINK_ID_LENGTH_MAX`). A link goes on in each
+/// The longest URL of a link, and its longest parameters (`id=…`), in bytes: those of VTE
+/// (`VTE_HYPERLINK_URI_LENGTH_MAX`, `VTE_HYPERLINK_ID_LENGTH_MAX`). A link continues in each
 /// following line, so without a limit two bytes would become 8 KiB.
 const MAX_LINK: usize = 2083;
 const MAX_LINK_PARAMS: usize = "id=".len() + 250;

@@ -14,9 +14,9 @@ use sequences::{ESC, Item, Sequences};
 /// A private mode (DECSET, ctlseqs of xterm).
 struct Private {
     mode: u16,
-    /// Whether a terminal has it by itself.
+    /// Whether it is set on a terminal by default.
     default: bool,
-    /// Whether it is set again for a terminal that comes later.
+    /// Whether it is set again on a terminal that attaches later.
     again: bool,
 }
 
@@ -28,7 +28,7 @@ const fn once(mode: u16, default: bool) -> Private {
     Private { mode, default, again: false }
 }
 
-/// Any other one that is set counts too, and is off by default.
+/// Any other mode that is set counts too, and is off by default.
 const PRIVATE: [Private; 28] = [
     known(47, false),
     known(1047, false),
@@ -70,23 +70,23 @@ const UNDECIDED: [u16; 9] = [12, 13, 14, 38, 1034, 1035, 1036, 1039, 1048];
 /// The modes without `?` (ECMA-48 7): keyboard, insertion, no local echo, newline.
 const ANSI: [(u16, bool); 4] = [(2, false), (4, false), (12, true), (20, false)];
 
-/// How many unknown modes are noted.
+/// How many unknown modes are tracked.
 const MAX_MODES: usize = 64;
 
 /// How many flags of kitty's keyboard protocol are kept. Terminals have a limit as well, and drop the
 /// oldest: kitty keeps 8, foot 32.
 const MAX_KEYS: usize = 32;
 
-/// How many titles a terminal keeps at most (xterm: 10).
+/// The most titles that a terminal keeps (xterm: 10).
 const MAX_TITLES: u16 = 32;
 
-/// Has the terminal keep its title, for [`Modes::leave`] to bring back.
+/// Makes the terminal save its title, for [`Modes::leave`] to restore.
 pub const KEEP_TITLE: &[u8] = b"\x1b[22;0t";
 
-/// Ends whatever sequence the terminal is in, and printing, which takes all text.
+/// Ends any sequence the terminal is in, and printing, which captures all text.
 const LISTEN: &[u8] = b"\x18\x1b\\\x1b[4i";
 
-/// What harms no terminal and is undone whether it was seen or not: printing by line, attributes,
+/// Safe on every terminal, so always undone: printing by line, attributes,
 /// insertion, newline, reverse video, margins, character sets. A link ends too.
 const BASE: &[u8] = b"\x1b[?4i\x1b[0m\x1b[4l\x1b[20l\x1b[?5l\x1b[?69l\x0f\x1b(B\x1b)B";
 
@@ -96,7 +96,7 @@ const BASE: &[u8] = b"\x1b[?4i\x1b[0m\x1b[4l\x1b[20l\x1b[?5l\x1b[?69l\x0f\x1b(B\
 pub struct Modes {
     sequences: Sequences,
     is_8_bit: bool,
-    /// The private modes that are not as a terminal has them, and those that were so when they were
+    /// The private modes that differ from the defaults, and those that did when they were
     /// saved.
     changed: Vec<u16>,
     saved: Vec<u16>,
@@ -105,17 +105,17 @@ pub struct Modes {
     region: bool,
     shape: bool,
     tabs: bool,
-    /// The terminal was told to leave UTF-8, or to take it.
+    /// The terminal was told to leave or enter UTF-8.
     encoding: bool,
-    /// xterm's resources of keys that were set: `modifyOtherKeys` is 4.
+    /// The xterm key resources that were set: `modifyOtherKeys` is 4.
     key_resources: Vec<(u16, u16)>,
-    /// kitty's keyboard protocol, for the main screen and the other one.
+    /// kitty's keyboard protocol, for the main and the alternate screen.
     keys: [Keys; 2],
-    /// They were entered as they are at the end.
+    /// Whether the terminal was already given the final keyboard flags.
     keys_are_set: bool,
-    /// What undoes a thing that is seldom seen.
+    /// What undoes changes that are rare.
     undo: Vec<&'static [u8]>,
-    /// The OSC that reset colours which were set.
+    /// The OSC numbers that reset the colors which were set.
     colors: Vec<u16>,
     titles: u16,
     /// How many bytes were looked at, and where the other screen was entered.
@@ -138,19 +138,19 @@ impl Modes {
         Self { position, ..Self::default() }
     }
 
-    /// Those of a terminal that decodes UTF-8 or does not.
+    /// Returns the initial modes of a terminal that decodes UTF-8 or does not.
     pub fn of_terminal(utf8: bool) -> Self {
         let is_8_bit = !utf8;
         Self { sequences: Sequences::of(is_8_bit), is_8_bit, ..Self::default() }
     }
 
-    /// Those that this terminal has when nothing was shown on it.
+    /// Returns the initial modes of the same terminal, before anything was shown on it.
     #[must_use]
     pub fn of_same_terminal(&self) -> Self {
         Self::of_terminal(!self.is_8_bit)
     }
 
-    /// The same modes for a replay of what led to them, from this offset on.
+    /// Returns the same modes for a replay of what led to them, from this offset on.
     #[must_use]
     pub fn with_replay_from(self, position: u64) -> Self {
         Self { sequences: Sequences::default(), keys_are_set: true, position, ..self }
@@ -161,15 +161,15 @@ impl Modes {
         self.look(bytes, None);
     }
 
-    /// The same, and appends to `kept` what a terminal may be shown again: text, how it looks and
-    /// where it is. A terminal that is shown an old question would answer it.
+    /// Does the same, and appends to `kept` what may be replayed to a terminal: text, its attributes and
+    /// its position. A terminal would answer an old query that is replayed.
     pub fn push_and_keep(&mut self, bytes: &[u8], kept: &mut Vec<u8>) {
         self.look(bytes, Some(kept));
     }
 
-    /// What follows is new. Appends what came of a sequence, since its end is new as well. Returns
-    /// how many of these bytes belong to one that was too long to be kept; `None` if it goes on
-    /// after them.
+    /// Ends the replay: what follows is new. Appends an unfinished sequence, since its end is new as well.
+    /// Returns how many of these bytes belong to a sequence that was too long to be kept; `None` if it goes
+    /// on after them.
     pub fn end_replay(&mut self, bytes: &[u8], kept: &mut Vec<u8>) -> Option<usize> {
         if let Some(pending) = self.sequences.pending() {
             kept.extend(pending);
@@ -215,7 +215,7 @@ impl Modes {
         out
     }
 
-    /// What gives a terminal that has these modes its own back, whatever was shown on it.
+    /// Returns what restores a terminal that has these modes, whatever was shown on it.
     pub fn leave(&self) -> Vec<u8> {
         let mut out = LISTEN.to_vec();
         out.extend(self.undo.iter().copied().flatten());
@@ -229,7 +229,7 @@ impl Modes {
         if self.encoding {
             out.extend_from_slice(if self.is_8_bit { b"\x1b%@" } else { b"\x1b%G" });
         }
-        // Behind the way back from the other screen, which brings an old look with it.
+        // After leaving the alternate screen, which restores old attributes.
         out.extend_from_slice(NO_LINK);
         out.extend_from_slice(BASE);
         out
@@ -263,7 +263,7 @@ impl Modes {
             }
         }
         if self.tabs {
-            // Each eighth column, as far as a window goes; no sequence for it is known everywhere.
+            // Every eighth column, up to the widest window; no sequence for it works everywhere.
             out.extend_from_slice(b"\x1b7\x1b[3g");
             out.extend((0..64).flat_map(|tab| format!("\x1b[{}G\x1bH", 1 + 8 * tab).into_bytes()));
             out.extend_from_slice(b"\x1b8");
@@ -286,7 +286,7 @@ impl Modes {
         self.position = end;
     }
 
-    /// Notes what a sequence changes.
+    /// Tracks what a sequence changes.
     fn note(&mut self, sequence: &[u8]) {
         match sequence {
             [ESC, b'=' | b'>'] => self.keypad = sequence[1] == b'=',
@@ -366,7 +366,7 @@ impl Modes {
             Some(4 | 5) if fields.clone().skip(1).step_by(2).any(|field| is_value(&field)) => {
                 self.color(if text[0] == b'4' { 104 } else { 105 });
             }
-            // Each further value is for the next.
+            // Each further value is for the next color.
             Some(number @ 10..=19) => {
                 for (color, _) in (number..=19).zip(fields).filter(|(_, field)| is_value(field)) {
                     self.color(100 + color);
@@ -397,7 +397,7 @@ impl Modes {
         &mut self.keys[on_other]
     }
 
-    /// The terminal is as it was at first, but for what a reset does not reach.
+    /// Back to the initial state, except for what a reset does not reach.
     fn reset(&mut self) {
         let Self { is_8_bit, undo, colors, titles, keys_are_set, position, .. } = std::mem::take(self);
         *self = Self { is_8_bit, keys_are_set, undo, colors, titles, position, ..Self::default() };
@@ -405,7 +405,7 @@ impl Modes {
 
     fn set(&mut self, mode: u16, on: bool) {
         if mode == 12 {
-            // It blinks or not, which the shape says as well.
+            // The shape also says whether it blinks.
             self.shape = true;
         }
         if UNDECIDED.contains(&mode) {
@@ -473,7 +473,7 @@ struct Csi<'a> {
 }
 
 impl<'a> Csi<'a> {
-    /// Takes what stands after `ESC [`.
+    /// Parses what follows `ESC [`.
     fn read(text: &'a [u8]) -> Option<Self> {
         let (last, text) = text.split_last()?;
         let prefix = text.iter().take_while(|byte| (0x3c..0x40).contains(*byte)).count();

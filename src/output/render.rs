@@ -156,7 +156,7 @@ impl Renderer {
     }
 
     /// Appends a process's line to `out`, byte for byte. Where there are colours, a line that
-    /// has escape sequences ends with a reset and the end of a link that it leaves open, so that
+    /// has escape sequences ends with a reset, and with the end of a link that it leaves open, so that
     /// neither reaches the next line.
     pub fn line(&self, out: &mut Vec<u8>, prefix: &mut Prefix, line: &[u8]) {
         self.begin_line(out, prefix);
@@ -216,7 +216,7 @@ impl Renderer {
     }
 }
 
-/// Whether the last link (OSC 8) of a line has an address, which is what opens it.
+/// Returns whether the last link (OSC 8) of a line has an address, which means it is open.
 fn leaves_link(line: &[u8]) -> bool {
     let Some(at) = memchr::memmem::rfind(line, b"\x1b]8;") else { return false };
     let mut rest = line[at + 4..].splitn(2, |byte| *byte == b';');

@@ -13,8 +13,8 @@
 //! for characters: in place of a byte above it gets a DEL, which is text where text can be and
 //! nothing within a sequence.
 //!
-//! Characters are put together here. On a terminal that decodes UTF-8 a byte from 0x80 to 0x9f
-//! acts only as a part of U+0080 to U+009F; on any other terminal it is a control character by
+//! Bytes are assembled into characters here. On a terminal that decodes UTF-8 a byte from 0x80 to 0x9f
+//! acts only as part of U+0080 to U+009F; on any other terminal it is a control character by
 //! itself (ECMA-48 5.3), and may be the second byte of an `À` that the process has written.
 
 use std::ops::Range;
@@ -64,7 +64,7 @@ pub struct Sanitizer {
     parser: Parser<AsciiParser>,
     /// The parser is known to be outside of any sequence.
     ground: bool,
-    /// The first bytes of a character whose rest has not come.
+    /// The first bytes of a character that is not complete yet.
     part: Vec<u8>,
     row: Row,
 }
@@ -85,8 +85,8 @@ impl Sanitizer {
         self.push_some(chunk, usize::MAX, emit);
     }
 
-    /// Takes a chunk as far as the end of its `most`th line. Returns how many bytes that are. A
-    /// line may come out much longer than it went in, since a link goes on in it.
+    /// Takes a chunk up to the end of its `most`th line. Returns how many bytes that is. A
+    /// line may come out much longer than it went in, since a link continues in it.
     pub fn push_some(&mut self, chunk: &[u8], most: usize, mut emit: impl FnMut(&mut Row)) -> usize {
         let (mut rest, mut ends) = (chunk, 0);
         while let Some(byte) = rest.first().copied()
@@ -142,7 +142,7 @@ impl Sanitizer {
         }
     }
 
-    /// Text, whose last character may go on in the next.
+    /// Takes text, whose last character may continue in the next call.
     fn text(&mut self, mut text: &[u8], emit: &mut impl FnMut(&mut Row)) {
         while let [byte, rest @ ..] = text
             && !self.part.is_empty()
@@ -177,14 +177,14 @@ impl Sanitizer {
         }
     }
 
-    /// What came of a character is all of it.
+    /// Ends an incomplete character: nothing more of it will come.
     fn end_part(&mut self, emit: &mut impl FnMut(&mut Row)) {
         for byte in self.part.drain(..).filter(|byte| !C1.contains(byte)) {
             self.row.text(&[byte], emit);
         }
     }
 
-    /// Returns whether it took the byte: if not, it is text.
+    /// Returns whether it took the byte; if not, it is text.
     fn one(&mut self, byte: u8, emit: &mut impl FnMut(&mut Row)) -> bool {
         self.row.did = Did::Nothing;
         if self.row.sequence.len() < MAX_SEQUENCE || byte < 0x20 {
@@ -246,8 +246,8 @@ pub struct Row {
     /// How much at the end of it is text without a sequence.
     run: usize,
     has_text: bool,
-    /// The look at the start of the text, at its end, and where the cursor is: after a CR that is
-    /// not the end, and what changes there is not in the text.
+    /// The look at the start of the text, at its end, and at the cursor: after a CR that does not
+    /// end the line, changes are not in the text.
     start: Look,
     last: Look,
     look: Look,
@@ -338,7 +338,7 @@ impl Row {
         self.write_from(0, &self.start, out);
     }
 
-    /// Appends what was not shown yet; all of it, if what was shown is not the start of it
+    /// Appends what was not shown yet, or all of it if what was shown is not the start of it
     /// ([`Row::is_longer`]). Returns whether there was anything.
     pub fn write_rest(&self, out: &mut Vec<u8>) -> bool {
         let shown = self.shown.as_ref().filter(|_| !self.rewritten);
@@ -396,8 +396,8 @@ impl Row {
         }
     }
 
-    /// Appends characters, but for those that act: U+0080 to U+009F, and all that have such a byte
-    /// where a byte is a character.
+    /// Appends characters, except those that act: U+0080 to U+009F, and where each byte is a
+    /// character all that contain such a byte.
     fn characters(&mut self, text: &str, emit: &mut impl FnMut(&mut Self)) {
         let (bytes, mut begin) = (text.as_bytes(), 0);
         if self.allowed.utf8 {
@@ -418,7 +418,7 @@ impl Row {
         self.text(&bytes[begin..], emit);
     }
 
-    /// Appends whole characters, or one byte that is part of none.
+    /// Appends whole characters, or one byte that is not part of any.
     fn text(&mut self, mut text: &[u8], emit: &mut impl FnMut(&mut Self)) {
         if text.is_empty() {
             return;
@@ -429,7 +429,7 @@ impl Row {
         }
         loop {
             let room = MAX_LINE.saturating_sub(self.text.len());
-            // A character that was cut would not be one on either line.
+            // A character that was cut would not be valid on either line.
             let mut end = room.min(text.len());
             while text.get(end).is_some_and(|byte| byte & 0xc0 == 0x80) && end > 0 {
                 end -= 1;

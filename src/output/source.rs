@@ -18,8 +18,8 @@ use super::screen::{PATIENCE, Place, Screen};
 use crate::model::InstanceId;
 use crate::supervisor::event::Run;
 
-/// How many lines are made harmless before the buffer is looked at: with the longest link that
-/// goes on from line to line less than its size (`sink::FULL`).
+/// How many lines are sanitized before the buffer is checked: with the longest link that
+/// continues from line to line, less than its size (`sink::FULL`).
 const SOME_LINES: usize = 128;
 
 /// What is behind a descriptor.
@@ -156,7 +156,7 @@ impl Source {
         }
     }
 
-    /// Reads and keeps as much as `chunk` takes. Returns how much that is.
+    /// Reads and keeps as much as fits into `chunk`. Returns how much that is.
     pub(super) fn read(&mut self, chunk: &mut [u8]) -> (usize, State) {
         let (mut filled, mut state) = (0, State::Open);
         while filled < chunk.len() {
@@ -189,7 +189,7 @@ impl Source {
         (filled, state)
     }
 
-    /// Puts lines on `paper`, and keeps what is no whole line yet. Returns how much of the chunk it
+    /// Puts lines on `paper`, and keeps an incomplete line. Returns how much of the chunk it
     /// took: on a terminal that is only some lines.
     pub(super) fn say(&mut self, chunk: &[u8], paper: &mut Paper<'_>) -> usize {
         let Voice::Shown(prefix) = &mut self.voice else { return chunk.len() };

@@ -17,7 +17,7 @@ fn screen() -> Screen {
     Screen::new(Abilities { allowed, rewrites: false, columns: 80 })
 }
 
-/// Whoever writes next finds a plain terminal: each line, and each state of a line that is drawn
+/// The next writer finds a plain terminal: each line, and each state of a line that is drawn
 /// over, leaves one.
 fn assert_plain(allowed: Allowed, out: &[u8]) {
     for line in out.split(|byte| *byte == b'\n') {

@@ -7,7 +7,7 @@ use crate::model::{InstanceId, Port, ProcessName, Sig, quoted, sentence};
 use crate::supervisor::backoff::GIVE_UP_AFTER;
 use crate::supervisor::event::{Consequence, Ended, Event};
 
-/// An event in one line. Text from elsewhere in it is escaped: a probe or a program cannot write
+/// Returns an event in one line. Text from elsewhere in it is escaped: a probe or a program cannot write
 /// lines that look like others, or drive the terminal.
 pub fn describe(event: &Event) -> String {
     let text = match event {

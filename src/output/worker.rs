@@ -340,7 +340,7 @@ impl Worker {
             && let Some(source) = self.sources.get_mut(&token)
         {
             from += source.say(&self.chunk[from..filled], &mut self.printer.paper());
-            // What is read may become much more on a terminal: a link goes on in each line.
+            // The output may become much longer on a terminal: a link continues in each line.
             if from < filled && self.printer.sink.buffer.len() >= FULL {
                 self.flush();
             }

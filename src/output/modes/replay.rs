@@ -1,21 +1,21 @@
-//! What of a process's old output a terminal is shown again.
+//! Selects the part of a process's old output that is replayed to a terminal.
 //!
-//! The terminal belongs to somebody who came later. What asks it something would have it answer now,
-//! and the answer would be typed into the process; what acted on more than the screen (clipboard,
-//! window, title, printer, pictures) would do so once more. So there is no list of what is left out,
-//! but one of what passes. What is new passes as it is.
+//! That terminal attached later. An old query would make it answer now, and the answer would be
+//! typed into the process; a sequence that acted on more than the screen (clipboard, window, title,
+//! printer, pictures) would do so once more. So this is an allowlist, not a denylist. New output
+//! passes unchanged.
 
 use super::super::look::{Look, NO_LINK};
 use super::sequences::{ESC, Item};
 use super::{Csi, Modes, PRIVATE};
 
-/// Backspace, tab, newline and its like, CR, and which character set is shown. No bell.
+/// Backspace, tab, newline and the like, CR, and the shift of character sets. No bell.
 const CONTROLS: [u8; 8] = [0x08, b'\t', b'\n', 0x0b, 0x0c, b'\r', 0x0e, 0x0f];
 
-/// After ESC: save and restore the cursor, to the next row, to the row before, a tab stop, the keypad.
+/// After ESC: save and restore the cursor, next row, row before, tab stop, keypad.
 const ESCAPES: &[u8] = b"78DEMH=>";
 
-/// What passes of the control sequences: prefix, intermediate bytes, last bytes.
+/// The control sequences that pass: prefix, intermediate bytes, final bytes.
 const CSI: [(&[u8], &[u8], &[u8]); 8] = [
     // Insert, delete, repeat and erase characters and lines; move the cursor; scroll; tab stops; look;
     // scroll region; save and restore the cursor.
@@ -32,18 +32,18 @@ const CSI: [(&[u8], &[u8], &[u8]); 8] = [
     (b"=", b"", b"u"),
 ];
 
-/// Whether a mode without `?` is set again: insertion and newline.
+/// Returns whether a mode without `?` is set again: insertion and newline.
 pub(super) fn may_set_ansi(mode: u16) -> bool {
     matches!(mode, 4 | 20)
 }
 
 impl Modes {
-    /// Appends what of an item may be shown again.
+    /// Appends what may be replayed of an item.
     pub(super) fn keep(&self, item: &Item<'_>, kept: &mut Vec<u8>) {
         match item {
             Item::Text(text) => kept.extend_from_slice(text),
             Item::Control(byte) if CONTROLS.contains(byte) => kept.push(*byte),
-            // A reset would erase what is above as well.
+            // A reset would erase the lines above as well.
             Item::Whole([ESC, b'c']) => {
                 let mut undone = Vec::new();
                 self.undo_modes(&mut undone);
@@ -72,7 +72,7 @@ impl Modes {
         let Csi { prefix, text, between, last } = csi;
         let numbers = csi.numbers();
         let passes = match (*prefix, *between, last) {
-            // Of several only those that are known.
+            // Only those of several that are known.
             (b"?" | b"", b"", b'h' | b'l') => {
                 let is_known = |mode: &&u16| match *prefix {
                     b"?" => PRIVATE.iter().any(|known| known.mode == **mode && known.again),
@@ -84,12 +84,12 @@ impl Modes {
                 }
                 false
             }
-            // 3 erases what has scrolled away.
+            // 3 erases the scrollback.
             (_, _, b'J') => !numbers.contains(&3),
             // With more numbers it is about the mouse.
             (_, _, b'T') => numbers.len() == 1,
             (b">" | b"<" | b"=", b"", b'u') => !self.keys_are_set,
-            // The one resource of keys that programs set and that is entered again.
+            // The one key resource that programs set and that is set again.
             (b">", b"", b'm') => {
                 if numbers[0] == 4 {
                     whole(csi, kept);

@@ -1,8 +1,8 @@
-//! Where control sequences begin and end in what a program writes, as a terminal sees it (ECMA-48,
+//! Finds where control sequences begin and end in the output of a program, as a terminal does (ECMA-48,
 //! and the parser for DEC's terminals at vt100.net). Pure.
 //!
-//! It has a parser of its own because `modes` needs each sequence as it was written, at its place,
-//! and because the terminal behind it is a real one: C1 controls count in all their forms.
+//! It has its own parser because `modes` needs each sequence as it was written and where it was written,
+//! and because the output goes to a real terminal: C1 controls count in all their forms.
 
 use std::ops::Range;
 
@@ -16,15 +16,15 @@ const C1: Range<u8> = 0x80..0xa0;
 /// A piece of the output.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Item<'a> {
-    /// Characters, or bytes that are none and do nothing. May be empty.
+    /// Characters, or invalid bytes that do nothing. May be empty.
     Text(&'a [u8]),
     /// C0 and DEL, perhaps within a sequence.
     Control(u8),
     /// A sequence with its ESC, without the end of a string; C1 in their form with ESC.
     Whole(&'a [u8]),
-    /// The first bytes of one that is too long to be kept; of a CSI the last one too.
+    /// The first bytes of a sequence that is too long to be kept; of a CSI the final byte too.
     Long(&'a [u8]),
-    /// A sequence was given up.
+    /// A sequence was aborted.
     Nothing,
 }
 
@@ -35,13 +35,13 @@ enum State {
     /// After an ESC and perhaps intermediate bytes.
     Escape,
     Csi,
-    /// OSC, DCS and the like, and a title as screen and tmux have it, up to BEL or ST.
+    /// OSC, DCS and the like, and the title sequence of screen and tmux, up to BEL or ST.
     String,
     /// After an ESC in a string.
     StringEscape,
 }
 
-/// Cuts output, however it is chunked.
+/// Splits output into items, however it is chunked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Sequences {
     is_8_bit: bool,
@@ -50,18 +50,18 @@ pub(super) struct Sequences {
     is_long: bool,
     /// The last byte of a string.
     last: u8,
-    /// The first bytes of a character, and the last one that was whole.
+    /// The first bytes of a character, and the last complete character.
     part: Vec<u8>,
     character: Vec<u8>,
 }
 
 impl Sequences {
-    /// `is_8_bit`: the terminal takes each byte for a character.
+    /// `is_8_bit`: the terminal treats each byte as a character.
     pub(super) fn of(is_8_bit: bool) -> Self {
         Self { is_8_bit, ..Self::default() }
     }
 
-    /// The next item, and takes it from `bytes`. None if what is left is no whole one.
+    /// Returns the next item and removes it from `bytes`; `None` if the rest is incomplete.
     pub(super) fn next<'a, 'b: 'a>(&'a mut self, bytes: &mut &'b [u8]) -> Option<Item<'a>> {
         loop {
             let (&byte, rest) = bytes.split_first()?;
@@ -114,7 +114,7 @@ impl Sequences {
                         }
                     }
                 }
-                // A character ends it, but for the second form of C1.
+                // A character ends it, except for the second form of C1.
                 State::Escape | State::Csi if byte >= 0x80 => {
                     self.state = State::Text;
                     return Some(Item::Nothing);
@@ -135,7 +135,7 @@ impl Sequences {
         }
     }
 
-    /// What came of a sequence or a character that is not whole. `None` if it was too long to be
+    /// Returns the incomplete sequence or character so far. `None` if it was too long to be
     /// kept.
     pub(super) fn pending(&self) -> Option<Vec<u8>> {
         let sequence = match self.state {
@@ -155,7 +155,7 @@ impl Sequences {
         self.state = State::Escape;
     }
 
-    /// A C1 control is as ESC and another byte. Returns whether that is all of it.
+    /// A C1 control acts like ESC and another byte. Returns whether it is complete.
     fn introduce(&mut self, byte: u8) -> bool {
         self.begin();
         self.take(byte - 0x40) == Took::Last
@@ -172,7 +172,7 @@ impl Sequences {
         Item::Text(&self.character)
     }
 
-    /// One byte of a sequence.
+    /// Processes one byte of a sequence.
     fn take(&mut self, byte: u8) -> Took {
         let before = std::mem::replace(&mut self.last, byte);
         let in_string = matches!(self.state, State::String | State::StringEscape);
@@ -238,7 +238,7 @@ mod tests {
 
     use super::*;
 
-    /// Each item as text; text in a row is one.
+    /// Returns each item as text; adjacent text is joined.
     fn items(is_8_bit: bool, chunks: &[&[u8]]) -> String {
         let mut sequences = Sequences::of(is_8_bit);
         let (mut all, mut joins) = (String::new(), false);

@@ -11,7 +11,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("text")
 }
 
-/// What is undone beside what always is.
+/// Returns what is undone beyond what always is.
 fn left(modes: &Modes) -> String {
     let all = text(&modes.leave());
     let end = [NO_LINK, BASE].concat();
@@ -19,7 +19,7 @@ fn left(modes: &Modes) -> String {
     rest.unwrap_or_else(|| panic!("{all:?}")).to_owned()
 }
 
-/// What a terminal that comes later is shown.
+/// Returns what a terminal that attaches later is shown.
 fn again(bytes: &[u8]) -> String {
     let mut kept = Vec::new();
     Modes::default().push_and_keep(bytes, &mut kept);
