@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn text_from_elsewhere_is_escaped_and_cut_in_every_error() {
+    fn text_from_elsewhere_is_escaped_and_truncated_in_every_error() {
         let hostile = "a\u{1b}]0;t\u{7}\nganger: ok\u{9b}2J\u{202e}";
         let shown = r"a\u{1b}]0;t\u{7}\nganger: ok\u{9b}2J\u{202e}";
         let path = || PathBuf::from(hostile);

@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn escapes_in_shell_quotes_are_read_as_what_they_stand_for() {
+    fn shells_read_the_escapes_back() {
         let value = b"it's\\ $HOME\n\x1b]0;t\x07 caf\xe9 \xc2\x9b31m \xe2\x80\xae \xe6\xbc\xa2";
         let quoted = quote_with_escapes(value);
         assert!(!hides_any(&quoted), "{}", quoted.escape_ascii());

@@ -104,7 +104,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn what_is_told_is_what_the_system_does() {
+    fn size_limits_match_the_system() {
         let one = Passable::now().one;
         let starts = |environment: &Environment, argv: &[OsString]| {
             let pairs = environment.pairs();

@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn characters_that_drive_a_terminal_or_hide_are_escaped_and_spaces_in_the_line() {
+    fn hidden_characters_are_escaped_in_messages_and_blanked_in_the_line() {
         let source = Source::new("Proc\u{1b}\nfile", "we\u{1b}[31mb\t\u{202e}x\u{200b}y\u{9b}\n");
         let error = source.error(Span::new(16..17), "no `\u{9b}\n`").hint("write\u{7}\nganger: ok");
         insta::assert_snapshot!(error, @r"
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_may_be_shown_in_part() {
+    fn a_line_can_be_shown_up_to_an_offset() {
         let source = Source::new("ganger.toml", "a = 1\nkey = 'hunter2' # hunter2\r\n");
         insta::assert_snapshot!(source.error_up_to(12, Span::new(6..9), "no"), @r"
         no
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_has_a_limit_whatever_is_in_it() {
+    fn messages_have_a_maximum_length() {
         let source = Source::new("ganger.toml", "x\n");
         let long = "é".repeat(1_000_000);
         let shown = source.error(Span::new(0..1), long.as_str()).hint(long.as_str()).to_string();

@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shared_can_still_be_overlaid() {
+    fn shared_variables_can_be_overridden() {
         let mut all =
             layered(&[("B", "shell"), ("D", "shell")], &[file("a.env", "A=1\n")], Precedence::Files);
         let alone = all.clone();

@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_for_this_machine_alone() {
+    fn credentials_are_accepted_only_for_this_machine() {
         for text in [
             "http://u:p@db/",
             "https://token@db.local:9200/",

@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn twenty_are_shown_and_the_others_are_counted() {
+    fn twenty_problems_are_shown_and_the_rest_is_counted() {
         let source = Source::new("Procfile", "x\n".repeat(1000));
         for (count, last) in [
             (20, "no\n  --> Procfile:20:1"),

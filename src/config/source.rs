@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_counted_in_blocks_as_from_the_start() {
+    fn counting_lines_in_blocks_gives_the_same_numbers() {
         let mut text = Vec::new();
         for number in 0..20_000 {
             text.extend(vec![b'x'; number % 7]);

@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_is_found_among_thousands() {
+    fn a_cycle_is_found_among_thousands() {
         let count = 20_000;
         let types: Vec<ProcessName> =
             (0..count).map(|at| format!("p{at}").parse().expect("a name")).collect();
@@ -358,7 +358,7 @@ mod tests {
     proptest::proptest! {
         /// Compares with a search that checks for each type whether it can reach itself.
         #[test]
-        fn there_is_a_circle_if_a_way_leads_back(
+        fn a_cycle_is_found_if_and_only_if_a_type_reaches_itself(
             edges in proptest::collection::vec((0..6_usize, 0..6_usize), 0..12),
         ) {
             let types: Vec<ProcessName> = (0..6).map(|at| format!("p{at}").parse().expect("a name")).collect();

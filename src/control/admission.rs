@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn idle_clients_go_after_a_while() {
+    async fn idle_clients_time_out() {
         let seat = Admission::new(1).enter(false).expect("a place");
         let start = tokio::time::Instant::now();
         assert_eq!(seat.idle().await, Idle::Over);
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn idle_clients_go_at_once_when_places_are_short() {
+    async fn idle_clients_are_evicted_when_slots_run_out() {
         let admission = Admission::new(2);
         let (first, second) = (admission.enter(false).expect("one"), admission.enter(false).expect("two"));
         assert!(admission.enter(false).is_none(), "nobody is idle");
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_longest_idle_goes_first_and_busy_clients_stay() {
+    async fn the_longest_idle_is_evicted_first_and_busy_clients_stay() {
         let admission = Admission::new(3);
         let seats: Vec<Seat> = (0..3).map(|_| admission.enter(false).expect("a place")).collect();
         let (left, mut gone) = tokio::sync::mpsc::unbounded_channel();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn where_descriptors_are_short_one_client_is_let_in() {
+    fn one_client_is_admitted_when_descriptors_run_short() {
         let admission = Admission::new(5);
         let first = admission.enter(true).expect("the first");
         assert!(admission.enter(true).is_none());

@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_replaces_nothing_that_has_appeared() {
+    fn a_new_socket_never_replaces_a_file() {
         let folder = tempfile::tempdir().expect("a folder");
         let socket = folder.path().join("socket");
         std::fs::write(&socket, "precious").expect("written");

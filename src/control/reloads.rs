@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn those_who_ask_during_a_read_share_the_next_one() {
+    async fn requests_during_a_read_share_the_next_one() {
         let (reloads, mut turns) = (Arc::new(Reloads::default()), Vec::new());
         let first = reloads.join(true, |turn| turns.push(turn));
         let mut turn = turns.pop().expect("the first one reads");

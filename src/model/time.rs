@@ -20,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_outside_of_the_calendar_stands_at_its_end() {
+    fn a_clock_outside_the_calendar_is_clamped() {
         const YEAR: u64 = 31_556_952;
         let after = |years: u64| timestamp(UNIX_EPOCH + Duration::from_secs(years * YEAR));
         let before = |years: u64| timestamp(UNIX_EPOCH - Duration::from_secs(years * YEAR));

@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sentence_keeps_its_end_and_is_one_line() {
+    fn sentences_stay_on_one_line_and_keep_their_end() {
         assert_eq!(sentence("no `a\n\u{1b}[m` here"), r"no `a\n\u{1b}[m` here");
         let long = sentence(&format!("there is no option `{}` here", "x".repeat(100_000)));
         assert_eq!(long, format!("there is no option `{}…` here", "x".repeat(MOST_QUOTED)));
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_not_text_are_shown_as_numbers() {
+    fn bytes_that_are_not_text_are_shown_in_hex() {
         assert_eq!(visible_bytes(b"caf\xe9 \x9b31m\x1b"), r"caf\xe9 \x9b31m\u{1b}");
         assert!(hides_any(b"\x9b") && hides_any("\u{9b}".as_bytes()) && !hides_any("é 漢".as_bytes()));
     }

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_the_limit_is_read_and_one_byte_more_is_not() {
+    fn a_file_is_read_up_to_the_limit_and_not_beyond() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("large");
         let file = File::create(&path).expect("created");
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_is_read_to_the_limit() {
+    fn a_stream_is_read_up_to_the_limit() {
         let zero = read(Path::new("/dev/zero"), Streams::Any).expect_err("refused");
         assert!(matches!(zero, Unread::TooLarge));
         let zero = read(Path::new("/dev/zero"), Streams::Pipes).expect_err("refused");

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_queue_is_waited_for_only_so_long() {
+    fn connecting_to_a_full_queue_times_out() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("socket");
         let listener = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None);

@@ -182,7 +182,7 @@ fn only_characters_without_control_bytes_pass_to_other_terminals() {
 }
 
 #[test]
-fn a_long_link_is_none_and_ends_the_one_before() {
+fn a_link_that_is_too_long_ends_the_one_before() {
     let link = |params: usize, address: usize| {
         format!("\x1b]8;{};{}\x1b\\", "p".repeat(params), "a".repeat(address))
     };
@@ -198,7 +198,7 @@ fn a_long_link_is_none_and_ends_the_one_before() {
 }
 
 #[test]
-fn some_lines_at_a_time_are_the_same_lines() {
+fn pushing_some_lines_at_a_time_gives_the_same_lines() {
     let text = b"\x1b[31ma\n\n\nb\r\nc\n\xe2\x82";
     let (mut sanitizer, mut lines, mut rest, mut steps) = (Sanitizer::new(ALL), Vec::new(), &text[..], 0);
     while !rest.is_empty() {

@@ -435,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn thousands_of_processes_share_what_they_have_in_common() {
+    fn thousands_of_processes_share_their_common_variables() {
         use std::fmt::Write as _;
         let mut text = String::new();
         for number in 0..20_000 {
@@ -449,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn more_processes_than_a_system_has_are_refused() {
+    fn too_many_processes_are_refused() {
         let environment = Environment::layered(&[], [], Precedence::Files);
         let (procfile, settings) = (procfile("web: x\nworker: y\n"), Settings::default());
         let app = App { procfile: &procfile, environment: &environment, settings: &settings, ports: None };

@@ -166,7 +166,7 @@ fn the_wait_stands_still_while_ganger_does() {
 }
 
 #[test]
-fn one_look_serves_all_that_end_together() {
+fn one_scan_serves_all_that_end_together() {
     on_paused_clock(async {
         let stage = stage(&[Temper::Tame; 50], &restart());
         let (record, outbox) = (stage.record.clone(), stage.outbox);
@@ -187,7 +187,7 @@ fn one_look_serves_all_that_end_together() {
 }
 
 #[test]
-fn a_signal_does_not_wait_for_those_that_start_again() {
+fn a_signal_does_not_wait_for_restarts() {
     on_paused_clock(async {
         let stage = stage(&[Temper::Tame; 50], &Policy::default());
         let (record, outbox) = (stage.record.clone(), stage.outbox);

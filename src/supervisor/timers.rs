@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_left_is_what_was_left_when_we_ran_last() {
+    async fn time_spent_stopped_does_not_count() {
         let (mut timers, start) = (Timers::default(), Instant::now());
         timers.arm(Timer::Hurry, Epoch(1), Duration::from_secs(10));
         tokio::time::sleep(Duration::from_secs(4)).await;
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_machine_that_is_always_late_puts_it_off_once() {
+    async fn a_timer_is_postponed_only_once() {
         let (mut timers, start) = (Timers::default(), Instant::now());
         timers.arm(Timer::Hurry, Epoch(1), Duration::from_secs(10));
         let late = async {

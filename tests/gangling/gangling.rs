@@ -25,8 +25,8 @@
 //! | `--run-away` | forks into a new session and exits, again and again; prints `away` |
 //! | `--close-output` | closes stdout and stderr |
 //! | `--listen-port` | listens on 127.0.0.1:$PORT, prints `listening PORT` |
-//! | `--answer SOCKET FILE LOG` | listens on SOCKET, answers whatever is sent there with FILE, and notes it in LOG |
-//! | `--ask SOCKET TEXT` | sends the line to SOCKET, prints all that comes back |
+//! | `--answer SOCKET FILE LOG` | listens on SOCKET, replies to anything with FILE, and logs what it receives in LOG |
+//! | `--ask SOCKET TEXT` | sends the line to SOCKET and prints the whole reply |
 //! | `--read-stdin` | prints `stdin: data`, `eof`, `closed` or `nothing` (for 300 ms) |
 //! | `--wait` | prints `ready pid=… pgid=… sid=… ppid=…`, waits for ever |
 //! | `--wait-file PATH` | prints the same, waits until the file is there |
@@ -108,7 +108,7 @@ fn main() {
     }
 }
 
-/// A server that is not ganger, for ever: it answers at once, and notes each byte that it gets.
+/// A server that is not ganger, forever: it replies at once, and logs each byte that it receives.
 fn answer(socket: &str, file: &str, log: &str) {
     let try_to = |what: &str, error: &std::io::Error| -> ! { fail(&format!("{what}: {error}")) };
     let reply = std::fs::read(file).unwrap_or_else(|error| try_to(file, &error));
@@ -132,7 +132,7 @@ fn answer(socket: &str, file: &str, log: &str) {
 fn ask(socket: &str, text: &str) {
     let stream = std::os::unix::net::UnixStream::connect(socket);
     let mut stream = stream.unwrap_or_else(|error| fail(&format!("{socket}: {error}")));
-    // Whoever is turned away may find the connection closed before it has asked.
+    // A client that is turned away may find the connection closed before it has sent anything.
     let _ = stream.write_all(format!("{text}\n").as_bytes());
     let mut said = Vec::new();
     let _ = stream.read_to_end(&mut said);

@@ -1,4 +1,4 @@
-//! What `ganger attach` shows again of a process's output, and how it leaves the terminal.
+//! What `ganger attach` replays of a process's output, and how it leaves the terminal.
 
 use std::collections::BTreeSet;
 
@@ -33,7 +33,7 @@ fn client(window: &Terminal) -> i32 {
 }
 
 #[test]
-fn old_questions_are_not_asked_and_old_deeds_are_not_done_again() {
+fn old_queries_and_actions_are_not_replayed() {
     let asked = [
         "\x1b[c",
         "\x1b[>c",
@@ -92,7 +92,7 @@ fn old_questions_are_not_asked_and_old_deeds_are_not_done_again() {
     let mut window = attach(&test);
     let shown = window.wait_for("ready\r\n");
     assert_eq!(shown, format!("{}6n\r\nready\r\n", "<>".repeat(asked.len())));
-    // What the process writes now is written to this terminal.
+    // New output of the process is written to this terminal.
     window.type_text("\r");
     let shown = window.wait_for("done\r\n");
     assert!(shown.contains(&line), "{shown:?}");
@@ -103,14 +103,14 @@ fn old_questions_are_not_asked_and_old_deeds_are_not_done_again() {
     running.finish();
 }
 
-/// All that outlasts a screenful and that a process may change.
+/// Everything that a process may change and that outlasts a screenful.
 const CHANGES: &str = "\x1b[31m\x1b[>1u\x1b[?1049h\x1b[1m\x1b[?5h\x1b[4h\x1b[20h\x1b[?69h\x0e\x1b)0\x1b(0\x1b*0\x1b+0\
     \x1b[?25l\x1b[?7l\x1b[?1;6;66h\x1b[?1000;1002;1003;1006;1004;1007;1015;1016h\x1b[?2004;2026;2031;2048h\x1b[?9001h\x1b=\
     \x1b[2;9r\x1b[3g\x1b[5G\x1bH\x1b[4 q\x1b[>1u\x1b[=5u\x1b[>4;2m\x1b[>1;2m\x1b[3q\x1b[12l\x1b[2h\x1b[22;0t\x1b]2;evil\x07\
     \x1b]10;red;red\x07\x1b]12;red\x07\x1b]4;1;red\x07\x1b]9;4;1;50\x07\x1b]22;wait\x07\u{9b}?1001h\x1b]8;;http://a\x07\x1b[5i";
 
 #[test]
-fn whatever_a_process_has_set_is_undone() {
+fn everything_a_process_has_set_is_undone() {
     let script =
         "stty -echo; echo ready; read -r x; cat changes; printf 'is set\\n\\033]2;half'; read -r x; exit 3";
     for way in ["key", "process", "client", "ganger"] {
@@ -142,7 +142,7 @@ fn whatever_a_process_has_set_is_undone() {
     }
 }
 
-/// A terminal as far as it can be changed: what is not as it was at first.
+/// The state of a terminal that can change: the differences from its initial state.
 #[derive(Debug, Default)]
 struct Model {
     changed: BTreeSet<String>,
@@ -151,7 +151,7 @@ struct Model {
     tabs: BTreeSet<u16>,
     column: u16,
     keys: [u32; 2],
-    /// The look that the way back from the other screen brings.
+    /// The attributes that leaving the alternate screen restores.
     saved: Option<bool>,
 }
 
@@ -174,7 +174,7 @@ impl Model {
 
     fn change(&mut self, what: impl Into<String>, is_changed: bool) {
         let what = what.into();
-        // A printer takes all but this.
+        // A printer takes everything except this.
         if self.changed.contains("print") && what != "print" {
             return;
         }
@@ -185,7 +185,7 @@ impl Model {
         }
     }
 
-    /// Takes what stands after an ESC; answers the rest.
+    /// Takes what follows an ESC; returns the rest.
     fn sequence<'a>(&mut self, rest: &'a str) -> &'a str {
         if let Some(csi) = rest.strip_prefix('[') {
             let end = csi.find(|it: char| ('@'..='~').contains(&it)).expect("a whole one");

@@ -1,5 +1,5 @@
 //! What a cloned repository can put where ganger looks for its files: nothing there makes it wait
-//! for ever, eat the machine or bury the terminal.
+//! forever, use up memory or flood the terminal.
 
 use std::fmt::Write as _;
 use std::os::unix::fs::symlink;
@@ -7,12 +7,12 @@ use std::path::Path;
 
 use crate::kit::{Finished, Test};
 
-/// An app whose ganger may have this much memory: more than it needs, and less than a machine has.
+/// An app whose ganger may use this much memory: more than it needs, and less than a machine has.
 fn app() -> Test {
     Test::without_ports().procfile("web: true\n").by_shell("ulimit -v 524288; exec \"$@\"")
 }
 
-/// Not more than a screen or two, whatever is wrong.
+/// Asserts that the output is not more than a screen or two, whatever is wrong.
 #[track_caller]
 fn short(finished: Finished) -> Finished {
     let size = finished.stdout.len() + finished.stderr.len();
@@ -74,7 +74,7 @@ fn a_pipe_is_read_if_the_user_names_it() {
         let check = test.clone().stdin("job: true\n").args(["-f", path, "check"]).run().code(0);
         check.stdout("ok: 1 process type (job)\n");
     }
-    // What the repository says does not wait.
+    // A pipe that the repository names is not waited for.
     for toml in ["env = 'env'\n", "procfile = 'procs'\n", "env = '/dev/zero'\n"] {
         let check = test.clone().file("ganger.toml", toml).args(["check"]).run();
         check.code(2).stdout("").stderr_has(", not a file\n");
@@ -112,7 +112,7 @@ fn files_over_the_limit_are_refused() {
     for name in ["Procfile", ".env", "ganger.toml"] {
         let test = app();
         let file = std::fs::File::create(test.path(name)).expect("created");
-        // With no block on the disk.
+        // A sparse file.
         file.set_len(100 * 1024 * 1024).expect("grown");
         let message = format!(
             "ganger: error: cannot read {name}: file too large (the limit is 16 MiB)\n  \
@@ -138,7 +138,7 @@ fn a_link_to_a_file_and_a_file_without_a_size_are_read() {
     run.code(0).stderr_has("there is no `=` on this line");
 }
 
-/// A good or bad end, but one, with few words and little memory.
+/// Asserts that each command fails with `message`, with short output and little memory.
 #[track_caller]
 fn refused(test: &Test, message: &str) {
     for args in [&["check"][..], &["start"], &["config"]] {
@@ -158,7 +158,7 @@ fn values_that_double_with_each_line_are_refused() {
             &test,
             "the value of `A17` is too long after its `$NAME`s are replaced\n  --> .env:18:1\n  hint: ",
         );
-        // It is a text like others otherwise.
+        // Otherwise it is ordinary text.
         app().file(".env", env).args(["check"]).run().code(0).stderr("");
     }
 }
@@ -175,10 +175,10 @@ fn names_in_json_that_grow_with_each_level_are_refused() {
 }
 
 #[test]
-fn files_as_large_as_the_limit_take_little_memory() {
+fn files_at_the_size_limit_take_little_memory() {
     let size = 16 * 1024 * 1024;
     let fill = |line: &str| line.repeat(size / line.len());
-    // One command is enough: to read so much takes a while in a debug build.
+    // One command is enough: reading this much takes a while in a debug build.
     let refused = |test: Test, message: &str| {
         short(test.args(["check"]).run()).code(2).stdout("").stderr_has(message);
     };
@@ -225,7 +225,7 @@ fn twenty_problems_of_a_file_are_shown() {
 }
 
 #[test]
-fn a_word_without_end_is_cut() {
+fn very_long_words_are_truncated() {
     let long = "x".repeat(1_000_000);
     for toml in [
         format!("{long} = 1\n"),
@@ -245,7 +245,7 @@ fn a_word_without_end_is_cut() {
 }
 
 #[test]
-fn many_process_types_are_checked_in_one_go() {
+fn many_process_types_are_checked_quickly() {
     let mut procfile = String::new();
     for number in 0..20_000 {
         writeln!(procfile, "p{number}: true").expect("written");
@@ -302,7 +302,7 @@ fn a_variable_that_no_process_can_get_is_named() {
     test.clone().args(["run", "--", "printenv", "A"]).run().code(126).stdout("").stderr(&message("printenv"));
     test.clone().args(["start", "--", "printenv", "A"]).run().code(2).stdout("").stderr(&message("web.1"));
     assert!(!test.path("started").exists());
-    // What has no process is only shown.
+    // Without a process to start, it is only shown.
     test.args(["config", "--json"]).run().code(0).stderr("");
     let toml = format!("[process.web.env]\nBIG = '{}'\n", "x".repeat(140_000));
     let test = Test::without_ports().procfile("web: true\n").file("ganger.toml", toml).args(["check"]);
@@ -318,7 +318,7 @@ fn a_variable_that_no_process_can_get_is_named() {
 }
 
 #[test]
-fn variables_that_are_too_much_together_are_counted() {
+fn an_environment_that_is_too_large_is_reported() {
     let mut env = String::new();
     for number in 0..70 {
         writeln!(env, "N{number}={}", "x".repeat(if number == 3 { 120_000 } else { 100_000 }))
@@ -326,7 +326,7 @@ fn variables_that_are_too_much_together_are_counted() {
     }
     let test = Test::without_ports().procfile("web: true\n").file(".env", env);
     for (args, code) in [(&["check"][..], 2), (&["start"], 2), (&["run", "true"], 126)] {
-        // The limit of the system is that of the stack.
+        // The limit of the system depends on that of the stack.
         let limited =
             test.clone().args(args).by_shell("ulimit -Ss 8192; exec \"$@\"").run().code(code).stdout("");
         limited

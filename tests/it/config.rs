@@ -141,7 +141,7 @@ fn json_says_that_it_cannot_hold_bytes() {
 }
 
 #[test]
-fn json_says_that_it_cannot_hold_a_name() {
+fn json_notes_names_that_are_not_utf8() {
     let test = Test::new().procfile("web: x\n").file(".env", b"K\xff=1\n").args(["config", "--json"]);
     test.run().code(0).stderr(
         "ganger: note: the name `K\\xff` is not UTF-8 and is altered here; `ganger config` without --json keeps it\n",

@@ -110,10 +110,10 @@ fn a_stale_socket_is_replaced() {
     running.wait().killed_by(Signal::SIGKILL);
     // Nobody was there to remove it.
     let left = socket(&test);
-    // Something of another program, by the name that a new socket once had.
+    // A file of another program, with the name that a new socket once had.
     let other = left.with_added_extension("new");
     drop(UnixListener::bind(&other).expect("a socket"));
-    // Nor does it matter whose pid is in the lock file, though it is longer than what will be.
+    // Nor does the pid in the lock file matter, though it is longer than the new one.
     let lock = left.with_added_extension("lock");
     std::fs::write(&lock, "4000000000\n").expect("written");
     test.beside(["ps"]).code(1).stderr_has("ganger does not run in DIR\n");

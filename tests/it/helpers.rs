@@ -1,6 +1,6 @@
-//! Ganger's own small processes: the anchor of each terminal, the reserve, the guard. What is sent to them by
-//! their number, to all that are called `ganger`, or to all there are reaches the processes of the app as it
-//! is written down, hangs up on none of them, and freezes nothing for good.
+//! Ganger's own helper processes: the anchor of each terminal, the reserve, the guard. Signals sent to them by
+//! pid, to everything named `ganger`, or to every process reach the processes of the app as documented,
+//! hang up none of them, and freeze nothing permanently.
 
 #![allow(unsafe_code, reason = "signals that nix has no name for, and ptrace")]
 
@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 
 use crate::kit::{Finished, OwnPids, Running, Test, eventually, proc};
 
-/// Logs each signal and takes its time to end, so that a hangup would be seen.
+/// Logs each signal and takes its time to end, so that a hangup would be noticed.
 const LOGS: &str = "exec gangling --log-signals INT,TERM,HUP,QUIT,USR1,USR2 --linger 200 --say clean";
 
 fn app(pty: &str) -> Test {
@@ -28,7 +28,7 @@ fn start(test: &Test) -> Running {
     running
 }
 
-/// The anchors of the two terminals.
+/// Returns the anchors of the two terminals.
 #[track_caller]
 fn anchors(running: &Running) -> Vec<i32> {
     let session_of = |name: &str| {
@@ -40,18 +40,18 @@ fn anchors(running: &Running) -> Vec<i32> {
     anchors
 }
 
-/// As in `ps -o comm`, which is what `killall` and `pkill` look at.
+/// Returns the name as in `ps -o comm`, which `killall` and `pkill` match.
 fn name(pid: i32) -> String {
     fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim_end().to_owned()
 }
 
-/// What `killall ganger` means.
+/// Returns the processes that `killall ganger` would signal.
 fn all_called_ganger(test: &Test) -> Vec<i32> {
     let all = test.world().alive().into_iter().map(|process| process.pid);
     all.filter(|pid| name(*pid) == "ganger").collect()
 }
 
-/// As `kill -NUMBER`, also for the real-time signals.
+/// Like `kill -NUMBER`, also for real-time signals.
 #[track_caller]
 fn send(pid: i32, number: i32) {
     // SAFETY: two integers.
@@ -59,7 +59,7 @@ fn send(pid: i32, number: i32) {
     sent.unwrap_or_else(|error| panic!("{number} to {pid}: {error}"));
 }
 
-/// Every signal that programs and people send, the real-time ones included.
+/// Returns every signal that programs and people send, including the real-time ones.
 fn usual() -> Vec<i32> {
     let named = [
         libc::SIGINT,
@@ -83,7 +83,7 @@ fn usual() -> Vec<i32> {
     named.into_iter().chain(libc::SIGRTMIN()..=libc::SIGRTMAX()).collect()
 }
 
-/// Whether nothing that was sent to this process still waits for it.
+/// Returns whether no signal to this process is pending.
 fn has_taken_all(pid: i32) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let pending = status.lines().filter(|line| line.starts_with("SigPnd:") || line.starts_with("ShdPnd:"));
@@ -91,7 +91,7 @@ fn has_taken_all(pid: i32) -> bool {
     pending.len() == 2 && pending.iter().all(|it| it.bytes().all(|digit| digit == b'0'))
 }
 
-/// Each process was asked to end once, with nothing else before, and has ended in its own time.
+/// Asserts that each process got one signal to end, nothing else before it, and ended in its own time.
 #[track_caller]
 fn assert_graceful(finished: &Finished, before: &[&str]) {
     for name in ["web.1", "worker.1"] {
@@ -104,7 +104,7 @@ fn assert_graceful(finished: &Finished, before: &[&str]) {
 }
 
 #[test]
-fn helpers_are_not_called_ganger() {
+fn helpers_are_not_named_ganger() {
     let test = app("always");
     let running = start(&test);
     let OwnPids { guard, reserve, supervisor } = running.own_pids();
@@ -114,7 +114,7 @@ fn helpers_are_not_called_ganger() {
     own.sort_unstable();
     assert_eq!(called, own);
     for helper in anchors(&running).into_iter().chain([reserve]) {
-        // What `pkill` and `pkill -f` look for anything in.
+        // What `pkill` and `pkill -f` search.
         let command = proc::process(helper).expect("alive").command;
         assert!(!name(helper).contains("ganger") && !command.contains("ganger"), "{command}");
     }
@@ -122,7 +122,7 @@ fn helpers_are_not_called_ganger() {
 }
 
 #[test]
-fn no_signal_moves_an_anchor_or_the_reserve() {
+fn anchors_and_the_reserve_ignore_every_signal() {
     let test = app("always");
     let running = start(&test);
     let mut helpers = anchors(&running);
@@ -138,7 +138,7 @@ fn no_signal_moves_an_anchor_or_the_reserve() {
 }
 
 #[test]
-fn a_signal_to_all_called_ganger_stops_gracefully() {
+fn a_signal_to_everything_named_ganger_stops_gracefully() {
     for pty in ["always", "never"] {
         for signal in [SIGINT, SIGTERM, SIGHUP, SIGALRM] {
             let test = app(pty);
@@ -151,9 +151,9 @@ fn a_signal_to_all_called_ganger_stops_gracefully() {
     }
 }
 
-/// As a service manager stops a service.
+/// Like a service manager that stops a service.
 #[test]
-fn a_signal_to_every_process_there_is_stops_gracefully() {
+fn a_signal_to_every_process_stops_gracefully() {
     for pty in ["always", "never"] {
         let test = app(pty);
         let running = start(&test);
@@ -170,7 +170,7 @@ fn a_signal_to_every_process_there_is_stops_gracefully() {
 }
 
 #[test]
-fn a_signal_to_all_called_ganger_is_handed_on_once() {
+fn a_signal_to_everything_named_ganger_is_forwarded_once() {
     for pty in ["always", "never"] {
         for signal in [Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGQUIT] {
             let test = app(pty);
@@ -185,7 +185,7 @@ fn a_signal_to_all_called_ganger_is_handed_on_once() {
 }
 
 #[test]
-fn a_signal_that_means_nothing_to_ganger_ends_nothing() {
+fn signals_that_ganger_does_not_use_end_nothing() {
     let meaningless =
         [libc::SIGPIPE, libc::SIGVTALRM, libc::SIGPROF, libc::SIGIO, libc::SIGPWR, libc::SIGWINCH];
     for pty in ["always", "never"] {
@@ -201,8 +201,8 @@ fn a_signal_that_means_nothing_to_ganger_ends_nothing() {
 }
 
 #[test]
-fn processes_ignore_no_real_time_signal() {
-    // One that was ignored before ganger was started, as HUP is by `nohup`.
+fn processes_do_not_ignore_real_time_signals() {
+    // One was ignored before ganger was started, as HUP is by `nohup`.
     for pty in ["always", "never"] {
         let test =
             Test::without_ports().procfile("web: grep SigIgn /proc/self/status\n").args(["--pty", pty]);
@@ -212,14 +212,14 @@ fn processes_ignore_no_real_time_signal() {
         let lines = finished.lines_of("web.1");
         let ignored = lines.first().and_then(|line| line.strip_prefix("SigIgn:\t"));
         let ignored = u64::from_str_radix(ignored.expect("a line"), 16).expect("a set");
-        // Those that the C library keeps for itself are as this test found them.
+        // The C library reserves these; they are as this test found them.
         let kept = (1_u64 << (libc::SIGRTMIN() - 1)) - (1 << 31);
         assert_eq!(ignored & !kept, 0, "{pty}: {finished}");
     }
 }
 
 #[test]
-fn stopping_by_tstp_and_going_on_hangs_up_on_nobody() {
+fn tstp_and_cont_hang_up_no_session() {
     let test = app("always");
     let running = start(&test);
     let web = running.wait_ready("web.1");
@@ -233,7 +233,7 @@ fn stopping_by_tstp_and_going_on_hangs_up_on_nobody() {
 }
 
 #[test]
-fn a_frozen_anchor_holds_up_nothing() {
+fn a_frozen_anchor_delays_nothing() {
     let test = app("always");
     let running = start(&test);
     for anchor in anchors(&running) {
@@ -245,7 +245,7 @@ fn a_frozen_anchor_holds_up_nothing() {
 }
 
 #[test]
-fn killing_all_called_ganger_leaves_nothing() {
+fn killing_everything_named_ganger_leaves_nothing() {
     for pty in ["always", "never"] {
         let test = Test::without_ports()
             .procfile("web: exec gangling --ignore TERM,INT,HUP --spawn '--setsid --wait' --wait\n")
@@ -284,8 +284,8 @@ fn freeze(pid: i32) {
     eventually("stopped", || proc::process(pid).is_some_and(|it| it.state == 'T'));
 }
 
-/// Holds a process as a debugger does, so that CONT does not continue it. Only the thread that has called
-/// this can let go of it.
+/// Holds a process as a debugger does, so that CONT does not continue it. Only the calling thread can
+/// release it.
 fn hold(pid: i32) -> bool {
     let none = std::ptr::null_mut::<libc::c_void>();
     // SAFETY: PTRACE_SEIZE (ptrace(2)) takes a pid and touches no memory of ours.
@@ -301,7 +301,7 @@ fn hold(pid: i32) -> bool {
     true
 }
 
-/// Whether a process that we hold was killed. Nobody else hears of that before us.
+/// Returns whether a process that we hold was killed. As its tracer we see that first.
 fn is_killed_while_held(pid: i32) -> bool {
     let flags = WaitPidFlag::WNOHANG | WaitPidFlag::__WALL;
     matches!(waitpid(Pid::from_raw(pid), Some(flags)), Ok(WaitStatus::Signaled(_, SIGKILL, _)))
@@ -313,7 +313,7 @@ fn repeated_ctrl_c_ends_a_supervisor_that_cannot_be_continued() {
         let mut running = start(&app(pty));
         let supervisor = running.own_pids().supervisor;
         if hold(supervisor) {
-            // Two are enough, and of two that come together the guard sees one.
+            // Two are enough, and of two that arrive together the guard sees one.
             eventually("it is killed", || {
                 proc::send_if_there(running.pid(), SIGINT);
                 is_killed_while_held(supervisor)
@@ -337,9 +337,9 @@ fn killing_the_guard_of_a_supervisor_that_cannot_be_continued_leaves_nothing() {
     running.wait().killed_by(SIGKILL);
 }
 
-/// One of the three is stopped, others are killed, and then the one goes on.
+/// One of the three is stopped, others are killed, and then the one is continued.
 #[test]
-fn what_is_frozen_while_others_are_killed_ends_when_it_goes_on() {
+fn a_process_frozen_during_the_kill_ends_when_continued() {
     for frozen in 0..3 {
         for killed in [vec![0], vec![1], vec![2], vec![0, 1], vec![0, 2], vec![1, 2]] {
             if killed.contains(&frozen) {
@@ -350,7 +350,7 @@ fn what_is_frozen_while_others_are_killed_ends_when_it_goes_on() {
             let own = [guard, reserve, supervisor];
             freeze(own[frozen]);
             for victim in &killed {
-                // What is not frozen may have continued and ended it by now.
+                // Those that are not frozen may have continued and ended it by now.
                 proc::send_if_there(own[*victim], SIGKILL);
             }
             proc::send_if_there(own[frozen], SIGCONT);
@@ -359,10 +359,10 @@ fn what_is_frozen_while_others_are_killed_ends_when_it_goes_on() {
     }
 }
 
-/// The memory of the threads that read files for one client each. glibc gives each thread that finds all arenas
-/// in use one of its own, 64 MiB of addresses that begin at a multiple of that.
+/// Counts the arenas of threads that each read files for one client. glibc gives each thread that finds all
+/// arenas in use a new one, 64 MiB of addresses, aligned to that size.
 #[test]
-fn memory_of_short_threads_does_not_add_up() {
+fn memory_of_short_lived_threads_does_not_add_up() {
     const ARENA: u64 = 64 << 20;
     let test = app("never");
     let running = start(&test);

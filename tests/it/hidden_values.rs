@@ -1,13 +1,13 @@
-//! Wrong files with a secret in them: what is wrong is told, the secret is not. The output of `ganger
-//! check` is often kept where many read it.
+//! Invalid files with a secret in them: the problem is reported, the secret is not shown. The output of
+//! `ganger check` is often kept where many people can read it.
 
 use crate::kit::Test;
 
 const SECRET: &str = "hunter2";
 
-/// Every mistake of somebody who wants to set a variable in `ganger.toml`, and some more.
+/// Mistakes when setting a variable in `ganger.toml`, and some more.
 const TOML: &[&str] = &[
-    // Below a process, under a key that there is not.
+    // Below a process, under an unknown key.
     "[process.web]\nenvs = { T = 'hunter2' }\n",
     "[process.web]\nvars = ['T=hunter2']\n",
     "[process.web]\nvars = [\n  'A=1',\n  'T=hunter2',\n]\n",
@@ -25,7 +25,7 @@ const TOML: &[&str] = &[
     "[process.web]\nvariables = [{ name = 'T', value = 'hunter2' }]\n",
     "[[process.web.vars]]\nT = 'hunter2'\n",
     "[process.web]\nport = 'hunter2'\n",
-    // `env` in a shape that it does not have.
+    // `env` with the wrong type.
     "[process.web]\nenv = ['T=hunter2']\n",
     "[process.web]\nenv = [\n  'A=1',\n  'T=hunter2',\n]\n",
     "[process.web]\nenv = 'T=hunter2'\n",
@@ -82,7 +82,7 @@ const TOML: &[&str] = &[
     "[process.web]\nwait-for = ['tcp:1', 'log:db:token=hunter2']\n",
     "[process.web]\nready = 'http://u:hunter2@localhost:99999/'\n",
     "[process.web]\nready = { url = 'http://u:hunter2@localhost/' }\n",
-    // No TOML at all.
+    // Not TOML at all.
     "API_TOKEN=hunter2\n",
     "export API_TOKEN='hunter2'\n",
     "API_TOKEN: hunter2\n",
@@ -119,7 +119,7 @@ const ENV: &[&str] = &[
     "{\"T=hunter2\": \"hunter2\"}",
 ];
 
-/// Runs every command that reads the files, in ways that show much.
+/// Runs every command that reads the files, with the options that show the most.
 #[track_caller]
 fn assert_hidden(test: &Test, what: &str) {
     for args in [
@@ -131,7 +131,7 @@ fn assert_hidden(test: &Test, what: &str) {
         &["run", "true"],
         &["ps"],
     ] {
-        // Whether there is a mistake in it is for the table; `start` may well run.
+        // The caller checks for the mistake; `start` may well run.
         let finished = test.clone().args(args).run();
         let shown = finished.tidy(&finished.stdout) + &finished.tidy(&finished.stderr);
         assert!(!shown.contains(SECRET), "{args:?} with {what:?}\n{finished}");
@@ -176,7 +176,7 @@ fn an_env_file_in_place_of_another_file_never_shows_values() {
 }
 
 #[test]
-fn the_key_of_a_hidden_value_is_told() {
+fn the_key_of_a_hidden_value_is_named() {
     let test = Test::without_ports().procfile("web: true\n");
     let test =
         test.file("ganger.toml", "[process.web]\nAPI_TOKEN = 'hunter2' # hunter2\nenv = ['T=hunter2']\n");

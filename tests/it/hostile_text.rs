@@ -1,8 +1,8 @@
-//! Text from elsewhere that means to drive the terminal, to hide or to forge lines, at every place
+//! Text from elsewhere that tries to drive the terminal, or to hide or forge lines, at every place
 //! where ganger takes text: no byte of it acts.
 //!
-//! All of it on a real pty, and what is looked at are the bytes that came. The processes here write
-//! nothing: what passes of their output is tested in `screen.rs` and `terminal.rs`.
+//! Everything runs on a real pty, and the bytes that arrive are checked. The processes here write
+//! nothing: sanitizing of their output is tested in `screen.rs` and `terminal.rs`.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -18,10 +18,10 @@ use serde_json::{Value, json};
 
 use crate::kit::{Terminal, Test};
 
-/// Begins a line that no program but the author of the text wrote.
+/// Begins a forged line.
 const FORGED: &str = "FORGED";
 
-/// How much a message, or a few of them, may be in bytes.
+/// The most bytes of a message, or a few of them.
 const MOST: usize = 64 * 1024;
 
 /// Sequences as 7-bit codes.
@@ -62,7 +62,7 @@ const SEQUENCES: [&str; 34] = [
     "\x1bXsos\x1b\\",
 ];
 
-/// Characters that act alone, reorder what is around them, or are not seen; and new lines.
+/// Characters that act alone, reorder their surroundings, or are invisible; and newlines.
 const CHARACTERS: [&str; 44] = [
     "\x07",
     "\x08",
@@ -110,7 +110,7 @@ const CHARACTERS: [&str; 44] = [
     "\n12:00:00 web.1 | FORGED",
 ];
 
-/// Each of them, and each sequence in its three forms: with C0 codes, with C1 codes as UTF-8, and with
+/// Each character, and each sequence in its three forms: with C0 codes, with C1 codes as UTF-8, and with
 /// C1 codes as bytes. Then words that are too long.
 fn texts() -> Vec<Vec<u8>> {
     const C1: [(&str, u8); 7] = [
@@ -149,12 +149,12 @@ fn replaced(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     [&out[..], rest].concat()
 }
 
-/// Several in one text, few enough that none is behind what is cut.
+/// Several in one text, few enough that none is truncated.
 fn groups() -> Vec<Vec<u8>> {
     texts().chunks(4).map(|texts| texts.join(&b"~"[..])).collect()
 }
 
-/// What a terminal got: nothing acts but line ends and the colours of ganger and clap.
+/// Asserts that in the output only line ends and the colors of ganger and clap act.
 #[track_caller]
 fn assert_harmless(bytes: &[u8], what: &dyn std::fmt::Debug) {
     let mut plain = bytes.to_vec();
@@ -188,7 +188,7 @@ struct Case {
     files: &'static [(&'static str, &'static str)],
     vars: &'static [&'static str],
     args: &'static [&'static str],
-    /// The text is shown, so that the case has something to say.
+    /// Whether the text must be shown, so that the case tests something.
     shown: bool,
 }
 
@@ -199,17 +199,17 @@ const fn argument(args: &'static [&'static str]) -> Case {
     Case { files: &[GOOD], vars: &[], args, shown: true }
 }
 
-/// One in a variable.
+/// A text in a variable.
 const fn variable(vars: &'static [&'static str], args: &'static [&'static str]) -> Case {
     Case { files: &[GOOD], vars, args, shown: true }
 }
 
-/// One in a file.
+/// A text in a file.
 const fn file(files: &'static [(&'static str, &'static str)], args: &'static [&'static str]) -> Case {
     Case { files, vars: &[], args, shown: true }
 }
 
-/// One that is there and is not shown.
+/// A case whose text is not shown.
 const fn quiet(case: Case) -> Case {
     Case { shown: false, ..case }
 }
@@ -382,7 +382,7 @@ impl Case {
         let mut app =
             self.files.iter().fold(app.clone(), |app, (name, template)| app.file(name, fill(template, text)));
         for template in self.vars {
-            // A variable holds no NUL, and more than the kernel takes is another test.
+            // A variable cannot contain NUL, and one over the kernel's limit is another test.
             let whole = without_nul(fill(template, text));
             let equals = whole.iter().position(|byte| *byte == b'=').expect("a name");
             app = app.var(OsStr::from_bytes(&whole[..equals]), OsStr::from_bytes(&whole[equals + 1..]));
@@ -409,7 +409,7 @@ fn fill(template: &str, text: &[u8]) -> Vec<u8> {
     replaced(&out, b"{}", text)
 }
 
-/// Every case, on a few threads.
+/// Runs every case, on a few threads.
 fn try_all(cases: &[Case]) {
     let groups = groups();
     let todo = Mutex::new(cases.iter().enumerate());
@@ -417,12 +417,12 @@ fn try_all(cases: &[Case]) {
         while let Some((place, case)) = { todo.lock().expect("no panic").next() } {
             let test = Test::without_ports();
             let mut shown = 0;
-            // The first of each kind are tried with all of them, the others with a fourth, in turns.
+            // The first case of each kind is tried with all texts, the others with a fourth of them, in turns.
             let step = if place < 4 { 1 } else { 4 };
             for text in groups.iter().skip(place % step).step_by(step) {
                 let bytes = case.run(text, &test);
                 assert_harmless(&bytes, &(case, text.escape_ascii().to_string()));
-                // What `config` and JSON show is no message.
+                // The output of `config` and JSON is not a message.
                 let is_whole = case.args[0] == "config" || case.args.contains(&"json");
                 assert!(is_whole || bytes.len() < MOST, "{case:?}: {} bytes", bytes.len());
                 let escapes = [&br"\u{"[..], br"\x", br"\u0"];
@@ -441,35 +441,35 @@ fn try_all(cases: &[Case]) {
 }
 
 #[test]
-fn hostile_procfiles_do_nothing_to_the_terminal() {
+fn hostile_procfiles_cannot_drive_the_terminal() {
     try_all(PROCFILE);
 }
 
 #[test]
-fn hostile_env_files_do_nothing_to_the_terminal() {
+fn hostile_env_files_cannot_drive_the_terminal() {
     try_all(ENV);
 }
 
 #[test]
-fn hostile_settings_do_nothing_to_the_terminal() {
+fn hostile_settings_cannot_drive_the_terminal() {
     try_all(SETTINGS);
 }
 
 #[test]
-fn hostile_arguments_do_nothing_to_the_terminal() {
+fn hostile_arguments_cannot_drive_the_terminal() {
     try_all(ARGUMENTS);
 }
 
 #[test]
-fn hostile_variables_do_nothing_to_the_terminal() {
+fn hostile_variables_cannot_drive_the_terminal() {
     try_all(VARIABLES);
 }
 
-/// A process of each text in its command, and the commands that ask for it.
+/// Processes with each text in their commands, and the commands that ask about them.
 #[test]
-fn commands_about_hostile_processes_do_nothing_to_the_terminal() {
+fn hostile_processes_cannot_drive_the_terminal_of_commands() {
     let texts: Vec<Vec<u8>> = texts();
-    // What would end the entry is another one's start.
+    // Text that would end the entry is left to another start.
     let harmless = |text: &&Vec<u8>| !text.iter().any(|byte| b"\n\r\0".contains(byte));
     let good: Vec<&[u8]> = texts.iter().filter(harmless).map(|text| &text[..]).collect();
     let entry = |(number, texts): (usize, &[&[u8]])| {
@@ -513,7 +513,7 @@ fn commands_about_hostile_processes_do_nothing_to_the_terminal() {
 
 /// A message may be kept in a file and read on a terminal later.
 #[test]
-fn messages_are_escaped_into_a_pipe_too() {
+fn messages_are_escaped_in_a_pipe_too() {
     let test = Test::without_ports().procfile("web: true\n");
     let hostile = "\x1b]0;t\x07\n\u{9b}2J";
     let shown = r"\u{1b}]0;t\u{7}\n\u{9b}2J";
@@ -531,9 +531,9 @@ fn messages_are_escaped_into_a_pipe_too() {
     test.beside(waits).code(1).stdout_has(r"system | web.1 waits for cmd:false #\u{1b}[8m\nFORGED");
 }
 
-/// An instance of another version, or one that is none: what it answers is text from elsewhere.
+/// An instance of another version, or a fake one: its replies are text from elsewhere.
 #[test]
-fn hostile_answers_of_an_instance_do_nothing_to_the_terminal() {
+fn hostile_answers_of_an_instance_cannot_drive_the_terminal() {
     let test = Test::without_ports().procfile("web: true\n");
     let socket = test.path("socket");
     let listener = UnixListener::bind(&socket).expect("a socket");
@@ -541,7 +541,7 @@ fn hostile_answers_of_an_instance_do_nothing_to_the_terminal() {
     let all = texts().into_iter().map(|text| String::from_utf8_lossy(&text).into_owned());
     let hostile: Vec<String> = all.collect();
     let groups: Vec<String> = hostile.chunks(12).map(|texts| texts.join("~")).collect();
-    // Takes in one client after the other until the test is over.
+    // Accepts one client after the other until the test is over.
     let served = groups.clone();
     std::thread::spawn(move || {
         for (number, stream) in listener.incoming().enumerate() {
@@ -587,7 +587,7 @@ fn hostile_answers_of_an_instance_do_nothing_to_the_terminal() {
     }
 }
 
-/// What it answers to a request; to one of two with an error.
+/// Returns replies to a request; to one of two, an error.
 fn answers(request: &str, text: &str) -> Vec<Value> {
     static REFUSES: AtomicBool = AtomicBool::new(false);
     let request: Value = serde_json::from_str(request).expect("JSON");
@@ -636,9 +636,9 @@ fn answers(request: &str, text: &str) -> Vec<Value> {
     }
 }
 
-/// The name of the directory an app is in, and of the Procfile, is whatever an archive says.
+/// The name of an app's directory, and of the Procfile, can come from an archive.
 #[test]
-fn hostile_names_of_directories_do_nothing_to_the_terminal() {
+fn hostile_directory_names_cannot_drive_the_terminal() {
     let names = texts().into_iter().map(|text| {
         let plain = text.into_iter().filter(|byte| !b"/\0".contains(byte));
         plain.take(60).collect::<Vec<u8>>()
@@ -668,14 +668,14 @@ fn hostile_names_of_directories_do_nothing_to_the_terminal() {
     }
 }
 
-/// Whoever adds a place that writes decides whether it is text for people, which is escaped on its way
-/// (`print`, `complain`), or bytes (`print_raw`).
+/// Adding a place that writes takes a decision: text for people, which is escaped on its way
+/// out (`print`, `complain`), or bytes (`print_raw`).
 #[test]
-fn commands_write_by_way_of_one_module() {
+fn commands_write_through_one_module() {
     const OTHERS: [&str; 5] = [
         // The functions.
         "cmd/say.rs",
-        // Lines of processes, which the sanitizer has seen.
+        // Lines of processes, already sanitized.
         "cmd/logs.rs",
         // The output thread gets the descriptor.
         "cmd/start.rs",

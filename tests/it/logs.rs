@@ -198,7 +198,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn what_is_made_is_for_its_owner_alone() {
+fn created_files_are_private_to_their_owner() {
     let test = Test::new()
         .procfile("web: echo secret; rm log/a/web.1.log; echo again\n")
         .by_shell("umask 0; exec \"$@\"");
@@ -207,7 +207,7 @@ fn what_is_made_is_for_its_owner_alone() {
     for (name, expected) in [("log", 0o700), ("log/a", 0o700), ("log/a/web.1.log", 0o600)] {
         assert_eq!(mode(&test.path(name)), expected, "{name}");
     }
-    // What is there keeps its mode.
+    // An existing file keeps its mode.
     std::fs::set_permissions(test.path("log/a/web.1.log"), Permissions::from_mode(0o644)).expect("changed");
     std::fs::set_permissions(test.path("log/a"), Permissions::from_mode(0o755)).expect("changed");
     let again = test.clone().procfile("web: echo more\n");
@@ -223,7 +223,7 @@ fn a_socket_in_place_of_a_file_is_an_error() {
     test.run().code(2).stderr_has("--log-dir log/web.1.log: it is a socket\n");
 }
 
-/// As in `/tmp`: whoever may write to the directory of the logs puts a link there.
+/// As in `/tmp`: another user who may write to the directory of the logs puts a link there.
 #[test]
 fn a_link_of_another_user_is_not_followed() {
     if !nix::unistd::geteuid().is_root() {
@@ -258,7 +258,7 @@ fn a_link_of_another_user_is_not_followed() {
         command.uid(victim).gid(victim).stdin(std::process::Stdio::null());
         command
     };
-    // At the start: a link, one to a file that is to be made, and a file that the attacker can read.
+    // At the start: a link, one to a missing file, and a file that the attacker can read.
     let refusals = [
         ("ln -s ../home/precious web.1.log", "it is a symbolic link in a directory that is not yours alone"),
         ("ln -s ../home/new web.1.log", "it is a symbolic link in a directory that is not yours alone"),

@@ -153,7 +153,7 @@ fn a_page_of_localhost_is_looked_for_at_both_its_addresses() {
     }
 }
 
-/// Answers one request with this, and returns what was asked.
+/// Replies to one request with `answer`, and returns the request.
 fn answer_once(listener: &TcpListener, answer: &str) -> String {
     let (mut client, _) = listener.accept().expect("a client");
     let mut request = [0; 4096];
@@ -189,7 +189,7 @@ fn credentials_of_a_probe_are_sent_and_never_shown() {
 }
 
 #[test]
-fn a_command_that_says_its_secret_is_masked() {
+fn a_secret_printed_by_a_command_is_masked() {
     let command = "web=cmd:echo cannot reach http://u:hunter2@h/; exit 1";
     let finished = app(WAIT).args(["--wait-timeout", "0.5", "--wait-for", command]).run().code(1);
     let finished = finished.stdout_has("(exit code 1: cannot reach http://u:********@h/)");
@@ -197,7 +197,7 @@ fn a_command_that_says_its_secret_is_masked() {
 }
 
 #[test]
-fn a_redirect_takes_no_credentials_along() {
+fn a_redirect_does_not_get_the_credentials() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let other = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = |listener: &TcpListener| listener.local_addr().expect("bound").port();

@@ -154,7 +154,7 @@ fn two_halves_of_a_control_character_do_not_meet() {
     assert!(text.contains("\u{fffd}2Jtext\r\n"), "{text:?}");
 }
 
-/// What comes after a text of one process up to the line of another.
+/// Returns what follows a text of one process, up to the line of another.
 fn after(last: &str, bytes: &str) -> String {
     let test = Test::new()
         .file("bytes", bytes)
@@ -169,7 +169,7 @@ fn after(last: &str, bytes: &str) -> String {
 }
 
 #[test]
-fn a_look_that_is_reset_after_a_cr_ends_with_its_line() {
+fn attributes_reset_after_a_cr_end_with_their_line() {
     let link = after("|text", "\x1b]8;;http://evil.example/\x1b\\|text\r\x1b]8;;\x1b\\\n");
     assert!(link.starts_with("\x1b]8;;\x1b\\\r\n"), "{link:?}");
     for end in ["\r\x1b[0m\n", "\r\x1b[0m\r\n", "\r\x1b[m\x07\n"] {

@@ -1,4 +1,4 @@
-//! What the socket costs and what it touches: places, descriptors, time, and the files beside it.
+//! What the socket costs and what it touches: slots, descriptors, time, and the files beside it.
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -14,7 +14,7 @@ use nix::unistd::mkfifo;
 use crate::kit::{LIMIT, Running, Test, eventually, proc};
 use crate::socket_users::not_tested;
 
-/// How many clients an instance has at most.
+/// The most clients of an instance.
 const MOST: usize = 128;
 
 /// An app whose socket is `socket`.
@@ -47,7 +47,7 @@ fn line(stream: &mut BufReader<UnixStream>) -> String {
 }
 
 #[test]
-fn waits_that_were_given_up_hold_no_place() {
+fn abandoned_waits_free_their_slots() {
     let test = app();
     let (running, socket) = started(&test);
     // It never listens on its port.
@@ -66,7 +66,7 @@ fn waits_that_were_given_up_hold_no_place() {
             finished.status.success()
         });
     }
-    // And so are those that only sent nothing more, when they have gone.
+    // And so are clients that only closed their sending side, when they have gone.
     let half: Vec<_> = (0..MOST)
         .map(|_| {
             let stream = waiting();
@@ -81,7 +81,7 @@ fn waits_that_were_given_up_hold_no_place() {
 }
 
 #[test]
-fn idle_clients_give_up_their_places() {
+fn idle_clients_give_up_their_slots() {
     let test = app();
     let (running, socket) = started(&test);
     for request in ["", "{\"v\":1,\"cmd\":\"restart\",\"na"] {
@@ -95,7 +95,7 @@ fn idle_clients_give_up_their_places() {
         for _ in 0..3 {
             test.beside(["ps"]).code(0).stdout_has("web.1: up");
         }
-        // The one that had been idle for the longest time is told.
+        // The client that was idle for the longest time gets an error.
         let mut first = BufReader::new(idle.into_iter().next().expect("one"));
         assert!(line(&mut first).contains("too many clients are connected; this one was idle"));
     }
@@ -106,7 +106,7 @@ fn idle_clients_give_up_their_places() {
 }
 
 #[test]
-fn a_client_that_sends_nothing_more_has_its_answer() {
+fn a_half_closed_client_still_gets_its_answer() {
     let test = app();
     let (running, socket) = started(&test);
     for request in [
@@ -121,7 +121,7 @@ fn a_client_that_sends_nothing_more_has_its_answer() {
         assert!(answer.starts_with("{\"v\":1,\"result\":"), "{request}: {answer}");
         assert_eq!(line(&mut stream), "", "and then the connection ends");
     }
-    // One that follows has what comes later.
+    // A client that follows gets later lines.
     let mut stream = connect(&socket);
     send(&mut stream, r#"{"v":1,"cmd":"logs","lines":0,"follow":true,"accepted":true}"#);
     stream.get_ref().shutdown(Shutdown::Write).expect("shut");
@@ -132,7 +132,7 @@ fn a_client_that_sends_nothing_more_has_its_answer() {
 }
 
 #[test]
-fn only_those_who_know_it_are_told_that_a_request_was_accepted() {
+fn accepted_is_sent_only_to_clients_that_ask_for_it() {
     let test = app();
     let (running, socket) = started(&test);
     let mut stream = connect(&socket);
@@ -141,14 +141,14 @@ fn only_those_who_know_it_are_told_that_a_request_was_accepted() {
     send(&mut stream, r#"{"v":1,"cmd":"restart","accepted":true}"#);
     assert_eq!(line(&mut stream), "{\"v\":1,\"accepted\":true}\n");
     assert!(line(&mut stream).starts_with("{\"v\":1,\"result\":"));
-    // What is answered at once is answered as ever.
+    // Immediate replies are as before.
     send(&mut stream, r#"{"v":1,"cmd":"ps","accepted":true}"#);
     assert!(line(&mut stream).starts_with("{\"v\":1,\"result\":"));
     running.finish();
 }
 
 #[test]
-fn an_instance_that_is_frozen_does_not_answer() {
+fn a_frozen_instance_is_reported_as_not_responding() {
     let test = app();
     let (running, _) = started(&test);
     let supervisor = running.own_pids().supervisor;
@@ -183,7 +183,7 @@ fn an_instance_that_is_frozen_does_not_answer() {
 }
 
 #[test]
-fn what_was_given_up_before_it_was_accepted_is_not_done() {
+fn requests_abandoned_before_acceptance_are_not_carried_out() {
     let test = app();
     let (running, _) = started(&test);
     let (web, supervisor) = (running.wait_ready("web.1"), running.own_pids().supervisor);
@@ -191,7 +191,7 @@ fn what_was_given_up_before_it_was_accepted_is_not_done() {
     eventually("it is stopped", || proc::process(supervisor).is_some_and(|it| it.state == 'T'));
     test.beside(["restart"]).code(1).stderr_has("is not responding\n");
     proc::send(supervisor, Signal::SIGCONT);
-    // Of later clients: those before have had their turn.
+    // For later clients, since earlier ones have had their turn.
     test.beside(["ps"]).code(0).stdout_has("web.1: up");
     test.beside(["up", "web"]).code(0).stdout_has("web.1 is up already");
     assert!(proc::is_alive(web));
@@ -199,10 +199,10 @@ fn what_was_given_up_before_it_was_accepted_is_not_done() {
 }
 
 #[test]
-fn what_an_instance_sends_has_bounds() {
+fn replies_of_an_instance_are_bounded() {
     let test = app();
     let listener = UnixListener::bind(test.path("socket")).expect("bound");
-    // One of this user that never ends its line.
+    // A server of this user that never ends its line.
     let endless = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("a client");
         let chunk = vec![b'x'; 1 << 20];
@@ -220,7 +220,7 @@ fn what_an_instance_sends_has_bounds() {
 }
 
 #[test]
-fn clients_leave_the_processes_their_descriptors() {
+fn clients_leave_enough_descriptors_for_the_processes() {
     let test = app().by_shell("ulimit -n 60; exec \"$@\"");
     let running = test.start();
     running.wait_ready("web.1");
@@ -228,7 +228,7 @@ fn clients_leave_the_processes_their_descriptors() {
     let clients: Vec<_> = (0..200)
         .filter_map(|_| {
             let mut stream = UnixStream::connect(&socket).ok()?;
-            // Busy, so that none gives up its place.
+            // Busy, so that none gives up its slot.
             stream.write_all(b"{\"v\":1,\"cmd\":\"logs\",\"lines\":0,\"follow\":true}\n").ok()?;
             Some(stream)
         })
@@ -237,7 +237,7 @@ fn clients_leave_the_processes_their_descriptors() {
     let open = || fs::read_dir(format!("/proc/{supervisor}/fd")).expect("its descriptors").count();
     eventually("those who are turned away are gone", || open() <= 60 - 16);
     let web = running.wait_ready("web.1");
-    // What needs descriptors itself: a process that begins anew.
+    // This needs descriptors itself: a process that restarts.
     proc::send(web, Signal::SIGKILL);
     drop(clients);
     running.wait();
@@ -255,7 +255,7 @@ fn clients_leave_the_processes_their_descriptors() {
 }
 
 #[test]
-fn reloads_that_come_together_are_one() {
+fn concurrent_reloads_share_one_read() {
     let test = app();
     let (running, socket) = started(&test);
     test.clone().file(".env", "A=1\n");
@@ -277,18 +277,18 @@ fn reloads_that_come_together_are_one() {
     running.finish();
 }
 
-/// What a path is, for a comparison: kind, inode and content.
+/// Returns kind, inode, mode and content of a path, for a comparison.
 fn seen(path: &Path) -> (fs::FileType, u64, u32, Vec<u8>) {
     let about = fs::symlink_metadata(path).expect("there");
     let content = if about.is_file() { fs::read(path).expect("read") } else { Vec::new() };
     (about.file_type(), about.ino(), about.mode(), content)
 }
 
-/// A `GANGER_SOCKET`, what is there, what a start says, and how it is made.
+/// A `GANGER_SOCKET`, the path that is taken, the message of a start, and how the path is created.
 type Case<'a> = (&'a str, &'a str, &'a str, &'a dyn Fn(&Path));
 
 #[test]
-fn a_named_path_that_is_not_ganger_s_stays_as_it_is() {
+fn a_named_path_that_is_not_ours_is_left_alone() {
     let test = Test::new().procfile("web: exec gangling --wait\n").file("precious", "precious");
     let write = |path: &Path| fs::write(path, "precious").expect("written");
     let cases: [Case; 12] = [
@@ -333,7 +333,7 @@ fn a_named_path_that_is_not_ganger_s_stays_as_it_is() {
 }
 
 #[test]
-fn a_named_device_stays_as_it_is() {
+fn a_named_device_is_left_alone() {
     let test = Test::new().procfile("web: exec gangling --wait\n").var("GANGER_SOCKET", "null");
     let path = test.path("null");
     if let Err(error) = mknod(&path, SFlag::S_IFCHR, Mode::all(), makedev(1, 3)) {
@@ -349,7 +349,7 @@ fn a_named_device_stays_as_it_is() {
 }
 
 #[test]
-fn only_what_the_instance_made_is_removed_at_its_end() {
+fn an_instance_removes_only_the_files_it_created() {
     let test = app();
     let (running, socket) = started(&test);
     let lock = socket.with_extension("lock");
@@ -364,7 +364,7 @@ fn only_what_the_instance_made_is_removed_at_its_end() {
 }
 
 #[test]
-fn an_empty_lock_and_a_dead_socket_are_taken() {
+fn an_empty_lock_and_a_stale_socket_are_replaced() {
     let test = app().file("socket.lock", "");
     drop(UnixListener::bind(test.path("socket")).expect("bound"));
     let (running, _) = started(&test);
@@ -374,7 +374,7 @@ fn an_empty_lock_and_a_dead_socket_are_taken() {
 }
 
 #[test]
-fn what_killed_instances_left_is_removed_by_the_next_start() {
+fn leftovers_of_killed_instances_are_removed_by_the_next_start() {
     let directory = Test::new().file("run/x", "");
     let test = || {
         let run = directory.path("run");
@@ -398,7 +398,7 @@ fn what_killed_instances_left_is_removed_by_the_next_start() {
     proc::send(running.own_pids().supervisor, Signal::SIGKILL);
     running.wait().killed_by(Signal::SIGKILL);
     assert_eq!(names().len(), of_living.len() + 2, "{:?}", names());
-    // Something that is not ganger's has a lock too.
+    // A lock file that is not ganger's.
     let other = directory.path("run/ganger/yarn.lock");
     File::create(&other).and_then(|mut file| file.write_all(b"precious")).expect("written");
     let running = started(&next);

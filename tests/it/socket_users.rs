@@ -1,8 +1,8 @@
-//! Another user on the same machine, who puts something of their own where ganger looks for its socket.
+//! Another user on the same machine puts something of their own where ganger looks for its socket.
 //!
-//! Whatever it is, no command speaks with it, shows what it says or hangs on it, and the instance takes
-//! over none of it. Real users: root becomes two others. A plain user makes a user namespace in which it
-//! is root; where that cannot be had either, the tests say so, and fail in CI.
+//! Whatever it is, no command talks to it, shows its replies or hangs on it, and the instance takes
+//! over none of it. With real users: root becomes two others. A plain user creates a user namespace in which
+//! they are root; where that is not possible either, the tests say so, and fail in CI.
 
 use std::fs::{self, File, Permissions};
 use std::io::{Read as _, Write as _};
@@ -18,11 +18,11 @@ use nix::unistd::mkfifo;
 
 use crate::kit::{Finished, Running, Terminal, Test};
 
-/// The name of the socket of `/`, which is looked for from every directory: another user needs no
-/// knowledge of the app.
+/// The name of the socket of `/`, which is searched for from every directory: the other user does not need
+/// to know the app.
 const OF_SLASH: &str = "af63a24c860189fe-";
 
-/// What the other user answers, whatever is asked: what `ps` could show, with sequences for the terminal.
+/// The reply of the other user to any request: what `ps` could show, with sequences for the terminal.
 const ANSWER: &str = concat!(
     r#"{"v":1,"result":{"pid":1,"root":"/\u001b]2;PWNED\u0007","formation":[{"type":"web","count":1}],"#,
     r#""processes":[{"name":"web.1","type":"web","command":"\u001b]52;c;UFdORUQ=\u0007 PWNED","pid":1,"#,
@@ -33,7 +33,7 @@ const ANSWER: &str = concat!(
     "\n",
 );
 
-/// All that speak with an instance.
+/// All commands that talk to an instance.
 const COMMANDS: [&[&str]; 14] = [
     &["ps"],
     &["stop"],
@@ -80,10 +80,10 @@ fn with_two_users(check: impl FnOnce(&Users)) {
     not_tested("this needs root, or a user namespace with more than one user");
 }
 
-/// Says that a test cannot run here, and fails in CI, where all do.
+/// Reports that a test cannot run here, and fails in CI, where all can.
 #[track_caller]
 pub(crate) fn not_tested(why: &str) {
-    // Not captured as the output of the test is.
+    // Not captured like the output of the test.
     let _ = writeln!(std::io::stderr(), "not tested: {why}");
     assert!(std::env::var_os("CI").is_none(), "not tested in CI: {why}");
 }
@@ -91,7 +91,7 @@ pub(crate) fn not_tested(why: &str) {
 impl Users {
     fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        // Two that no other test has: nothing is at the place of the first one.
+        // Two uids that no other test uses: nothing is at the first place.
         let victim = loop {
             let number = (std::process::id() % 1000) * 40 + NEXT.fetch_add(2, Ordering::Relaxed) % 40;
             if fs::symlink_metadata(default_place(20_000 + number)).is_err() {
@@ -100,7 +100,7 @@ impl Users {
         };
         let test = Test::new().procfile("web: exec gangling --wait\n");
         for program in ["ganger", "gangling"] {
-            // Where they were built another user may not look. Not by this process: see tests/it/limits.rs.
+            // The other user may not enter the build directory. Not by this process: see tests/it/limits.rs.
             let copied = Command::new("cp").arg(find(&test, program)).arg(test.path(program)).status();
             assert!(copied.expect("cp").success());
         }
@@ -119,13 +119,13 @@ impl Users {
         Self { test: test.by_shell(&script), victim, other: victim + 1 }
     }
 
-    /// The places where a client looks, the best first.
+    /// The places where a client looks, in order.
     fn places(&self) -> [PathBuf; 3] {
         let temporary = self.test.path("tmp").join(format!("ganger-{}", self.victim));
         [self.test.path("run/ganger"), temporary, default_place(self.victim)]
     }
 
-    /// Gives it to the other user.
+    /// Gives the path to the other user.
     fn give(&self, path: &Path) {
         std::os::unix::fs::lchown(path, Some(self.other), Some(self.other)).expect("given");
     }
@@ -157,7 +157,7 @@ impl Users {
         Server { child, log }
     }
 
-    /// Each command of the victim, which speaks with nobody and fails with this status.
+    /// Runs each command of the victim, which must talk to no server and fail with this status.
     #[track_caller]
     fn all_refuse(&self, status: i32, says: &str) {
         for command in COMMANDS {
@@ -196,7 +196,7 @@ struct Server {
 }
 
 impl Server {
-    /// What it was told; each client ends with a dot.
+    /// What the server received; each client ends with a dot.
     fn heard(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).expect("a log")).into_owned()
     }
@@ -224,7 +224,7 @@ fn find(test: &Test, program: &str) -> PathBuf {
 }
 
 #[test]
-fn a_server_in_a_directory_of_another_user_is_not_spoken_with() {
+fn a_server_in_a_directory_of_another_user_is_not_trusted() {
     with_two_users(|users| {
         for place in users.places() {
             fs::create_dir(&place).expect("made");
@@ -245,13 +245,13 @@ fn a_server_in_a_directory_of_another_user_is_not_spoken_with() {
     });
 }
 
-/// As [`Finished::tidy`] has it.
+/// As in [`Finished::tidy`].
 fn shown(users: &Users, path: &Path) -> String {
     path.to_str().expect("text").replace(users.test.dir().to_str().expect("text"), "DIR")
 }
 
 #[test]
-fn keys_that_are_typed_do_not_reach_another_user() {
+fn typed_keys_do_not_reach_another_user() {
     with_two_users(|users| {
         let place = default_place(users.victim);
         fs::create_dir(&place).expect("made");
@@ -274,9 +274,9 @@ fn keys_that_are_typed_do_not_reach_another_user() {
     });
 }
 
-/// The directory is in order, what listens in it is not ours.
+/// The directory is valid, but the process that listens in it is not ours.
 #[test]
-fn a_server_of_another_user_in_a_directory_of_ours_is_not_spoken_with() {
+fn a_server_of_another_user_in_our_directory_is_not_trusted() {
     with_two_users(|users| {
         for place in users.places() {
             fs::create_dir(&place).expect("made");
@@ -297,11 +297,11 @@ fn a_server_of_another_user_in_a_directory_of_ours_is_not_spoken_with() {
     });
 }
 
-/// What a client says of it, and how it is made.
+/// The message of a client, and how the path is created.
 type Squatter<'a> = (&'a str, &'a dyn Fn(&Path));
 
 #[test]
-fn nothing_else_in_place_of_a_directory_is_followed() {
+fn links_and_files_in_place_of_a_directory_are_not_used() {
     with_two_users(|users| {
         let elsewhere = users.test.path("tmp/elsewhere");
         fs::create_dir(&elsewhere).expect("made");
@@ -337,7 +337,7 @@ fn nothing_else_in_place_of_a_directory_is_followed() {
 }
 
 #[test]
-fn where_one_place_is_taken_the_next_one_is_used() {
+fn the_next_place_is_used_if_one_is_taken() {
     with_two_users(|users| {
         let [first, ..] = users.places();
         fs::create_dir(&first).expect("made");
@@ -353,7 +353,7 @@ fn where_one_place_is_taken_the_next_one_is_used() {
 }
 
 #[test]
-fn where_all_places_are_taken_a_start_says_why() {
+fn a_start_explains_that_all_places_are_taken() {
     with_two_users(|users| {
         let places = users.places();
         let [first, second, third] = &places;
@@ -382,7 +382,7 @@ fn where_all_places_are_taken_a_start_says_why() {
 }
 
 #[test]
-fn a_named_socket_of_another_user_is_neither_spoken_with_nor_taken() {
+fn a_named_socket_of_another_user_is_not_used() {
     with_two_users(|users| {
         let directory = users.test.path("tmp/shared");
         fs::create_dir(&directory).expect("made");
@@ -402,14 +402,14 @@ fn a_named_socket_of_another_user_is_neither_spoken_with_nor_taken() {
         let now = fs::symlink_metadata(&socket).expect("there");
         assert_eq!((now.ino(), now.mtime_nsec()), (before.ino(), before.mtime_nsec()));
         assert_eq!(fs::read_dir(&directory).expect("there").count(), 1, "no lock, no other socket");
-        // The other one is dead: still it is not ours to replace.
+        // That server is dead, but the socket is still not ours to replace.
         drop(server);
         users.refuses(&["start"], 2, &whose);
     });
 }
 
 #[test]
-fn a_lock_of_another_user_counts_for_nothing() {
+fn a_lock_of_another_user_is_ignored() {
     with_two_users(|users| {
         let directory = users.test.path("tmp/shared");
         fs::create_dir(&directory).expect("made");
@@ -432,7 +432,7 @@ fn a_lock_of_another_user_counts_for_nothing() {
         assert_eq!(fs::read(&lock).expect("there"), b"1\n");
         fs::remove_file(&lock).expect("removed");
 
-        // Put in the place of the lock of one that runs, it holds up no `stop`.
+        // In place of the lock of a running instance, it does not delay `stop`.
         let kinds: [&dyn Fn(); 3] = [
             &|| {
                 fs::write(&lock, "1\n").expect("written");
@@ -463,7 +463,7 @@ fn another_user_is_turned_away() {
         running.wait_ready("web.1");
         // All that modes can do against it is undone.
         mode(&socket, 0o666);
-        // As a client that does not look whose the instance is.
+        // Like a client that does not check the owner of the instance.
         let output = users
             .other_runs(&["--ask", socket.to_str().expect("text"), r#"{"v":1,"cmd":"end"}"#])
             .output()

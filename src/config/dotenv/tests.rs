@@ -404,7 +404,7 @@ fn values_that_double_with_each_line_are_refused() {
 }
 
 #[test]
-fn more_variables_than_any_process_can_get_are_refused() {
+fn too_many_variables_are_refused() {
     let text = "A=1\n".repeat(100_001);
     insta::assert_snapshot!(error(text), @r"
     more than 100000 variables

@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn probes_with_room_for_a_secret_are_not_plain() {
+    fn probes_that_can_contain_a_secret_are_not_plain() {
         for plain in [
             "tcp:5432",
             "web=db",
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn only_variables_look_like_variables() {
+    fn formations_and_paths_do_not_look_like_variables() {
         let formation = Key::option("formation").expect("a key");
         for (text, expected) in [
             ("web=2", false),

@@ -374,7 +374,7 @@ fn values_of_variables_are_never_shown() {
 }
 
 #[test]
-fn texts_that_cannot_be_meant_are_refused() {
+fn implausible_values_are_refused() {
     insta::assert_snapshot!(wrong("env = ['.env', 'API_TOKEN=hunter2']\n"), @r"
     ganger: error: `env` takes names of env files, but this looks like a variable
       --> ganger.toml:1:16
@@ -402,7 +402,7 @@ fn texts_that_cannot_be_meant_are_refused() {
 }
 
 #[test]
-fn a_file_with_more_than_anybody_writes_is_refused() {
+fn a_file_with_too_many_entries_is_refused() {
     use std::fmt::Write as _;
     let many = "a=1\n".repeat(500_001);
     let shown = wrong(&many);

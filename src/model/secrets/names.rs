@@ -285,7 +285,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_cut_into_words() {
+    fn names_are_split_into_words() {
         let table = [
             ("SECRET_KEY_BASE", "SECRET KEY BASE"),
             ("secretKeyBase", "SECRET KEY BASE"),

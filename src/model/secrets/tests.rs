@@ -12,7 +12,7 @@ fn shown(name: &str, value: &str) -> String {
 }
 
 #[test]
-fn names_tell_secrets() {
+fn secrets_are_recognized_by_name() {
     let names = "
         SECRET SECRETS SECRET_KEY SECRET_KEY_BASE secretKeyBase CLIENT_SECRET MYSECRET
         TOKEN TOKENS API_TOKEN GITHUB_TOKEN GITHUBTOKEN ACCESS_TOKENS accessToken AUTHTOKEN TOKEN_BASE64
@@ -199,14 +199,14 @@ const VALUES: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn values_tell_secrets() {
+fn secrets_are_recognized_by_value() {
     let wrong = VALUES.iter().filter(|(value, expected)| shown("THING", value) != *expected);
     let wrong: Vec<_> = wrong.map(|(value, _)| (value, shown("THING", value))).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
-fn an_address_with_a_secret_keeps_its_host() {
+fn the_host_of_a_secret_url_stays_readable() {
     let table = [
         ("SENTRY_DSN", "https://abc@o1.ingest.sentry.io/42", "https://abc@o1.ingest.sentry.io/********"),
         ("SLACK_WEBHOOK_URL", "https://hooks.example.com/a/b?c=d", "https://hooks.example.com/********"),
@@ -316,7 +316,7 @@ const HARMLESS: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn what_is_harmless_stays_readable() {
+fn harmless_values_stay_readable() {
     let wrong: Vec<_> =
         HARMLESS.iter().filter_map(|(name, value)| Some((name, mask_variable(name, value)?))).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -401,7 +401,7 @@ proptest! {
 }
 
 #[test]
-fn random_words_are_known_by_their_look() {
+fn random_words_are_recognized() {
     use base64::Engine as _;
     use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
     // A fixed sequence, since one word in a million is missed: xorshift64 (Marsaglia, 2003).

@@ -113,7 +113,7 @@ fn opened(mode: u32, put: impl FnOnce(&Path)) -> Result<(), String> {
 }
 
 #[test]
-fn links_are_followed_in_a_directory_of_ones_own_alone() {
+fn links_are_followed_only_in_a_private_directory() {
     let elsewhere = tempfile::tempdir().expect("a directory");
     let target = elsewhere.path().join("target");
     let missing = elsewhere.path().join("missing");
@@ -137,7 +137,7 @@ fn links_are_followed_in_a_directory_of_ones_own_alone() {
 }
 
 #[test]
-fn what_is_no_file_is_called_by_its_name() {
+fn special_files_are_named_in_the_error() {
     let socket = |path: &Path| drop(UnixListener::bind(path).expect("bound"));
     let pipe = |path: &Path| nix::unistd::mkfifo(path, Mode::S_IRWXU).expect("made");
     for mode in [0o700, 0o1777] {

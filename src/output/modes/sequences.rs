@@ -291,7 +291,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn chunks_do_not_matter(
+        fn chunking_does_not_change_the_items(
             pieces in proptest::collection::vec(
                 proptest::sample::select(vec![
                     &b"a"[..], b"\x1b", b"[", b"]", b"P", b"\\", b"\x07", b"1;", b"m", b"\xc2", b"\x9b", b"\x9c", b"\x9d",

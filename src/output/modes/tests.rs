@@ -49,7 +49,7 @@ fn what_was_undone_is_neither() {
 }
 
 #[test]
-fn each_change_has_its_way_back() {
+fn every_change_is_undone() {
     for (change, back) in [
         ("\x1b[?1000;1002;1006h", "\x1b[?1000l\x1b[?1002l\x1b[?1006l"),
         ("\x1b[?5h", "\x1b[?5l"),
@@ -117,7 +117,7 @@ fn flags_for_keys_are_set_or_pushed() {
 }
 
 #[test]
-fn whatever_is_pushed_memory_is_bounded() {
+fn pushed_flags_take_bounded_memory() {
     let mut modes = after(&"\x1b[>1u\x1b[22t".repeat(100_000));
     assert_eq!(modes.keys[0].pushed.len(), MAX_KEYS);
     assert_eq!(left(&modes), format!("\x1b[<65535u{}", "\x1b[23;0t".repeat(MAX_TITLES.into())));
@@ -142,7 +142,7 @@ fn sequences_come_in_pieces() {
 }
 
 #[test]
-fn what_a_terminal_answers_or_does_is_not_shown_again() {
+fn queries_and_actions_are_not_replayed() {
     for (name, bytes) in [
         ("DA1", "\x1b[c\x1b[0c"),
         ("DA2", "\x1b[>c\x1b[>0c"),
@@ -213,7 +213,7 @@ fn what_a_terminal_answers_or_does_is_not_shown_again() {
 }
 
 #[test]
-fn text_its_look_and_its_place_are_shown_again() {
+fn text_attributes_and_position_are_replayed() {
     for same in [
         "text é 漢 🙂\t\x08\r\n\x0b\x0c",
         "\x1b[1;31m\x1b[38:2::1:2:3m\x1b[m",
@@ -245,7 +245,7 @@ fn text_its_look_and_its_place_are_shown_again() {
 }
 
 #[test]
-fn what_is_new_passes_as_it_is() {
+fn new_output_passes_unchanged() {
     for (old, new, expected) in [
         ("a", "\x1b[6nb", "a\x1b[6nb"),
         ("a\x1b[3", "1mb", "a\x1b[31mb"),
