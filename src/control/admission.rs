@@ -139,7 +139,7 @@ mod tests {
     async fn idle_clients_are_evicted_when_slots_run_out() {
         let admission = Admission::new(2);
         let (first, second) = (admission.enter(false).expect("one"), admission.enter(false).expect("two"));
-        assert!(admission.enter(false).is_none(), "nobody is idle");
+        assert!(admission.enter(false).is_none(), "no client is idle");
         let start = tokio::time::Instant::now();
         let (idle, newer) = (tokio::spawn(async move { first.idle().await }), async {
             tokio::task::yield_now().await;

@@ -107,6 +107,6 @@ mod tests {
         assert!(quick.await.is_err());
         assert!(turn.next().is_none());
         let _again = reloads.join(true, |turn| turns.push(turn));
-        assert_eq!(turns.len(), 1, "and somebody reads again");
+        assert_eq!(turns.len(), 1, "and a new read begins");
     }
 }

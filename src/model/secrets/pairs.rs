@@ -34,7 +34,7 @@ pub(super) fn scan(text: &str, spans: &mut Spans) {
             at += 1;
             continue;
         };
-        let value = value_behind(text, at, &name, &mut quotes);
+        let value = value_after(text, at, &name, &mut quotes);
         let shown = &text[value.clone()];
         if !says_nothing(shown) && !words::is_path(shown) {
             spans.hide(value.clone());
@@ -69,7 +69,7 @@ fn name_before(text: &str, at: usize) -> Option<Range<usize>> {
     (!name.is_empty()).then(|| end - name.len()..end)
 }
 
-fn value_behind(text: &str, at: usize, name: &Range<usize>, quotes: &mut Quotes) -> Range<usize> {
+fn value_after(text: &str, at: usize, name: &Range<usize>, quotes: &mut Quotes) -> Range<usize> {
     let bytes = text.as_bytes();
     let mut start = at + 1;
     start += run(&bytes[start..], |byte| byte == b' ' || byte == b'\t');
