@@ -180,6 +180,10 @@ impl Look {
                 }
             }
             let code = param.split(':').next().unwrap_or_default();
+            // With a subparameter nothing else is known to every terminal, and nothing is turned off.
+            if param != code && (param == "4:0" || !matches!(code, "4" | "38" | "48" | "58")) {
+                return Err(format!("SGR {param:?}"));
+            }
             let (name, is_on) = match code.parse().map_err(|_| format!("SGR {param:?}"))? {
                 0 => {
                     self.attributes.clear();
@@ -192,7 +196,7 @@ impl Look {
                 1 => ("bold", true),
                 2 => ("dim", true),
                 3 | 23 => ("italic", code == "3"),
-                4 | 21 | 24 => ("underline", code != "24" && !param.starts_with("4:0")),
+                4 | 21 | 24 => ("underline", code != "24"),
                 5 | 6 | 25 => ("blink", code != "25"),
                 7 | 27 => ("inverse", code == "7"),
                 8 | 28 => ("hidden", code == "8"),

@@ -52,6 +52,7 @@ impl Look {
         let mut known = Vec::new();
         let mut params = params.iter();
         while let Some(param) = params.next() {
+            let Some(param) = plain(param) else { continue };
             let mut text = join(param, b':');
             if let [38 | 48 | 58] = param {
                 // The old form: the colour is in parameters of their own.
@@ -67,7 +68,7 @@ impl Look {
                     text.extend([&b";"[..], &join(value, b':')].concat());
                 }
             }
-            if self.set(param[0], param.get(1).copied(), &text) {
+            if self.set(param[0], &text) {
                 known.push(text);
             }
         }
@@ -75,7 +76,7 @@ impl Look {
     }
 
     /// Answers whether the attribute is known.
-    fn set(&mut self, number: u16, kind: Option<u16>, text: &[u8]) -> bool {
+    fn set(&mut self, number: u16, text: &[u8]) -> bool {
         use Group::{Background, Blink, Bold, Dim, Font, Foreground, Hidden, Inverse};
         use Group::{Italic, Overline, Struck, Underline, UnderlineColor};
         let off: &[Group] = match number {
@@ -95,7 +96,6 @@ impl Look {
             49 => &[Background],
             55 => &[Overline],
             59 => &[UnderlineColor],
-            4 if kind == Some(0) => &[Underline],
             _ => &[],
         };
         for group in off {
@@ -156,6 +156,20 @@ impl Look {
         if self.attributes.iter().any(|text| !text.is_empty()) {
             out.extend_from_slice(b"\x1b[0m");
         }
+    }
+}
+
+/// A parameter as every terminal reads it. With a subparameter only kinds of underline and colors
+/// (ISO 8613-6) are known everywhere: a terminal that ignores `0:1` keeps the look that the others
+/// have lost.
+fn plain(param: &[u16]) -> Option<&[u16]> {
+    match param {
+        [_] => Some(param),
+        [4, 0] => Some(&[24]),
+        [4, 1..=5] | [38 | 48 | 58, 5, _] | [38 | 48 | 58, 2, _, _, _] | [38 | 48 | 58, 2, _, _, _, _] => {
+            Some(param)
+        }
+        _ => None,
     }
 }
 

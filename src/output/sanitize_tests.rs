@@ -82,8 +82,10 @@ fn colours_end_with_the_line_and_go_on_in_the_next() {
         (
             "with colons",
             "\x1b[38:2::1:2:3;4:3mx\x1b[4:0m\ny",
-            "\x1b[38:2:0:1:2:3;4:3mx\x1b[4:0m\x1b[0m\n\x1b[38:2:0:1:2:3my\x1b[0m",
+            "\x1b[38:2:0:1:2:3;4:3mx\x1b[24m\x1b[0m\n\x1b[38:2:0:1:2:3my\x1b[0m",
         ),
+        ("subparameters", "\x1b[8mx\x1b[0:1m\ny", "\x1b[8mx\x1b[0m\n\x1b[8my\x1b[0m"),
+        ("off with one", "\x1b[1;31mx\x1b[22:0;39:5m", "\x1b[1;31mx\x1b[0m"),
         ("not whole", "\x1b[1;38;5mx\x1b[22m", "\x1b[1mx\x1b[22m"),
         ("unknown", "\x1b[99mx\x1b[1;73my\x1b[0m", "x\x1b[1my\x1b[0m"),
         (
