@@ -46,3 +46,11 @@ pub fn chunks(seed: u8, data: &[u8]) -> Vec<&[u8]> {
     }
     pieces
 }
+
+/// Whether a text may hold a number that is not read exactly: serde_json rounds those with many digits
+/// or with an exponent in its own way.
+pub fn has_inexact_number(text: &[u8]) -> bool {
+    let is_digit = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
+    text.split(|byte| !is_digit(byte)).any(|run| run.len() > 15)
+        || text.windows(2).any(|pair| pair[0].is_ascii_digit() && matches!(pair[1], b'e' | b'E'))
+}
