@@ -108,7 +108,8 @@ pub fn open(path: &Path) -> io::Result<File> {
     let flags = libc::O_PATH | libc::O_DIRECTORY;
     #[cfg(not(target_os = "linux"))]
     let flags = libc::O_DIRECTORY;
-    let folder = OpenOptions::new().read(true).custom_flags(flags).open(folder)?;
+    let follow = if is_link_of_ours(folder)? { 0 } else { libc::O_NOFOLLOW };
+    let folder = OpenOptions::new().read(true).custom_flags(flags | follow).open(folder)?;
     let about = folder.metadata()?;
     let is_ours_alone = about.uid() == user::id() && about.mode() & 0o022 == 0;
     let link = if is_ours_alone { OFlag::empty() } else { OFlag::O_NOFOLLOW };
@@ -139,6 +140,24 @@ pub fn open(path: &Path) -> io::Result<File> {
         return Ok(file);
     }
     Err(Errno::ENOENT.into())
+}
+
+/// Returns whether the directory is a symbolic link, and one that nobody else can have placed or can
+/// replace. Fails if it is another one.
+fn is_link_of_ours(folder: &Path) -> io::Result<bool> {
+    let about = folder.symlink_metadata()?;
+    if !about.is_symlink() {
+        return Ok(false);
+    }
+    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = parent.metadata()?;
+    let is_trusted = |about: &Metadata| about.uid() == user::id() || about.uid() == 0;
+    // In a sticky directory only its owner can replace a link (inode(7)).
+    let is_fixed = parent.mode() & 0o022 == 0 || parent.mode() & 0o1000 != 0;
+    if is_trusted(&about) && is_trusted(&parent) && is_fixed {
+        return Ok(true);
+    }
+    Err(refused("its directory is a symbolic link that another user can have placed"))
 }
 
 const SYMLINK: &str = "it is a symbolic link in a directory that is not yours alone";

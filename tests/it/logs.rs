@@ -250,14 +250,22 @@ fn a_link_of_another_user_is_not_followed() {
         shell.args(["-c", script]).current_dir(test.path("log")).uid(attacker).gid(attacker);
         assert!(shell.status().expect("a shell").success(), "{script}");
     };
-    let as_victim = || {
+    let into = |folder: &str| {
         let mut command = Command::new(test.path("copy"));
-        command.args(["--no-port", "--log-dir", "log"]).current_dir(test.dir());
+        command.args(["--no-port", "--log-dir", folder]).current_dir(test.dir());
         command.env_clear().envs(test.vars().iter().map(|(key, value)| (key, value)));
         command.env("HOME", test.path("home")).env("GANGER_SOCKET", "");
         command.uid(victim).gid(victim).stdin(std::process::Stdio::null());
         command
     };
+    let as_victim = || into("log");
+    // The directory itself is a link.
+    as_attacker("ln -s ../home linked");
+    let output = into("log/linked").output().expect("ganger starts");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("its directory is a symbolic link that another user can have placed\n"), "{told}");
+    as_attacker("rm linked");
     // At the start: a link, one to a missing file, and a file that the attacker can read.
     let refusals = [
         ("ln -s ../home/precious web.1.log", "it is a symbolic link in a directory that is not yours alone"),
