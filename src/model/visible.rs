@@ -10,12 +10,12 @@ use std::fmt::Write as _;
 /// that reorder text (UAX #9: embeddings, overrides, isolates, marks), and those that take no
 /// space on the screen (zero width, tags). Text that was escaped before stays as it is.
 pub fn visible(text: &str) -> Cow<'_, str> {
-    escape(text, hides)
+    escape(text, |character| hides(character) || is_blank(character))
 }
 
 /// Returns the same for text of several lines: line feeds stay, all else is escaped.
 pub fn visible_lines(text: &str) -> Cow<'_, str> {
-    escape(text, |character| character != '\n' && hides(character))
+    escape(text, |character| character != '\n' && (hides(character) || is_blank(character)))
 }
 
 /// Returns whether [`visible`] escapes this character.
@@ -32,6 +32,26 @@ pub fn hides(character: char) -> bool {
                 | '\u{fff9}'..='\u{fffb}'
                 | '\u{e0000}'..='\u{e007f}'
         )
+}
+
+/// Returns whether a character takes up nothing, or a space, without being one: fillers, joiners,
+/// variation selectors. U+FE0F is not among them, as it belongs to emoji.
+fn is_blank(character: char) -> bool {
+    matches!(
+        character,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{2800}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0e}'
+            | '\u{ffa0}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0100}'..='\u{e01ef}'
+    )
 }
 
 /// The most characters that a message shows of one piece of text from elsewhere.
@@ -139,6 +159,8 @@ mod tests {
             ("\u{202e}gpj.exe\u{2066}", r"\u{202e}gpj.exe\u{2066}"),
             ("ze\u{200b}ro\u{feff}\u{2028}", r"ze\u{200b}ro\u{feff}\u{2028}"),
             ("\u{e0041}", r"\u{e0041}"),
+            ("soft\u{ad}hyphen \u{3164}\u{2800}", r"soft\u{ad}hyphen \u{3164}\u{2800}"),
+            ("a\u{fe00} \u{2764}\u{fe0f}", "a\\u{fe00} \u{2764}\u{fe0f}"),
         ] {
             assert_eq!(visible(text), shown);
             assert_eq!(visible(shown), shown, "once is enough");
