@@ -86,6 +86,8 @@ impl Modes {
             }
             // 3 erases the scrollback.
             (_, _, b'J') => !numbers.contains(&3),
+            // A character repeated: a screenful at most, since one sequence could stand for 65,535.
+            (_, _, b'b') => numbers[0] <= 1000,
             // With more numbers it is about the mouse.
             (_, _, b'T') => numbers.len() == 1,
             (b">" | b"<" | b"=", b"", b'u') => !self.keys_are_set,

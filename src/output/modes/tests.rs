@@ -192,6 +192,7 @@ fn queries_and_actions_are_not_replayed() {
         ("C1 as UTF-8", "\u{9b}6n\u{9b}c\u{9d}52;c;?\u{9c}\u{90}$qm\u{9c}\u{9f}Ga=q\u{9c}"),
         ("what has scrolled away", "\x1b[3J\x1b[?3J"),
         ("mouse", "\x1b[1;1;1;9;9T"),
+        ("a character many times", "\x1b[65535b"),
         ("keyboard lock, local echo", "\x1b[2h\x1b[12l"),
         ("unknown modes", "\x1b[?2048h\x1b[?3h\x1b[?40h\x1b[?9001h\x1b[?5s\x1b[?5r"),
         ("encoding, conformance", "\x1b%@\x1b%G\x1b G\x1b[61\"p"),
