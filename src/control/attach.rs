@@ -3,7 +3,7 @@
 //!
 //! A task for each, on the driver's thread, that never holds anybody up. It has a place in the
 //! history, not a queue: a client that does not read finds that bytes were given up meanwhile, and is
-//! told how many. What it types waits here while the process does not read, at most [`WINDOW`] bytes
+//! told how many. If slots run out, it loses its own (`admission.rs`). What it types waits here while the process does not read, at most [`WINDOW`] bytes
 //! of it, and nothing else waits for that.
 
 use std::io;
@@ -14,6 +14,7 @@ use tokio::io::{Interest, Ready};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep_until};
 
+use super::admission::Seat;
 use super::desk::exit;
 use super::frames::{Bytes, MAX_INPUT, RunEnd, ToClient, ToInstance, WINDOW, Writer};
 use super::proto::MAX_REQUEST;
@@ -38,9 +39,9 @@ pub(super) fn take_over(place: Place, history: &History, id: &InstanceId, rows: 
     // What the client says first stays on its screen.
     let head = if place.types() { 1 } else { 4 };
     let (modes, bytes) = history.screen(id, rows.saturating_sub(head).max(1));
-    Box::new(move |stream, unread| {
+    Box::new(move |stream, unread, seat| {
         Box::pin(async move {
-            let mut talk = Talk::new(place, (modes, bytes), (stream, unread));
+            let mut talk = Talk::new(place, (modes, bytes), (stream, unread), seat);
             // It has gone, or said what it may not.
             let _ = talk.run().await;
         })
@@ -49,6 +50,7 @@ pub(super) fn take_over(place: Place, history: &History, id: &InstanceId, rows: 
 
 struct Talk {
     stream: UnixStream,
+    seat: Seat,
     place: Place,
     bytes: history::Bytes,
     /// What of the replay is not written yet goes through these, so that no old question is asked
@@ -67,6 +69,8 @@ struct Talk {
     taken: usize,
     /// What is to be sent.
     out: Vec<u8>,
+    /// Since when it has taken nothing of that.
+    blocked: Option<Instant>,
     /// When it is read again.
     next_read: Instant,
     /// When the terminal gets its size back.
@@ -88,11 +92,13 @@ impl Talk {
         place: Place,
         (modes, bytes): (Modes, history::Bytes),
         (stream, unread): (UnixStream, Vec<u8>),
+        seat: Seat,
     ) -> Self {
         let pid = stream.peer_cred().ok().and_then(|peer| peer.pid());
         place.is(pid);
         let mut talk = Self {
             stream,
+            seat,
             place,
             replay: None,
             told: None,
@@ -102,6 +108,7 @@ impl Talk {
             input: Vec::new(),
             taken: 0,
             out: Vec::new(),
+            blocked: None,
             next_read: Instant::now(),
             off_size: None,
             last: false,
@@ -184,7 +191,9 @@ impl Talk {
             (false, true) => None,
         };
         let (idle, last) = (self.out.is_empty(), self.last);
-        let Self { stream, bytes, place, next_read, off_size, .. } = self;
+        // It may be woken many times before it can write.
+        let blocked = (!idle).then(|| *self.blocked.get_or_insert_with(Instant::now));
+        let Self { stream, seat, bytes, place, next_read, off_size, .. } = self;
         tokio::select! {
             ready = stream.ready(interest.unwrap_or(Interest::READABLE)), if interest.is_some() => {
                 Ok(Woken::Ready(ready?))
@@ -196,6 +205,7 @@ impl Talk {
             }
             () = writable(typed.clone()), if typed.is_some() => Ok(Woken::Typed),
             () = sleep_until(off_size.unwrap_or(*next_read)), if off_size.is_some() => Ok(Woken::OffSize),
+            () = seat.stuck(blocked.unwrap_or(*next_read)), if blocked.is_some() => Err(io::ErrorKind::TimedOut.into()),
         }
     }
 
@@ -250,7 +260,10 @@ impl Talk {
 
     fn write(&mut self) -> io::Result<()> {
         match self.stream.try_write(&self.out) {
-            Ok(count) => drop(self.out.drain(..count)),
+            Ok(count) => {
+                self.out.drain(..count);
+                self.blocked = None;
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
         }

@@ -70,7 +70,7 @@ impl Desk {
     }
 
     /// Carries out a request.
-    pub async fn answer(&self, request: Request) -> Answer {
+    pub(super) async fn answer(&self, request: Request) -> Answer {
         let order = |which: Which, order| What::Order { names: which.names, order, wait: which.wait };
         Answer::One(match request {
             Request::Ps => self.ps().await,

@@ -6,8 +6,8 @@
 //! `tests/fixtures/control` hold each form, in both directions.
 //!
 //! **A new request** is a variant of [`Request`] with its arguments as fields, and an arm in
-//! [`Desk::answer`](super::desk::Desk::answer). It answers in one of three ways
-//! ([`Answer`](super::server::Answer)):
+//! `Desk::answer`. It answers in one of three ways
+//! (`server::Answer`):
 //!
 //! - `Answer::One`: one result or error. What the client gets out of the result is a struct here.
 //! - `Answer::Written`: a bounded channel of lines with [`Reply::Item`]s, and at last a result (`logs`).

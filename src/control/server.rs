@@ -6,7 +6,8 @@
 //! It must never keep the driver waiting, which runs on the same thread. A client has one request
 //! at a time; what it does not read stays in the kernel's buffer and in its own task, and when it
 //! reads nothing for [`PATIENCE`] it is let go. So 128 clients hold 128 requests and replies at
-//! most, whatever they do. They ask in turns (`turns.rs`), or they would take the processor from
+//! most, whatever they do. A client whose write is blocked loses its slot as soon as another one needs
+//! it (`admission.rs`). They ask in turns (`turns.rs`), or they would take the processor from
 //! the thread that shows output.
 //!
 //! A connection is watched while its client waits, so that a client that disconnects frees its slot
@@ -23,6 +24,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::admission::{Admission, IDLE, Idle, Seat};
 use super::desk::Desk;
@@ -45,7 +47,7 @@ const BREATH: Duration = Duration::from_millis(100);
 const RESERVE: u64 = 16;
 
 /// What a client gets for its request.
-pub enum Answer {
+pub(super) enum Answer {
     /// One line.
     One(Reply),
     /// Lines that are already serialized, as many at a time as there are; the last is a result or an error.
@@ -54,8 +56,9 @@ pub enum Answer {
     TakeOver(Reply, TakeOver),
 }
 
-/// Goes on with a connection after its reply: gets it, and what the client has sent already.
-pub type TakeOver = Box<dyn FnOnce(UnixStream, Vec<u8>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+/// Goes on with a connection after its reply: gets it, what the client has sent already, and its slot.
+pub(super) type TakeOver =
+    Box<dyn FnOnce(UnixStream, Vec<u8>, Seat) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
 /// The descriptors that clients may have.
 #[derive(Debug, Clone, Copy)]
@@ -96,12 +99,12 @@ pub async fn serve(listener: UnixListener, desk: Desk, needed: usize) {
             tokio::time::sleep(BREATH).await;
             continue;
         };
-        let seat = admission.enter(files.is_tight(&stream));
+        let seat = admission.enter(files.is_tight(&stream)).await;
         let (desk, turns) = (desk.clone(), turns.clone());
         tokio::spawn(async move {
             let client = Client { stream, unread: Vec::new(), files, watch: None };
             let _ = match seat {
-                Some(seat) => client.talk(desk, &turns, &seat).await,
+                Some(seat) => client.talk(desk, &turns, seat).await,
                 None => client.turn_away("too many clients are connected").await,
             };
         });
@@ -118,7 +121,7 @@ struct Client {
 }
 
 impl Client {
-    async fn talk(mut self, desk: Desk, turns: &Turns, seat: &Seat) -> io::Result<()> {
+    async fn talk(mut self, desk: Desk, turns: &Turns, seat: Seat) -> io::Result<()> {
         // The modes of directory and file keep others out; this check holds even if they were changed.
         if self.stream.peer_cred()?.uid() != user::id() {
             return self.turn_away("this instance belongs to another user").await;
@@ -126,7 +129,7 @@ impl Client {
         loop {
             let line = tokio::select! {
                 biased;
-                line = self.next_line() => line?,
+                line = self.next_line(&seat) => line?,
                 why = seat.idle() => return self.let_go(why).await,
             };
             let Some(line) = line else { return Ok(()) };
@@ -134,7 +137,7 @@ impl Client {
             let answer = match Asked::read(&line) {
                 Ok(Asked { request, accepted }) => {
                     if accepted && request.takes_long() {
-                        self.write(&Reply::Accepted(true)).await?;
+                        self.write(&Reply::Accepted(true), &seat).await?;
                     }
                     tokio::select! {
                         // A request is carried out even if its client does not wait for the result.
@@ -146,11 +149,11 @@ impl Client {
                 Err(refusal) => Answer::One(Reply::Error(refusal)),
             };
             match answer {
-                Answer::One(reply) => self.write(&reply).await?,
-                Answer::Written(lines) => self.write_lines(lines).await?,
+                Answer::One(reply) => self.write(&reply, &seat).await?,
+                Answer::Written(lines) => self.write_lines(lines, &seat).await?,
                 Answer::TakeOver(reply, go_on) => {
-                    self.write(&reply).await?;
-                    go_on(self.stream, self.unread).await;
+                    self.write(&reply, &seat).await?;
+                    go_on(self.stream, self.unread, seat).await;
                     return Ok(());
                 }
             }
@@ -167,7 +170,7 @@ impl Client {
 
     /// The next request, without its line end; `None` when the client has gone. Half a line at
     /// the end is none.
-    async fn next_line(&mut self) -> io::Result<Option<Vec<u8>>> {
+    async fn next_line(&mut self, seat: &Seat) -> io::Result<Option<Vec<u8>>> {
         let mut seen = 0;
         loop {
             if let Some(end) = memchr::memchr(b'\n', &self.unread[seen..]) {
@@ -178,7 +181,7 @@ impl Client {
             seen = self.unread.len();
             if seen >= MAX_REQUEST {
                 let message = format!("a request has at most {MAX_REQUEST} bytes");
-                self.write(&Reply::Error(Refusal::usage(message))).await?;
+                self.write(&Reply::Error(Refusal::usage(message)), seat).await?;
                 return Ok(None);
             }
             if self.read().await? == 0 {
@@ -239,12 +242,12 @@ impl Client {
     }
 
     /// Writes lines as they come, without a timeout: a client that follows a log in a pager may read
-    /// nothing for hours. It holds what is on its way. The last of them is followed by nothing.
-    async fn write_lines(&mut self, mut lines: mpsc::Receiver<Vec<u8>>) -> io::Result<()> {
+    /// nothing for hours, unless its slot is needed. It holds what is on its way. The last of them is followed by nothing.
+    async fn write_lines(&mut self, mut lines: mpsc::Receiver<Vec<u8>>, seat: &Seat) -> io::Result<()> {
         loop {
             tokio::select! {
                 written = lines.recv() => match written {
-                    Some(written) if !written.is_empty() => self.stream.write_all(&written).await?,
+                    Some(written) if !written.is_empty() => self.write_all(&written, seat).await?,
                     Some(_) | None => return Ok(()),
                 },
                 () = self.gone() => return Err(io::ErrorKind::ConnectionReset.into()),
@@ -252,12 +255,27 @@ impl Client {
         }
     }
 
-    async fn write(&mut self, reply: &Reply) -> io::Result<()> {
-        let line = reply.line();
-        tokio::time::timeout(PATIENCE, self.stream.write_all(&line)).await?
+    async fn write(&mut self, reply: &Reply, seat: &Seat) -> io::Result<()> {
+        tokio::time::timeout(PATIENCE, self.write_all(&reply.line(), seat)).await?
+    }
+
+    /// Writes all of it, unless the client is stuck and its slot is needed. Each byte that it takes is
+    /// progress.
+    async fn write_all(&mut self, mut bytes: &[u8], seat: &Seat) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let since = Instant::now();
+            let count = tokio::select! {
+                biased;
+                written = self.stream.write(bytes) => written?,
+                () = seat.stuck(since) => return Err(io::ErrorKind::TimedOut.into()),
+            };
+            bytes = &bytes[count..];
+        }
+        Ok(())
     }
 
     async fn turn_away(mut self, why: &str) -> io::Result<()> {
-        self.write(&Reply::Error(Refusal::failed(why))).await
+        let line = Reply::Error(Refusal::failed(why)).line();
+        tokio::time::timeout(PATIENCE, self.stream.write_all(&line)).await?
     }
 }

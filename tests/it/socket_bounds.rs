@@ -105,6 +105,67 @@ fn idle_clients_give_up_their_slots() {
     running.wait().killed_by(Signal::SIGTERM);
 }
 
+/// The processes of an app that has filled the buffers of its clients once `go` is there.
+const FLOOD: &str =
+    "web: exec gangling --wait-file go --print 8000 line-of-a-flood-that-fills-the-buffers --wait\n";
+
+/// Fills all slots with stuck clients, twice: `ps` and then `stop` get one at once.
+fn assert_stuck_clients_give_way(test: &Test, running: Running, connect: impl Fn() -> BufReader<UnixStream>) {
+    let mut stuck: Vec<_> = (0..MOST).map(|_| connect()).collect();
+    fs::write(test.path("go"), "").expect("written");
+    // Their writes are never unblocked, whatever time passes.
+    eventually("one of them gives way", || test.beside(["ps"]).status.success());
+    stuck.extend((0..3).map(|_| connect()));
+    test.beside(["ps"]).code(0).stdout_has("web.1: up");
+    stuck.push(connect());
+    test.beside(["stop"]).code(0);
+    running.wait().killed_by(Signal::SIGTERM);
+    drop(stuck);
+}
+
+#[test]
+fn stuck_log_readers_give_up_their_slots() {
+    let test = app().procfile(FLOOD);
+    let (running, socket) = started(&test);
+    assert_stuck_clients_give_way(&test, running, || {
+        let mut stream = connect(&socket);
+        send(&mut stream, r#"{"v":1,"cmd":"logs","lines":100000,"follow":true,"accepted":true}"#);
+        assert_eq!(line(&mut stream), "{\"v\":1,\"accepted\":true}\n");
+        stream
+    });
+}
+
+#[test]
+fn stuck_attach_clients_give_up_their_slots() {
+    let flood = "web: while [ ! -e stop ]; do if [ -e go ]; then echo 0123456789012345678901234567890123456789; else sleep 0.01; fi; done\n";
+    let test = app().procfile(flood).args(["start", "--pty", "always", "--mute", "web"]);
+    let running = test.start();
+    let socket = test.path("socket");
+    eventually("it listens", || test.beside(["ps"]).status.success());
+    assert_stuck_clients_give_way(&test, running, || {
+        let mut stream = connect(&socket);
+        send(&mut stream, r#"{"v":1,"cmd":"attach","name":"web","rows":24,"columns":80}"#);
+        let reply = line(&mut stream);
+        assert!(reply.starts_with("{\"v\":1,\"result\":"), "{reply}");
+        stream
+    });
+}
+
+#[test]
+fn stuck_pipelining_clients_give_up_their_slots() {
+    let test = app().procfile(FLOOD);
+    let (running, socket) = started(&test);
+    fs::write(test.path("go"), "").expect("written");
+    running.wait_for(|line| line.text.ends_with("buffers 8000"));
+    let requests = "{\"v\":1,\"cmd\":\"ps\"}\n".repeat(20) + "{\"v\":1,\"cmd\":\"logs\",\"lines\":100000}\n";
+    assert_stuck_clients_give_way(&test, running, || {
+        let mut stream = connect(&socket);
+        // It may be refused while those before it are not stuck yet.
+        let _ = stream.get_mut().write_all(requests.repeat(50).as_bytes());
+        stream
+    });
+}
+
 #[test]
 fn a_half_closed_client_still_gets_its_answer() {
     let test = app();
