@@ -16,7 +16,7 @@ fuzz!(|line: &[u8]| {
             assert!(again.ends_with(b"\n") && !again[..again.len() - 1].contains(&b'\n'));
             assert_eq!(Asked::read(&again).ok().as_ref(), Some(&request));
         }
-        Err(refusal) => assert_harmless(&Error::Refused(refusal).render()),
+        Err(invalid) => assert_harmless(&Error::Refused(invalid.into()).render()),
     }
     if let Ok(frame) = ToInstance::read(line) {
         assert_eq!(ToInstance::read(&frame.line()).ok().as_ref(), Some(&frame));

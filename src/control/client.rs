@@ -98,7 +98,7 @@ impl Client {
         let mut limit = Some(PATIENCE);
         loop {
             let line = self.line(limit)?;
-            match Reply::read(&line).map_err(Failure::Refused)? {
+            match Reply::read(&line).map_err(|invalid| Failure::Refused(invalid.into()))? {
                 Reply::Accepted(_) => limit = None,
                 Reply::Item(value) => item(value, memchr::memchr(b'\n', self.stream.buffer()).is_some())?,
                 Reply::Result(value) => return Ok(value),

@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::proto::{Exit, Refusal, from_line, to_line};
+use super::proto::{Exit, Invalid, from_line, to_line};
 
 /// How many typed bytes may be on their way: a client sends no more before it was told that some
 /// were [taken](ToClient::Taken). What comes beside them (a new size, its end) is always heard.
@@ -102,7 +102,7 @@ impl ToInstance {
     }
 
     /// Reads a line.
-    pub fn read(line: &[u8]) -> Result<Self, Refusal> {
+    pub fn read(line: &[u8]) -> Result<Self, Invalid> {
         from_line(line)
     }
 }
@@ -114,7 +114,7 @@ impl ToClient {
     }
 
     /// Reads a line.
-    pub fn read(line: &[u8]) -> Result<Self, Refusal> {
+    pub fn read(line: &[u8]) -> Result<Self, Invalid> {
         from_line(line)
     }
 }

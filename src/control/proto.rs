@@ -19,6 +19,8 @@
 //! [`Client::take_over`](super::client::Client::take_over) are the other ends of these. Fields may
 //! be added within a version: readers ignore those they do not know. Anything else is a new version.
 
+use std::fmt;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -449,15 +451,15 @@ impl Asked {
         to_line(self)
     }
 
-    /// Reads a line. The error is what the client is told.
-    pub fn read(line: &[u8]) -> Result<Self, Refusal> {
+    /// Reads a line.
+    pub fn read(line: &[u8]) -> Result<Self, Invalid> {
         from_line(line)
     }
 }
 
 impl Reply {
     /// Reads a line.
-    pub fn read(line: &[u8]) -> Result<Self, Refusal> {
+    pub fn read(line: &[u8]) -> Result<Self, Invalid> {
         from_line(line)
     }
 }
@@ -469,20 +471,55 @@ pub(super) fn to_line(body: &impl Serialize) -> Vec<u8> {
     line
 }
 
-pub(super) fn from_line<T: DeserializeOwned>(line: &[u8]) -> Result<T, Refusal> {
-    let value: Value = serde_json::from_slice(line)
-        .map_err(|error| Refusal::usage(format!("this is no line of JSON: {error}")))?;
+/// Why a line is not a message of this protocol. What is said about it depends on who sent it.
+#[derive(Debug)]
+pub enum Invalid {
+    /// It is not JSON.
+    Json(serde_json::Error),
+    /// It has no version.
+    NoVersion,
+    /// It has this version.
+    Version(u64),
+    /// It is not a known message, or a field is wrong.
+    Message(serde_json::Error),
+}
+
+/// What to do about another version, in a client and in the instance.
+pub(super) const SAME_VERSION: &str = "use the same ganger for both, or start the app again";
+
+/// As text about a line of the instance.
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Json(error) => write!(f, "invalid JSON: {error}"),
+            Self::NoVersion => f.write_str("the version is missing"),
+            Self::Version(version) => {
+                write!(f, "unsupported protocol version {version} (this ganger speaks version {VERSION})")
+            }
+            Self::Message(error) => error.fmt(f),
+        }
+    }
+}
+
+/// As the answer to a request.
+impl From<Invalid> for Refusal {
+    fn from(invalid: Invalid) -> Self {
+        match invalid {
+            Invalid::NoVersion => Self::usage("the version is missing, as in {\"v\":1,\"cmd\":\"ps\"}"),
+            Invalid::Version(_) => Self::failed(invalid.to_string()).hint(SAME_VERSION),
+            Invalid::Json(_) | Invalid::Message(_) => Self::usage(invalid.to_string()),
+        }
+    }
+}
+
+pub(super) fn from_line<T: DeserializeOwned>(line: &[u8]) -> Result<T, Invalid> {
+    let value: Value = serde_json::from_slice(line).map_err(Invalid::Json)?;
     match value.get("v").and_then(Value::as_u64) {
         Some(version) if version == u64::from(VERSION) => {}
-        Some(version) => {
-            let refusal = Refusal::failed(format!("version {version} is not spoken here, only {VERSION}"));
-            return Err(refusal.hint("use the same ganger for both, or start the app again"));
-        }
-        None => return Err(Refusal::usage("the version is missing, as in {\"v\":1,\"cmd\":\"ps\"}")),
+        Some(version) => return Err(Invalid::Version(version)),
+        None => return Err(Invalid::NoVersion),
     }
-    serde_json::from_value::<Line<T>>(value)
-        .map(|line| line.body)
-        .map_err(|error| Refusal::usage(error.to_string()))
+    serde_json::from_value::<Line<T>>(value).map(|line| line.body).map_err(Invalid::Message)
 }
 
 #[cfg(test)]
@@ -515,13 +552,17 @@ mod tests {
 
     #[test]
     fn a_request_that_cannot_be_read_says_why() {
-        let refused = |line: &str| Asked::read(line.as_bytes()).expect_err(line).message;
+        let refused =
+            |line: &str| Asked::read(line.as_bytes()).map_err(Refusal::from).expect_err(line).message;
         assert_eq!(refused("{\"cmd\":\"ps\"}"), "the version is missing, as in {\"v\":1,\"cmd\":\"ps\"}");
-        assert_eq!(refused("{\"v\":2,\"cmd\":\"ps\"}"), "version 2 is not spoken here, only 1");
+        assert_eq!(
+            refused("{\"v\":2,\"cmd\":\"ps\"}"),
+            "unsupported protocol version 2 (this ganger speaks version 1)"
+        );
         assert!(refused("{\"v\":1,\"cmd\":\"dance\"}").starts_with("unknown variant `dance`"));
         assert!(refused("{\"v\":1}").starts_with("missing field `cmd`"));
         for garbage in ["", "ps", "{", "\u{0}", "{\"v\":1,\"cmd\":\"ps\"} x"] {
-            assert!(refused(garbage).starts_with("this is no line of JSON: "), "{garbage}");
+            assert!(refused(garbage).starts_with("invalid JSON: "), "{garbage}");
         }
         let known = Asked::read(b"{\"v\":1,\"cmd\":\"ps\",\"colour\":\"blue\"}");
         assert_eq!(known.expect("fields may be added"), Request::Ps.into());

@@ -28,7 +28,7 @@ use tokio::time::Instant;
 
 use super::admission::{Admission, IDLE, Idle, Seat};
 use super::desk::Desk;
-use super::proto::{Asked, MAX_REQUEST, Refusal, Reply};
+use super::proto::{Asked, Invalid, MAX_REQUEST, Refusal, Reply};
 use super::turns::Turns;
 use crate::os::limits::OpenFiles;
 use crate::os::user;
@@ -146,7 +146,11 @@ impl Client {
                         () = self.gone() => return Ok(()),
                     }
                 }
-                Err(refusal) => Answer::One(Reply::Error(refusal)),
+                Err(invalid @ Invalid::Json(_)) => {
+                    // It speaks something else: what follows is no better.
+                    return self.write(&Reply::Error(invalid.into()), &seat).await;
+                }
+                Err(invalid) => Answer::One(Reply::Error(invalid.into())),
             };
             match answer {
                 Answer::One(reply) => self.write(&reply, &seat).await?,

@@ -167,6 +167,31 @@ fn stuck_pipelining_clients_give_up_their_slots() {
 }
 
 #[test]
+fn a_connection_ends_at_its_first_line_that_is_not_json() {
+    let test = app();
+    let (running, socket) = started(&test);
+    for garbage in ["\n".repeat(1000), "GET / HTTP/1.1\n\n".to_owned(), "{\n}\n".to_owned()] {
+        let mut stream = connect(&socket);
+        let _ = stream.get_mut().write_all(garbage.as_bytes());
+        let answer = line(&mut stream);
+        assert!(answer.starts_with("{\"v\":1,\"error\":{\"message\":\"invalid JSON: "), "{answer}");
+        // Linux reports what was not read as a reset.
+        let mut more = String::new();
+        assert!(matches!(stream.read_line(&mut more), Ok(0) | Err(_)), "{more}");
+    }
+    // A wrong request is only an error.
+    let mut stream = connect(&socket);
+    for (request, answer) in
+        [("{\"v\":1,\"cmd\":\"dance\"}", "error"), ("{\"v\":1,\"cmd\":\"ps\"}", "result")]
+    {
+        send(&mut stream, request);
+        let said = line(&mut stream);
+        assert!(said.starts_with(&format!("{{\"v\":1,\"{answer}\":")), "{said}");
+    }
+    running.finish();
+}
+
+#[test]
 fn a_half_closed_client_still_gets_its_answer() {
     let test = app();
     let (running, socket) = started(&test);
