@@ -54,10 +54,7 @@ pub(super) fn attach(app: &AppArgs, args: AttachArgs, env: &Env) -> Result<u8, E
     let signals: Vec<Sig> = ENDING.into_iter().chain([Sig::WINCH, Sig::TSTP, Sig::CONT]).collect();
     let root = std::mem::take(&mut remote.root);
     let taken = remote.client.take_over(&request).map_err(|failure| Remote::failed(failure, &root))?;
-    let (attached, stream, unread) = taken;
-    let attached: Attached = serde_json::from_value(attached).map_err(|error| {
-        Error::system("reading the answer", io::Error::new(io::ErrorKind::InvalidData, error))
-    })?;
+    let (attached, stream, unread): (Attached, _, _) = taken;
     if group::in_session_of(attached.pid) {
         let message =
             format!("this is the terminal of {} itself: it would show what it shows", attached.name);

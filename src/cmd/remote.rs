@@ -75,6 +75,7 @@ impl Remote {
     pub(super) fn failed(failure: Failure, root: &Path) -> Error {
         match failure {
             Failure::Refused(refusal) => Error::Refused(refusal),
+            Failure::Invalid(why) => Error::Refused(Failure::invalid_reply(&why)),
             Failure::Silent(pid) => Error::Silent { pid },
             Failure::Broken(error) => match error.kind() {
                 io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {

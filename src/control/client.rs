@@ -2,7 +2,8 @@
 //!
 //! It owns one connection and blocks: these commands do one thing at a time. Like the instance, it talks
 //! only to a process of its own user. A misbehaving peer costs it at most [`MAX_REPLY`] bytes and, before
-//! the request is accepted, at most [`PATIENCE`].
+//! the request is accepted, at most [`PATIENCE`]. A line that is not an answer to the request ends it
+//! ([`Failure::Invalid`]).
 
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
@@ -13,7 +14,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::lock;
-use super::proto::{Asked, MAX_REPLY, Refusal, Reply, Request};
+use super::proto::{Asked, Invalid, MAX_REPLY, Refusal, Reply, Request, SAME_VERSION};
+use crate::error;
 use crate::os::{unix_socket, user};
 
 /// How long the instance may take to accept the connection, and to begin its answer.
@@ -48,6 +50,8 @@ pub enum Failure {
     Refused(Refusal),
     /// Nothing arrived in time; the pid of the instance, if it is known.
     Silent(Option<u32>),
+    /// What arrived is not an answer to the request; says why.
+    Invalid(String),
     /// The connection broke: the instance has ended.
     Broken(io::Error),
 }
@@ -55,6 +59,19 @@ pub enum Failure {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self::Broken(error)
+    }
+}
+
+impl From<Invalid> for Failure {
+    fn from(invalid: Invalid) -> Self {
+        Self::Invalid(invalid.to_string())
+    }
+}
+
+impl Failure {
+    /// An invalid reply as an error of the instance.
+    pub fn invalid_reply(why: &str) -> Refusal {
+        Refusal::failed(format!("the instance sent an invalid reply: {why}")).hint(SAME_VERSION)
     }
 }
 
@@ -77,9 +94,7 @@ impl Client {
 
     /// Asks for one result.
     pub fn call<T: DeserializeOwned>(&mut self, request: &Request) -> Result<T, Failure> {
-        let result = self.stream(request, |_, _| Ok(()))?;
-        let odd = |error| io::Error::new(io::ErrorKind::InvalidData, error);
-        Ok(serde_json::from_value(result).map_err(odd)?)
+        read(self.ask(request, no_item)?)
     }
 
     /// Asks, hands each item on as it comes, and answers the result. With an item goes whether
@@ -89,20 +104,35 @@ impl Client {
         request: &Request,
         mut item: impl FnMut(Value, bool) -> io::Result<()>,
     ) -> Result<Value, Failure> {
-        match self.stream.get_mut().write_all(&Asked::from(request.clone()).line()) {
+        self.ask(request, |value, more| Ok(item(value, more)?))
+    }
+
+    fn ask(
+        &mut self,
+        request: &Request,
+        mut item: impl FnMut(Value, bool) -> Result<(), Failure>,
+    ) -> Result<Value, Failure> {
+        let asked = Asked::from(request.clone());
+        match self.stream.get_mut().write_all(&asked.line()) {
             Err(error) if is_over(&error) => return Err(Failure::Silent(self.pid)),
             // Whoever is turned away is told why before anybody hears him.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),
             Ok(()) | Err(_) => {}
         }
         let mut limit = Some(PATIENCE);
+        let mut may_accept = asked.accepted;
         loop {
             let line = self.line(limit)?;
-            match Reply::read(&line).map_err(|invalid| Failure::Refused(invalid.into()))? {
-                Reply::Accepted(_) => limit = None,
+            match Reply::read(&line)? {
+                Reply::Accepted(_) if std::mem::take(&mut may_accept) => limit = None,
+                Reply::Accepted(_) => return Err(Failure::Invalid("unexpected `accepted`".to_owned())),
                 Reply::Item(value) => item(value, memchr::memchr(b'\n', self.stream.buffer()).is_some())?,
                 Reply::Result(value) => return Ok(value),
-                Reply::Error(refusal) => return Err(Failure::Refused(refusal)),
+                Reply::Error(mut refusal) => {
+                    // An error is never a success.
+                    refusal.status = refusal.status.max(error::FAILURE);
+                    return Err(Failure::Refused(refusal));
+                }
             }
         }
     }
@@ -128,8 +158,7 @@ impl Client {
             line.extend_from_slice(&read[..count]);
             self.stream.consume(count);
             if line.len() > MAX_REPLY {
-                let text = format!("it sent a line of more than {MAX_REPLY} bytes");
-                return Err(io::Error::new(io::ErrorKind::InvalidData, text).into());
+                return Err(Failure::Invalid(format!("a line of more than {MAX_REPLY} bytes")));
             }
             if end.is_some() {
                 return Ok(line);
@@ -142,8 +171,11 @@ impl Client {
 
     /// Asks for the connection itself: after the result come frames, the first of which may have
     /// been read already.
-    pub fn take_over(mut self, request: &Request) -> Result<(Value, UnixStream, Vec<u8>), Failure> {
-        let result = self.stream(request, |_, _| Ok(()))?;
+    pub fn take_over<T: DeserializeOwned>(
+        mut self,
+        request: &Request,
+    ) -> Result<(T, UnixStream, Vec<u8>), Failure> {
+        let result = read(self.ask(request, no_item)?)?;
         let unread = self.stream.buffer().to_vec();
         let stream = self.stream.into_inner();
         stream.set_read_timeout(None)?;
@@ -155,6 +187,16 @@ impl Client {
     pub fn pid(&self) -> Option<u32> {
         self.pid
     }
+}
+
+/// Reads the result of a request.
+fn read<T: DeserializeOwned>(result: Value) -> Result<T, Failure> {
+    serde_json::from_value(result).map_err(|error| Failure::Invalid(error.to_string()))
+}
+
+/// For a request that has only a result.
+fn no_item(_: Value, _: bool) -> Result<(), Failure> {
+    Err(Failure::Invalid("unexpected `item`".to_owned()))
 }
 
 /// Returns whether the error is an expired timeout of the socket (socket(7)).

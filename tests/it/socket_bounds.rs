@@ -284,6 +284,56 @@ fn requests_abandoned_before_acceptance_are_not_carried_out() {
     running.finish();
 }
 
+/// The message about an invalid reply.
+fn invalid(why: &str) -> String {
+    format!(
+        "ganger: error: the instance sent an invalid reply: {why}\n  \
+         hint: use the same ganger for both, or start the app again\n"
+    )
+}
+
+#[test]
+fn invalid_replies_end_a_command_with_status_1() {
+    let cases: [(&[&str], &str, &str); 12] = [
+        (&["ps"], r#"{"v":1,"item":{"x":1}}"#, "unexpected `item`"),
+        (&["stop"], r#"{"v":1,"item":{"x":1}}"#, "unexpected `item`"),
+        (&["restart"], r#"{"v":1,"item":{"x":1}}"#, "unexpected `item`"),
+        (&["logs", "-f"], r#"{"v":1,"item":{"x":1}}"#, "unexpected `item`"),
+        (&["ps"], r#"{"v":1,"accepted":true}"#, "unexpected `accepted`"),
+        (&["restart"], r#"{"v":1,"accepted":true}"#, "unexpected `accepted`"),
+        (&["ps"], "SSH-2.0-OpenSSH_9.6", "invalid JSON: expected value at line 1 column 1"),
+        (&["stop"], "", "invalid JSON: EOF while parsing a value at line 2 column 0"),
+        (&["ps"], r#"{"result":{}}"#, "the version is missing"),
+        (&["ps"], r#"{"v":2,"result":{}}"#, "unsupported protocol version 2 (this ganger speaks version 1)"),
+        (&["ps"], r#"{"v":1,"error":{"message":"x"}}"#, "missing field `status`"),
+        (&["ps"], r#"{"v":1,"result":{}}"#, "missing field `pid`"),
+    ];
+    for (command, reply, why) in cases {
+        let test = app();
+        let listener = UnixListener::bind(test.path("socket")).expect("bound");
+        let replies = format!("{reply}\n").repeat(1000);
+        // A server of this user that says the same for ever.
+        let endless = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a client");
+            while stream.write_all(replies.as_bytes()).is_ok() {}
+        });
+        test.beside(command).code(1).stdout("").stderr(&invalid(why));
+        endless.join().expect("no panic");
+    }
+}
+
+#[test]
+fn an_error_with_status_0_is_no_success() {
+    let test = app();
+    let listener = UnixListener::bind(test.path("socket")).expect("bound");
+    let answer = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a client");
+        stream.write_all(b"{\"v\":1,\"error\":{\"message\":\"no\",\"status\":0}}\n").expect("sent");
+    });
+    test.beside(["ps"]).code(1).stderr("ganger: error: no\n");
+    answer.join().expect("no panic");
+}
+
 #[test]
 fn replies_of_an_instance_are_bounded() {
     let test = app();
@@ -298,9 +348,7 @@ fn replies_of_an_instance_are_bounded() {
         }
         sent
     });
-    test.beside(["ps"])
-        .code(1)
-        .stderr("ganger: error: asking the running instance: it sent a line of more than 134217728 bytes\n");
+    test.beside(["ps"]).code(1).stderr(&invalid("a line of more than 134217728 bytes"));
     let sent = endless.join().expect("no panic");
     assert!(sent < 1 << 28, "{sent}");
 }
