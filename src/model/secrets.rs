@@ -8,6 +8,7 @@
 //! Everything is one pass of hand-written scanners: a value may be megabytes long, and regular
 //! expressions would have to be compiled first.
 
+mod arguments;
 mod names;
 mod pairs;
 mod spans;

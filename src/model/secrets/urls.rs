@@ -61,9 +61,13 @@ fn credentials(text: &str, url: &Url, spans: &mut Spans) -> usize {
     let (near, far) = (&text[start..url.end], &text[start..url.limit]);
     let authority = &near[..run(near.as_bytes(), |byte| !b"/?#".contains(&byte))];
     let Some(first_at) = far.find('@') else { return start };
+    let scheme = &text[url.start..start - 3];
+    let is_web = ["http", "https", "ws", "wss"].iter().any(|web| scheme.eq_ignore_ascii_case(web));
+    // On the web, a user without a password is often a token; a short plain word is a name.
+    let is_name = |user: &str| user.len() <= 8 && user.bytes().all(|byte| byte.is_ascii_lowercase());
     let user_alone = |spans: &mut Spans| match authority.rfind('@') {
         Some(at) => {
-            if is_token(&authority[..at]) {
+            if is_token(&authority[..at]) || is_web && !is_name(&authority[..at]) {
                 spans.hide(start..start + at);
             }
             start + at + 1
@@ -77,8 +81,6 @@ fn credentials(text: &str, url: &Url, spans: &mut Spans) -> usize {
             return user_alone(spans);
         }
     }
-    let scheme = &text[url.start..start - 3];
-    let is_web = ["http", "https", "ws", "wss"].iter().any(|web| scheme.eq_ignore_ascii_case(web));
     let port = authority.get(colon + 1..).unwrap_or_default();
     let is_port = !port.is_empty() && port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit());
     if is_port && (is_web || colon > first_at) {
