@@ -29,9 +29,13 @@ pub fn mask_variable(name: &str, value: &str) -> Option<String> {
     let mut spans = Spans::default();
     match kind {
         _ if values::says_nothing(value) => return None,
-        Kind::Secret if !words::is_path(value) => spans.hide(0..value.len()),
+        Kind::Secret | Kind::Setting | Kind::Identifier
+            if !words::is_path(value) && !names::is_harmless(kind, value) =>
+        {
+            spans.hide(0..value.len());
+        }
         Kind::Address => urls::hide_paths(value, &mut spans),
-        Kind::Secret | Kind::Commit | Kind::Plain => {}
+        _ => {}
     }
     if !(kind == Kind::Commit && words::is_hex(value)) {
         values::scan(value, &mut spans);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::names::is_secret_parameter;
+use super::names::{Kind, is_harmless, is_secret_parameter, kind};
 use super::spans::Spans;
 use super::values::says_nothing;
 use super::words::{self, run};
@@ -36,7 +36,11 @@ pub(super) fn scan(text: &str, spans: &mut Spans) {
         };
         let value = value_after(text, at, &name, &mut quotes);
         let shown = &text[value.clone()];
-        if !says_nothing(shown) && !words::is_path(shown) {
+        let is_setting = || {
+            let kind = kind(&text[name.clone()]);
+            matches!(kind, Kind::Setting | Kind::Identifier) && is_harmless(kind, shown)
+        };
+        if !says_nothing(shown) && !words::is_path(shown) && !is_setting() {
             spans.hide(value.clone());
         }
         // The value may contain another name, but it is hidden already.
@@ -44,6 +48,30 @@ pub(super) fn scan(text: &str, spans: &mut Spans) {
             quotes.step(bytes, skipped);
         }
         at = value.end.max(at + 1);
+    }
+}
+
+/// Hides the text of XML elements: `<password>x</password>`.
+pub(super) fn elements(text: &str, spans: &mut Spans) {
+    let mut from = 0;
+    while let Some(found) = text[from..].find('<') {
+        let name = from + found + 1;
+        let in_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte);
+        from = name + run(&text.as_bytes()[name..], in_name);
+        if from == name || !is_secret_parameter(&text[name..from]) {
+            continue;
+        }
+        let Some(tag) = text[from..].find('>') else { return };
+        let value = from + tag + 1;
+        if text[..value].ends_with("/>") {
+            from = value;
+            continue;
+        }
+        let end = text[value..].find("</").map_or(text.len(), |end| value + end);
+        if !says_nothing(text[value..end].trim()) {
+            spans.hide(value..end);
+            from = end;
+        }
     }
 }
 
@@ -72,6 +100,8 @@ fn name_before(text: &str, at: usize) -> Option<Range<usize>> {
 fn value_after(text: &str, at: usize, name: &Range<usize>, quotes: &mut Quotes) -> Range<usize> {
     let bytes = text.as_bytes();
     let mut start = at + 1;
+    // `'password' => 'x'` of PHP and Ruby, `password := "x"`.
+    start += usize::from(matches!((bytes[at], bytes.get(start)), (b'=', Some(b'>')) | (b':', Some(b'='))));
     start += run(&bytes[start..], |byte| byte == b' ' || byte == b'\t');
     let escapes = run(&bytes[start..], |byte| byte == b'\\');
     match bytes.get(start + escapes) {

@@ -22,9 +22,15 @@ fn secrets_are_recognized_by_name() {
         SIGNING_KEY ENCRYPTION_KEY RAILS_MASTER_KEY AWS_SECRET_ACCESS_KEY S3KEY KEY2 private.key x-api-key STRIPE_KEY
         CREDS DB_CREDS CREDENTIAL CREDENTIALS GOOGLE_CREDENTIALS AUTH AUTHORIZATION HTTP_AUTHORIZATION BASIC_AUTH
         BASICAUTH NPM_CONFIG__AUTH BEARER BEARER_TOKEN HEADERS OTEL_EXPORTER_OTLP_HEADERS PAT GITLAB_PAT OTP OTP_SECRET
-        SEED MNEMONIC SEED_PHRASE HMAC HMAC_KEY PEPPER PASSWORD_PEPPER SALT SALTS NONCE ENCRYPTION LOGIN LICENSE
+        MNEMONIC SEED_PHRASE HMAC HMAC_KEY PEPPER PASSWORD_PEPPER SALT SALTS NONCE LOGIN_PASSWORD
         LICENSE_KEY SAS AZURE_SAS WEBHOOK SLACK_WEBHOOK DSN SENTRY_DSN PRIVATE JWT JWT_SECRET COOKIE SESSION_COOKIE
         SIGNATURE CERT TLS_CERT PIN USER_PIN VAULT_ROLE_SECRET_ID
+        HONEYCOMB_WRITEKEY SEGMENT_WRITEKEY READKEY INGESTKEY APPINSIGHTS_INSTRUMENTATIONKEY LDAP_BINDPW PRIVKEY WG_PRIV
+        RSA_PRIV SECRETKEYBASE SECRETBASE PASSWORDHASH OAUTH FASTLANE_SESSION SUPABASE_SERVICE_ROLE TLS_PEM ACCESS_CODE
+        RECOVERY_CODE BACKUP_CODES PASSWRD PSW DB_PSW PASSWORT DB_KENNWORT SENHA CONTRASENA CONTRASEÑA PHPSESSID
+        BUNDLE_GEMS__CONTRIBSYS__COM BUNDLE_RUBYGEMS__PKG__GITHUB__COM BUNDLE_GEMS__EXAMPLE__HOST
+        PASSWORD_USER ADMIN_PASSWORD_DATABASE TOKEN_GITHUB_REGION DBPASS_HOST ADMIN_PW_NAME SECRET_STRIPE_NAME
+        AUTH_HEADER X_HEADER_VALUE
     ";
     let mut wrong = Vec::new();
     for name in names.split_whitespace() {
@@ -33,6 +39,31 @@ fn secrets_are_recognized_by_name() {
             .extend(values.into_iter().filter(|value| shown(name, value) != MASK).map(|value| (name, value)));
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn settings_and_identifiers_are_told_from_secrets() {
+    for name in ["SEED", "RANDOM_SEED", "ENCRYPTION", "MAIL_ENCRYPTION", "LOGIN", "REQUIRE_LOGIN", "LICENSE"]
+    {
+        for value in ["42", "tls", "MIT", "none"] {
+            assert_eq!(shown(name, value), value, "{name}");
+        }
+        for value in ["hunter2", "two words", "abandon ability able", "0x2a", "Zm9vYmFy"] {
+            assert_eq!(shown(name, value), MASK, "{name}");
+        }
+    }
+    for name in ["PRIMARY_KEY", "FOREIGN_KEYS", "SORT_KEY", "PARTITION_KEY", "FEATURE_KEYS"] {
+        for value in ["id", "tenant_id,created_at", "1"] {
+            assert_eq!(shown(name, value), value, "{name}");
+        }
+        for value in ["hunter2", "two words", "Zm9vYmFyQmF6", "abcdefghijklmnopqrstuvwxyz"] {
+            assert_eq!(shown(name, value), MASK, "{name}");
+        }
+    }
+    assert_eq!(
+        shown("AZURE", "encryption=tls;primaryKey=Zm9v;x=1"),
+        "encryption=tls;primaryKey=********;x=1"
+    );
 }
 
 /// Values of a variable with an ordinary name, and what is shown of them.
@@ -359,6 +390,26 @@ const HARMLESS: &[(&str, &str)] = &[
     ("ORIGINS", "http://localhost:3000,https://shop.example.com"),
     ("IPV6", "http://[::1]:3000/@x:y"),
     ("NPM", "npm:left-pad@1.3.0"),
+    ("HEADER_COLOR", "#336699"),
+    ("CORS_HEADERS", "X-Requested-With, Content-Type"),
+    ("CORS_ALLOWED_HEADERS", "X-Requested-With"),
+    ("PRIVATE_NETWORK", "10.0.0.0/8"),
+    ("PASS_THROUGH", "always"),
+    ("SALT_MASTER", "salt.internal"),
+    ("SESSION_STORE", "redis"),
+    ("DESKTOP_SESSION", "ubuntu-xorg"),
+    ("COUNTRY_CODE", "DE"),
+    ("SERVICE_NAME", "shop"),
+    ("TOKEN_ISSUER", "shop.example.com"),
+    ("SECRET_NAME", "shop/production"),
+    ("SECRET_REGION", "eu-central-1"),
+    ("AUTH_SERVICE_HOST", "10.0.0.7"),
+    ("PASSWORD_MIN_LENGTH", "12"),
+    ("PASSWORD_FILE", "password.txt"),
+    ("BUNDLE_BUILD__NOKOGIRI", "--use-system-libraries"),
+    ("BUNDLE_LOCAL__RACK", "../rack"),
+    ("BUNDLE_WITHOUT", "development:test"),
+    ("SECRETARY", "ada"),
     ("GIT_URL", "https://ada@bitbucket.org/acme/shop.git"),
     ("RUN", "java -Durl=http://localhost:80/ -jar shop.jar -p 5000"),
     ("RUN", "psql -h localhost -p 5432 -U shop -c 'select 1'"),

@@ -8,6 +8,7 @@ pub(super) fn scan(text: &str, spans: &mut Spans) {
     private_keys(text, spans);
     urls::scan(text, spans);
     pairs::scan(text, spans);
+    pairs::elements(text, spans);
     arguments::scan(text, spans);
     words::scan(text, spans);
 }
