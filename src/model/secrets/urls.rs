@@ -130,19 +130,31 @@ const WEBHOOKS: &[(&str, &str)] = &[
     ("chat.googleapis.com", "/v1/spaces/"),
     ("hooks.airtable.com", "/"),
     ("mattermost.com", "/hooks/"),
+    // Monitors of scheduled jobs.
+    ("hc-ping.com", "/"),
+    ("nosnch.in", "/"),
+    ("cronitor.link", "/"),
+    ("heartbeat.uptimerobot.com", "/"),
+    ("uptime.betterstack.com", "/heartbeat/"),
+    ("events.pagerduty.com", "/integration/"),
 ];
 
 fn webhook(text: &str, url: &Url, host: &Range<usize>, spans: &mut Spans) {
-    let name = text[host.clone()].split(':').next().unwrap_or_default().to_ascii_lowercase();
-    let path = &text[host.end..url.limit];
-    let path = &path[..run(path.as_bytes(), |byte| !byte.is_ascii_whitespace())];
-    let rest = |found: usize, marker: &str| host.end + found + marker.len()..host.end + path.len();
-    for (end, marker) in WEBHOOKS {
-        let is_host = name.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-        if let Some(found) = path.find(marker).filter(|_| is_host) {
-            spans.hide(rest(found, marker));
-        }
+    let length = run(&text.as_bytes()[host.end..url.limit], |byte| !byte.is_ascii_whitespace());
+    if let Some(secret) = webhook_path(&text[host.clone()], &text[host.end..host.end + length]) {
+        spans.hide(host.end + secret..host.end + length);
     }
+}
+
+/// Returns where in the path the secret begins, if the host is that of a webhook.
+fn webhook_path(host: &str, path: &str) -> Option<usize> {
+    let name = host.split(':').next().unwrap_or_default().to_ascii_lowercase();
+    let is_host =
+        |end: &str| name.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    let found = |(end, marker): &(&str, &str)| {
+        is_host(end).then(|| path.find(marker).map(|found| found + marker.len())).flatten()
+    };
+    WEBHOOKS.iter().filter_map(found).min()
 }
 
 /// Masks the part after the host of each URL, or all of a value that is not a URL.
@@ -163,8 +175,8 @@ pub(super) fn hide_paths(value: &str, spans: &mut Spans) {
     }
 }
 
-/// Masks `user:password@host:port`, `user:password@tcp(host)/db` as in Go, and Oracle's
-/// `thin:user/password@host`.
+/// Masks `user:password@host:port`, `user:password@tcp(host)/db` as in Go, Oracle's
+/// `thin:user/password@host` and `user/password@host:port`, webhooks, and lines of `.pgpass`.
 fn without_scheme(text: &str, spans: &mut Spans) {
     let bytes = text.as_bytes();
     let mut start = 0;
@@ -176,15 +188,30 @@ fn without_scheme(text: &str, spans: &mut Spans) {
             .filter(|at| word[*at..].contains('@') && !word[..*at].contains(':'))
             .map_or(0, |at| at + 1);
         let (from, word) = (from + name, &word[name..]);
-        let Some(at) = word.rfind('@') else { continue };
         if word.contains("://") {
             continue;
         }
+        let slash = word.find('/');
+        if let Some(slash) = slash
+            && let Some(secret) = webhook_path(&word[..slash], &word[slash..])
+        {
+            spans.hide(from + slash + secret..from + word.len());
+        }
+        if let Some(password) = pgpass(word) {
+            spans.hide(from + password..from + word.len());
+        }
+        let Some(at) = word.rfind('@') else { continue };
         if let Some(thin) = word.find("oracle:").filter(|thin| thin + 7 < at) {
             let user = word[thin + 7..at].rfind(':').map_or(thin + 7, |colon| thin + 8 + colon);
             if let Some(slash) = word[user..at].find('/') {
                 spans.hide(from + user + slash + 1..from + at);
             }
+            continue;
+        }
+        if let Some(slash) = slash.filter(|slash| *slash > 0 && *slash < at)
+            && is_oracle(&word[..slash], &word[at + 1..])
+        {
+            spans.hide(from + slash + 1..from + at);
             continue;
         }
         let Some(colon) = word[..at].find(':').filter(|colon| colon + 1 < at) else { continue };
@@ -202,4 +229,29 @@ fn without_scheme(text: &str, spans: &mut Spans) {
             spans.hide(from + colon + 1..from + at);
         }
     }
+}
+
+/// Returns whether it is the user and the host of `user/password@host:port` or `user/password@//host`.
+fn is_oracle(user: &str, host: &str) -> bool {
+    let is_user = user.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_$#".contains(&byte));
+    let has_port = || {
+        let (name, port) = host.split_once(':')?;
+        let is_digest = name.starts_with("sha") && port.len() >= 32;
+        Some(!name.is_empty() && !is_digest && port.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    is_user && (host.starts_with("//") || has_port() == Some(true))
+}
+
+/// Returns where the password begins in `host:port:database:user:password`.
+fn pgpass(word: &str) -> Option<usize> {
+    let mut parts = word.splitn(5, ':');
+    let (host, port, database) = (parts.next()?, parts.next()?, parts.next()?);
+    let (user, password) = (parts.next()?, parts.next()?);
+    let is_port =
+        port == "*" || (2..=5).contains(&port.len()) && port.bytes().all(|byte| byte.is_ascii_digit());
+    let is_name = |name: &str| name == "*" || name.contains(|c: char| c.is_ascii_alphabetic());
+    // Not an address of Ethernet or of IPv6.
+    let is_address = word.split(':').all(|part| part.len() <= 4 && words::is_hex(part));
+    let is_entry = is_port && [host, database, user].into_iter().all(is_name) && !is_address;
+    (is_entry && !password.is_empty()).then(|| word.len() - password.len())
 }
