@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::formation::FormationError;
 use crate::control::proto::Refusal;
-use crate::model::{InstanceId, Port, sentence};
+use crate::model::{InstanceId, Port, mask_path, sentence};
 
 /// Wrong usage or wrong files: nothing was started.
 pub const USAGE: u8 = 2;
@@ -56,7 +56,7 @@ pub enum Error {
         pid: Option<u32>,
     },
     /// A command for a running instance, and there is none.
-    #[error("ganger does not run in {}", .root.display())]
+    #[error("ganger does not run in {}", mask_path(.root))]
     NotRunning {
         /// The folder it was asked in.
         root: PathBuf,
@@ -118,21 +118,21 @@ impl Error {
             // It says nothing about the file.
             _ if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM)) => {
                 let error = io::Error::new(error.kind(), error.to_string());
-                return Self::system(format!("cannot read {}", path.display()), error);
+                return Self::system(format!("cannot read {}", mask_path(path)), error);
             }
             _ => {
                 return Self::Usage {
-                    message: format!("cannot read {}: {error}", path.display()),
+                    message: format!("cannot read {}: {error}", mask_path(path)),
                     hint: None,
                 };
             }
         };
-        Self::usage(format!("cannot read {}: {message}", path.display()), hint)
+        Self::usage(format!("cannot read {}: {message}", mask_path(path)), hint)
     }
 
     /// There is no Procfile at `path`.
     pub fn no_procfile(path: &std::path::Path, cwd: &std::path::Path) -> Self {
-        let looked: PathBuf = cwd.join(path);
+        let looked: PathBuf = cwd.join(mask_path(path));
         Self::usage(
             format!("there is no Procfile at {}", looked.display()),
             "create one, with a line such as `web: python -m http.server $PORT`, or name another with -f",

@@ -16,7 +16,7 @@ use crate::config::settings::{ProcessTable, Settings};
 use crate::config::source::Source;
 use crate::env::Env;
 use crate::error::{Error, Severity, render_diagnostics};
-use crate::model::{Port, ProcessName};
+use crate::model::{Port, ProcessName, mask_path};
 use crate::os::files::{self, Streams, Unread};
 use crate::output::style::ColorChoice;
 use crate::plan::{self, App, PortWish, Ports};
@@ -128,7 +128,7 @@ impl Project {
                 Err(error) => error.to_string(),
             };
             let hint =
-                format!("`cwd` is a folder, from the root of the app; looked for was {}", folder.display());
+                format!("`cwd` is a folder, from the root of the app; looked for was {}", mask_path(&folder));
             Some((span, self.settings.error(span, message).hint(hint)))
         };
         let Some(source) = self.settings.source() else { return Ok(()) };
@@ -239,7 +239,10 @@ fn check_root(root: &Path, args: &AppArgs, env: &Env) -> Result<(), Error> {
         Err(error) => error.to_string(),
     };
     let option = if args.options.is_of_file("root") { "root" } else { "-d" };
-    Err(Error::usage(format!("{option} {}: {message}", root.display()), "name the folder the Procfile is in"))
+    Err(Error::usage(
+        format!("{option} {}: {message}", mask_path(root)),
+        "name the folder the Procfile is in",
+    ))
 }
 
 /// Whether a Procfile comes through a pipe or another descriptor, as with `-f /dev/stdin` and
@@ -303,7 +306,7 @@ fn read_env_files(
         let file = file.map_err(|error| Error::Files(vec![error]))?;
         let size: usize = file.assignments.iter().map(|it| it.key.len() + it.value.len()).sum();
         left = left.checked_sub(size).ok_or_else(|| {
-            let message = format!("the env files are too large in total (at {})", path.display());
+            let message = format!("the env files are too large in total (at {})", mask_path(&path));
             let hint = format!("the limit is {} MiB of names and values", MOST_ENV_BYTES >> 20);
             Error::usage(message, hint)
         })?;
@@ -350,7 +353,7 @@ fn named_by_user(path: &Path, option: &str, args: &AppArgs, streams: Streams) ->
 }
 
 fn unreadable(path: &Path, error: &Unread) -> Error {
-    let cannot = |why: String| format!("cannot read {}: {why}", path.display());
+    let cannot = |why: String| format!("cannot read {}: {why}", mask_path(path));
     match error {
         Unread::System(error) => Error::unreadable(path, error),
         Unread::TooLarge => Error::usage(

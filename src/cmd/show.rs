@@ -14,7 +14,7 @@ use crate::config::names::Names;
 use crate::config::settings::Settings;
 use crate::env::Env;
 use crate::error::Error;
-use crate::model::ProcessName;
+use crate::model::{ProcessName, mask_path};
 use crate::output::format::{Format, FormatChoice};
 use crate::output::json::Json;
 use crate::output::log::{self, LogFile};
@@ -135,7 +135,7 @@ fn is_dumb(env: &Env) -> bool {
 fn own_log(folder: &Path) -> Result<File, Error> {
     let path = folder.join("system.log");
     log::open(&path)
-        .map_err(|error| Error::usage(format!("--log-dir {}: {error}", path.display()), ELSEWHERE))
+        .map_err(|error| Error::usage(format!("--log-dir {}: {error}", mask_path(&path)), ELSEWHERE))
 }
 
 /// The files of `--log-dir`, one for each process.
@@ -149,7 +149,7 @@ fn logs(show: &ShowOptions, specs: &[ProcessSpec], env: &Env) -> Result<Vec<LogF
             io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
             _ => error.to_string(),
         };
-        Error::usage(format!("--log-dir {}: {what}", path.display()), hint)
+        Error::usage(format!("--log-dir {}: {what}", mask_path(path)), hint)
     };
     let folder = env.cwd.join(named);
     // The output of processes may contain secrets.

@@ -51,6 +51,25 @@ pub fn mask_text(text: &str) -> Option<String> {
     spans.mask(text)
 }
 
+/// Returns a path for a message, with its secrets masked. After a `NAME=` or `NAME: ` everything is: someone
+/// wrote a variable where a path belongs.
+pub fn mask_path(path: &std::path::Path) -> String {
+    let text = path.to_string_lossy();
+    let mut spans = Spans::default();
+    values::scan(&text, &mut spans);
+    for (at, _) in text.match_indices(['=', ':']) {
+        let rest = &text[at + 1..];
+        let in_name = |c: &char| c.is_ascii_uppercase() || c.is_ascii_digit() || *c == '_';
+        let name = text[..at].chars().rev().take_while(in_name).count();
+        let is_word = !text[..at - name].ends_with(|c: char| c.is_alphanumeric());
+        if name > 0 && is_word && (text[at..].starts_with('=') || rest.starts_with([' ', '\t'])) {
+            spans.hide(at + 1 + rest.len() - rest.trim_start().len()..text.len());
+            break;
+        }
+    }
+    spans.mask(&text).unwrap_or_else(|| text.into_owned())
+}
+
 /// Returns whether a parameter of this name, as in `?api_key=x`, is a secret.
 pub fn is_secret_parameter(name: &str) -> bool {
     names::is_secret_parameter(name)

@@ -4,12 +4,14 @@
 //! where a table belongs, as the value of another option. The output of `ganger check` is often kept
 //! where others can read it. So only values known to belong to an option are shown.
 
+use std::path::Path;
+
 use toml::de::DeValue;
 
-use super::read::{Item, PROCESS, Table, scalar, span};
+use super::read::{Item, Name, PROCESS, Table, scalar, span};
 use crate::config::keys::{Key, OF_PROCESS, Shape, Value};
 use crate::config::source::Span;
-use crate::model::ProcessName;
+use crate::model::{ProcessName, mask_path};
 
 /// A value that no message shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +26,7 @@ pub(super) struct Hidden {
 pub(super) fn all_of_file(table: &Table<'_>) -> Vec<Hidden> {
     let mut finder = Finder { found: Vec::new() };
     for (name, item) in table {
+        finder.name(name);
         match (name.get_ref().as_ref(), item.get_ref()) {
             (PROCESS, DeValue::Table(tables)) => finder.processes(tables),
             (name, _) => finder.of_key(Key::option(name), name, item),
@@ -38,17 +41,26 @@ struct Finder {
 
 impl Finder {
     fn processes(&mut self, tables: &Table<'_>) {
-        for item in tables.values() {
+        for (name, item) in tables {
+            self.name(name);
             let DeValue::Table(table) = item.get_ref() else {
                 self.all(item, false);
                 continue;
             };
             for (name, item) in table {
+                self.name(name);
                 let name: &str = name.get_ref();
                 let own = OF_PROCESS.iter().find(|key| key.name == name);
                 let key = own.or_else(|| Key::option(name).filter(|key| key.in_process));
                 self.of_key(key, name, item);
             }
+        }
+    }
+
+    /// A key that contains a value: `"NAME=value" = 1`.
+    fn name(&mut self, name: &Name<'_>) {
+        if label(name.get_ref()).len() < name.get_ref().len() {
+            self.found.push(Hidden { span: span(name.span()), is_variable: false });
         }
     }
 
@@ -82,6 +94,7 @@ impl Finder {
         match item.get_ref() {
             DeValue::Table(table) => {
                 for (name, item) in table {
+                    self.name(name);
                     self.all(item, is_variable || name.get_ref() == "env");
                 }
             }
@@ -101,18 +114,40 @@ fn may_be_secret(key: &Key, text: &str) -> bool {
     match key.value {
         Value::Wait | Value::Ready => !is_plain_probe(text),
         _ if key.name == "env" => is_assignment(text),
-        _ => text.split(',').any(|item| {
-            let Some((name, value)) = item.split_once('=') else { return false };
-            let is_variable = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
-            let is_count = value.trim().bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-            !name.trim().is_empty() && name.trim().bytes().all(is_variable) && !is_count
-        }),
+        Value::Path => mask_path(Path::new(text)) != text,
+        _ => {
+            is_labeled(text)
+                || text.split(',').any(|item| {
+                    let Some((name, value)) = item.split_once('=') else { return false };
+                    let is_variable =
+                        |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+                    let is_count = value.trim().bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+                    !name.trim().is_empty() && name.trim().bytes().all(is_variable) && !is_count
+                })
+        }
     }
 }
 
-/// Returns whether an item in a list of paths looks like `NAME=value`.
+/// Returns whether an item in a list of paths looks like `NAME=value` or `NAME: value`.
 pub(super) fn is_assignment(text: &str) -> bool {
-    text.split(',').any(|item| item.split_once('=').is_some_and(|(name, _)| !name.contains('/')))
+    let has_name = |item: &str| item.split_once('=').is_some_and(|(name, _)| !name.contains('/'));
+    text.split(',').any(|item| has_name(item) || is_labeled(item))
+}
+
+/// Returns whether the text looks like `NAME: value`.
+fn is_labeled(text: &str) -> bool {
+    let is_name = |name: &str| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+    };
+    text.split_once(':')
+        .is_some_and(|(name, value)| is_name(name.trim()) && value.starts_with(|c: char| c.is_whitespace()))
+}
+
+/// Returns the part of a key that messages show: all, or what is before the value in `NAME=value` and
+/// `NAME: value`.
+pub(super) fn label(key: &str) -> &str {
+    let end = key.find('=').or_else(|| key.find(':').filter(|_| is_labeled(key)));
+    end.map_or(key, |end| &key[..end])
 }
 
 /// Returns whether it has only names, ports and a path: no `user:password@`, no `?token=`, and no
@@ -165,6 +200,7 @@ mod tests {
             ("API_TOKEN=hunter2", true),
             ("web,A=x", true),
             ("=x", false),
+            ("API_TOKEN: hunter2", true),
         ] {
             assert_eq!(may_be_secret(formation, text), expected, "{text}");
         }
@@ -174,8 +210,32 @@ mod tests {
             ("./T=x", false),
             ("dir/a=b.env", false),
             ("api_token=x", true),
+            ("API_TOKEN: x", true),
+            (".env, T:\tx", true),
+            ("dir:x/.env", false),
+            ("a b: c", false),
         ] {
             assert_eq!(is_assignment(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn paths_with_a_value_are_hidden_and_keys_are_cut() {
+        let root = Key::option("root").expect("a key");
+        for (text, expected) in [
+            ("../shop", false),
+            ("C:/shop", false),
+            ("web: TOKEN=hunter2 x", true),
+            ("/x?token=hunter2", true),
+            ("FOO: hunter2", true),
+            ("dir/FOO=hunter2", true),
+        ] {
+            assert_eq!(may_be_secret(root, text), expected, "{text}");
+        }
+        for (key, expected) in
+            [("port", "port"), ("A=hunter2", "A"), ("A: hunter2", "A"), ("a:b", "a:b"), ("=hunter2", "")]
+        {
+            assert_eq!(label(key), expected);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::hidden::{Hidden, all_of_file, is_assignment};
+use super::hidden::{Hidden, all_of_file, is_assignment, label};
 use super::{ProcessTable, Setting, Settings, Text, Variable};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::formation::closest_by;
@@ -70,7 +70,7 @@ struct Reader<'a> {
 }
 
 pub(super) type Table<'a> = DeTable<'a>;
-type Name<'a> = Spanned<DeString<'a>>;
+pub(super) type Name<'a> = Spanned<DeString<'a>>;
 pub(super) type Item<'a> = Spanned<DeValue<'a>>;
 
 impl Reader<'_> {
@@ -137,7 +137,7 @@ impl Reader<'_> {
                 _ => self.complain(name, || {
                     let message = format!(
                         "`{PROCESS}` takes tables, and `{}` is {}",
-                        quoted(name.get_ref()),
+                        quoted(label(name.get_ref())),
                         kind(item)
                     );
                     (message, hint.to_owned())
@@ -178,7 +178,7 @@ impl Reader<'_> {
             }
             match item.get_ref() {
                 DeValue::String(value) if value.contains('\0') => self.complain(name, || {
-                    let message = format!("there is a NUL byte in the value of `{}`", quoted(text));
+                    let message = format!("there is a NUL byte in the value of `{}`", quoted(label(text)));
                     (message, "take it out; no environment variable can hold it".to_owned())
                 }),
                 DeValue::String(value) => found.push(Variable {
@@ -187,8 +187,11 @@ impl Reader<'_> {
                     line: self.source.line(name.span().start),
                 }),
                 _ => self.complain(name, || {
-                    let message =
-                        format!("the value of `{}` is {}, and variables are texts", quoted(text), kind(item));
+                    let message = format!(
+                        "the value of `{}` is {}, and variables are texts",
+                        quoted(label(text)),
+                        kind(item)
+                    );
                     (message, "write the value in quotes".to_owned())
                 }),
             }
@@ -283,12 +286,12 @@ impl Reader<'_> {
             } else if let Some(close) = closest_by(text, known, |name| name) {
                 format!("did you mean `{close}`?")
             } else if let DeValue::Table(_) = item.get_ref() {
-                format!("what is for one process stands under `[process.{}]`", quoted(text))
+                format!("what is for one process stands under `[process.{}]`", quoted(label(text)))
             } else {
                 "the options are the long ones of `ganger start --help`, without the dashes".to_owned()
             }
         };
-        self.complain(name, || (format!("there is no option `{}`", quoted(text)), hint()));
+        self.complain(name, || (format!("there is no option `{}`", quoted(label(text))), hint()));
     }
 
     fn unknown_of_process(&mut self, name: &Name<'_>) {
@@ -305,7 +308,7 @@ impl Reader<'_> {
                 format!("it can have {}", names.join(", "))
             }
         };
-        self.complain(name, || (format!("a process has no `{}`", quoted(text)), hint()));
+        self.complain(name, || (format!("a process has no `{}`", quoted(label(text))), hint()));
     }
 
     /// Adds a problem with a key; `words` are the message and the hint.
@@ -385,7 +388,7 @@ fn syntax(source: &Source, text: &str, at: Span, error: &toml::de::Error) -> Dia
     let (message, hint) = match error.message() {
         "duplicate key" => {
             let key = String::from_utf8_lossy(source.slice(at));
-            (format!("`{}` is set twice", quoted(key.trim())), "remove one")
+            (format!("`{}` is set twice", quoted(label(key.trim()).trim_matches(['"', '\'']))), "remove one")
         }
         message => (
             message.lines().collect::<Vec<_>>().join("; "),
