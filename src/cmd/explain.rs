@@ -1,13 +1,14 @@
 //! Who said which option, for `ganger config --explain`.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use super::config::{Sight, quote_for_env_file};
 use crate::cli::AppArgs;
 use crate::config::keys::{Key, Value};
 use crate::config::settings::{ProcessTable, Setting, Text};
 use crate::config::{probe, waits};
-use crate::model::ProcessName;
+use crate::model::{ProcessName, mask_path};
 
 /// The options that somebody gave, in lines, with a head; empty if nobody gave any. Those of a
 /// process's own are of `name` alone.
@@ -17,9 +18,8 @@ pub(super) fn explain_options(
     show_secrets: bool,
     sight: Sight,
 ) -> Vec<u8> {
-    let as_is = |text: &str| text.to_owned();
-    let (probe, list): (Masked, Masked) =
-        if show_secrets { (as_is, as_is) } else { (probe::shown, waits::shown) };
+    let (probe, list): (Option<Masked>, Option<Masked>) =
+        if show_secrets { (None, None) } else { (Some(probe::shown), Some(waits::shown)) };
     let mut rows: Vec<Row> = Vec::new();
     let mut settled: Vec<&Key> = Vec::new();
     for given in app.options.iter().filter(|given| app.options.is_above_file(given.key.name)) {
@@ -51,10 +51,11 @@ pub(super) fn explain_options(
 
 type Masked = fn(&str) -> String;
 
-/// Returns a value as it is shown: secrets in a probe are masked, other options have none.
-fn shown(key: &Key, text: &str, masked: Masked) -> String {
-    match key.value {
-        Value::Wait | Value::Ready => masked(text),
+/// Returns a value as it is shown: with `masked`, secrets in a probe or a path are masked.
+fn shown(key: &Key, text: &str, masked: Option<Masked>) -> String {
+    match (key.value, masked) {
+        (Value::Wait | Value::Ready, Some(masked)) => masked(text),
+        (Value::Path, Some(_)) => mask_path(Path::new(text)),
         _ => text.to_owned(),
     }
 }
