@@ -18,7 +18,8 @@ fuzz!(|text: &str| {
         assert!(!again.contains(SECRET) || masked.contains(SECRET));
     }
     if !text.contains(SECRET) {
-        let named = mask_variable("DB_PASSWORD", &format!("{text}{SECRET}"));
+        // Not the path of a file, which is shown.
+        let named = mask_variable("DB_PASSWORD", &format!("x{text}{SECRET}"));
         assert!(named.is_some_and(|masked| !masked.contains(SECRET)), "{text:?}");
         let plain: String = text.chars().filter(char::is_ascii_alphanumeric).collect();
         let url = format!("https://ada:{plain}{SECRET}@localhost/");
