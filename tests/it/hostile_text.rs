@@ -299,7 +299,7 @@ const SETTINGS: &[Case] = &[
     quiet(file(&[GOOD, ("ganger.toml", "[process.web]\nwait-for = \"{t}\"\n")], &["check"])),
     file(&[GOOD, ("ganger.toml", "wait-timeout = 0.1\n[process.web]\nwait-for = \"cmd:false #{t}\"\n")], &["start"]),
     file(&[GOOD, ("ganger.toml", "wait-timeout = 0.1\n[process.web]\nwait-for = \"cmd:false #{t}\"\n")], &["-D"]),
-    file(&[GOOD, ("ganger.toml", "wait-timeout = 0.1\n[process.web]\nwait-for = \"http://[::1]:1/{t}\"\n")], &["start"]),
+    quiet(file(&[GOOD, ("ganger.toml", "wait-timeout = 0.1\n[process.web]\nwait-for = \"http://[::1]:1/{t}\"\n")], &["start"])),
     quiet(file(&[GOOD, ("ganger.toml", "wait-timeout = 0.1\n[process.web]\nwait-for = \"cmd:false #{t}\"\n")], &["start", "--format", "json"])),
 ];
 
