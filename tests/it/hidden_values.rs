@@ -47,6 +47,8 @@ const TOML: &[&str] = &[
     "env = '.env,API_TOKEN=hunter2'\n",
     "env = { API_TOKEN = 'hunter2' }\n",
     "env = [{ API_TOKEN = 'hunter2' }]\n",
+    "env = ['hunter2', 1]\n",
+    "env = ['API_TOKEN', 'hunter2', { A = 1 }]\n",
     "[env]\nAPI_TOKEN = 'hunter2'\n",
     "[web]\nAPI_TOKEN = 'hunter2'\n",
     "[web.env]\nAPI_TOKEN = 'hunter2'\n",

@@ -68,6 +68,12 @@ impl Finder {
         let Some(key) = key else { return self.all(item, name == "env") };
         match (key.shape, item.get_ref()) {
             (Shape::Variables, _) => self.all(item, true),
+            // Where one item is not the name of a file, the others may be no names either.
+            (Shape::List, DeValue::Array(items))
+                if key.name == "env" && items.iter().any(|item| !is_file_name(key, item)) =>
+            {
+                self.all(item, false);
+            }
             (Shape::List | Shape::Scoped | Shape::Named, DeValue::Array(items)) => {
                 for item in items {
                     self.of_value(key, item);
@@ -107,6 +113,11 @@ impl Finder {
             _ => self.found.push(Hidden { span: span(item.span()), is_variable }),
         }
     }
+}
+
+/// Returns whether an item of `env` can be meant as the name of a file.
+fn is_file_name(key: &Key, item: &Item<'_>) -> bool {
+    matches!(item.get_ref(), DeValue::String(text) if !may_be_secret(key, text))
 }
 
 /// Returns whether the text of an option may contain a secret.

@@ -378,9 +378,6 @@ fn implausible_values_are_refused() {
     insta::assert_snapshot!(wrong("env = ['.env', 'API_TOKEN=hunter2']\n"), @r"
     ganger: error: `env` takes names of env files, but this looks like a variable
       --> ganger.toml:1:16
-       |
-     1 | env = ['.env', …
-       |                ^
       hint: write variables of one process under `[process.NAME.env]`, and those of all into an env file; a file with this name is written `./NAME=…`
     ");
     good("env = './API=x'\n");
