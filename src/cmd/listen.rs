@@ -136,14 +136,7 @@ impl Listening {
             let open = place.opener();
             move || open().map_err(|error| format!("{path}: {error}"))
         });
-        let sweep = self.place.as_ref().ok().map(Place::sweeper);
-        let first = move || {
-            drop(opened.send(open.and_then(|open| open())));
-            // No client waits for that.
-            if let Some(sweep) = sweep {
-                sweep();
-            }
-        };
+        let first = move || drop(opened.send(open.and_then(|open| open())));
         (first, Door { opening: Some(opening), opened: Err("nobody has opened it".to_owned()) })
     }
 

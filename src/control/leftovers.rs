@@ -1,8 +1,8 @@
 //! Removes the sockets that killed instances of other projects left in the directory of ours.
 //!
 //! `kill -9` of a whole instance leaves its socket and its lock file, once for each project, and they
-//! piled up for as long as the machine ran. Each start removes some, in the thread that opened the
-//! socket, but never at a path that the user named: other files there are not ganger's.
+//! piled up for as long as the machine ran. Each instance removes some at its end, but never at a path
+//! that the user named: other files there are not ganger's.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;

@@ -137,16 +137,6 @@ impl Place {
         move || listen(&socket, stale, &made)
     }
 
-    /// Returns a function that removes some of the sockets and locks that killed instances left beside this one.
-    pub fn sweeper(&self) -> impl FnOnce() + Send + 'static {
-        let own = (!self.named).then(|| self.socket.clone());
-        move || {
-            if let Some(own) = own {
-                leftovers::remove(&own);
-            }
-        }
-    }
-
     /// Says who has the place: the pid a user would signal.
     pub fn sign(&mut self, pid: u32) -> io::Result<()> {
         lock::sign(&mut self.lock, pid)
@@ -154,8 +144,12 @@ impl Place {
 }
 
 impl Drop for Place {
-    /// Removes the socket, and the lock file while it is held.
+    /// Removes the socket, the lock file while it is held, and some leftovers of killed instances. The
+    /// last is done at the end, since a start has to be quick.
     fn drop(&mut self) {
+        if !self.named {
+            leftovers::remove(&self.socket);
+        }
         if let Some(made) = self.made.get() {
             lock::remove(&self.socket, *made);
         }

@@ -508,7 +508,7 @@ fn an_empty_lock_and_a_stale_socket_are_replaced() {
 }
 
 #[test]
-fn leftovers_of_killed_instances_are_removed_by_the_next_start() {
+fn leftovers_of_killed_instances_are_removed_when_the_next_run_ends() {
     let directory = Test::new().file("run/x", "");
     let test = || {
         let run = directory.path("run");
@@ -535,12 +535,11 @@ fn leftovers_of_killed_instances_are_removed_by_the_next_start() {
     // A lock file that is not ganger's.
     let other = directory.path("run/ganger/yarn.lock");
     File::create(&other).and_then(|mut file| file.write_all(b"precious")).expect("written");
-    let running = started(&next);
-    eventually("the killed one's are gone", || names().len() == of_living.len() + 3);
+    started(&next).finish();
+    assert_eq!(names().len(), of_living.len() + 1, "{:?}", names());
     assert!(of_living.iter().all(|path| path.exists()), "{:?}", names());
     assert!(of_living.iter().any(|path| path.symlink_metadata().expect("there").file_type().is_socket()));
     lives.beside(["ps"]).code(0).stdout_has("web.1: up");
-    running.finish();
     lives_on.finish();
     assert_eq!(names(), [other]);
 }
