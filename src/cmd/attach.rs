@@ -16,7 +16,7 @@ use crate::cli::{AppArgs, AttachArgs};
 use crate::control::frames::{
     Attached, Bytes, MAX_FRAME, MAX_INPUT, RunEnd, ToClient, ToInstance, WINDOW, Writer,
 };
-use crate::control::proto::{Exit, Request};
+use crate::control::proto::{Exit, Request, signal_in_words};
 use crate::env::Env;
 use crate::error::{Error, FAILURE};
 use crate::model::{Sig, sentence};
@@ -390,7 +390,7 @@ fn is_the_end(error: &io::Error) -> bool {
 fn how(exit: &Exit) -> String {
     match exit {
         Exit::Code(code) => format!("exited with code {code}"),
-        Exit::Signal(signal) => format!("was killed by SIG{signal}"),
+        Exit::Signal(signal) => format!("was killed by {}", signal_in_words(signal)),
         Exit::Error(error) => format!("could not be started: {error}"),
     }
 }

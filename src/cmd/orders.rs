@@ -7,7 +7,7 @@ use super::remote::Remote;
 use super::{complain, print};
 use crate::cli::{AppArgs, ReloadArgs, ScaleArgs, UpArgs, WhichArgs};
 use crate::control::lock::Holder;
-use crate::control::proto::{Change, Changes, Count, Did, Exit, Instance, Request, Which};
+use crate::control::proto::{Change, Changes, Count, Did, Exit, Instance, Request, Which, signal_in_words};
 use crate::env::Env;
 use crate::error::{Error, FAILURE};
 use crate::model::{sentence, visible};
@@ -114,7 +114,7 @@ fn describe(change: &Change) -> String {
         Did::WasUp => format!("{name} is up already{pid}{port}"),
         Did::Stopped => match exit {
             Some(Exit::Code(code)) => format!("{name} stopped, exited with code {code}"),
-            Some(Exit::Signal(signal)) => format!("{name} stopped by SIG{signal}"),
+            Some(Exit::Signal(signal)) => format!("{name} stopped by {}", signal_in_words(signal)),
             Some(Exit::Error(_)) | None => format!("{name} stopped"),
         },
         Did::WasDown => format!("{name} is stopped already"),

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::remote::Remote;
 use super::{print, print_raw};
 use crate::cli::{AppArgs, PsArgs};
-use crate::control::proto::{Exit, Instance, Process, Request};
+use crate::control::proto::{Exit, Instance, Process, Request, signal_in_words};
 use crate::env::Env;
 use crate::error::Error;
 
@@ -100,7 +100,7 @@ fn line(process: &Process, now: Timestamp, zone: &TimeZone) -> String {
     }
     match (&process.exit, process.pid) {
         (Some(Exit::Code(code)), None) => drop(write!(line, ", exited with code {code}")),
-        (Some(Exit::Signal(signal)), None) => drop(write!(line, ", ended by SIG{signal}")),
+        (Some(Exit::Signal(signal)), None) => drop(write!(line, ", ended by {}", signal_in_words(signal))),
         (Some(Exit::Error(error)), None) => drop(write!(line, ", not started: {error}")),
         (_, _) => {}
     }

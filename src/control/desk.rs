@@ -265,7 +265,7 @@ fn process(status: &Status) -> Process {
 pub(super) fn exit(end: &Ended) -> Exit {
     match end {
         Ended::Exited(code) => Exit::Code(*code),
-        Ended::Signaled(sig) => Exit::Signal(sig.to_string().trim_start_matches("SIG").to_owned()),
+        Ended::Signaled(sig) => Exit::Signal(sig.name()),
         Ended::NotStarted(error) => Exit::Error(error.message.to_string()),
     }
 }

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::config::formation::FormationError;
-use crate::model::json;
+use crate::model::{Sig, json};
 
 /// The version of everything here.
 pub const VERSION: u32 = 1;
@@ -399,6 +399,11 @@ pub enum Exit {
     Signal(String),
     /// It could not be started: why.
     Error(String),
+}
+
+/// Returns a signal of [`Exit::Signal`] as messages show it: `SIGKILL`, `signal 32`.
+pub fn signal_in_words(name: &str) -> String {
+    name.parse::<Sig>().map_or_else(|_| format!("SIG{name}"), |sig| sig.to_string())
 }
 
 /// A line that a process wrote, or how many are missing.

@@ -9,10 +9,10 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::RawFd;
 use std::os::unix::net::UnixStream;
 
-use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 
 use super::guard::fork_single_threaded;
+use super::reap;
 use super::signals;
 
 /// On which side of the forks we are.
@@ -62,7 +62,7 @@ pub fn detach(out: Option<&File>) -> io::Result<Side> {
             let _ = signals::heed(libc::SIGINT);
             // `pkill -USR1 ganger` is meant for the processes, and if we ended, everything would.
             let _ = signals::block_forwarded();
-            let _ = waitpid(child, None);
+            reap::reap(child.as_raw());
             Ok(Side::Caller(hear(ours).ok()))
         }
         ForkResult::Child => {

@@ -99,13 +99,11 @@ mod linux {
     use std::ops::RangeInclusive;
     use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-    use nix::errno::Errno;
-    use nix::sys::signal::{Signal, kill};
-    use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
     use nix::unistd::{Pid, getpgid, getpid};
 
     use super::Process;
     use crate::model::Sig;
+    use crate::os::{group, reap};
 
     /// The default of `/proc/sys/kernel/pid_max`, and the largest it can be
     /// (`proc_sys_kernel(5)`).
@@ -123,22 +121,13 @@ mod linux {
         shown.is_ok_and(|it| it.to_str() == Some(&getpid().to_string()))
     }
 
-    /// What waitid(2) knows of a child of ours that is or is not alive, without reaping it.
-    fn look_at(id: Id<'_>) -> nix::Result<WaitStatus> {
-        waitid(id, WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT)
-    }
-
-    fn is_living_child(pid: i32) -> bool {
-        look_at(Id::Pid(Pid::from_raw(pid))) == Ok(WaitStatus::StillAlive)
-    }
-
     /// The larger numbers are a second's work, and few systems have given any: they are asked for
     /// only where no smaller one is our child's. Whoever kills comes again until none is left.
     fn children_by_asking() -> Vec<i32> {
-        if look_at(Id::All) == Err(Errno::ECHILD) {
+        if !reap::has_children() {
             return Vec::new();
         }
-        let among = |pids: RangeInclusive<i32>| pids.filter(|pid| is_living_child(*pid)).collect::<Vec<_>>();
+        let among = |pids: RangeInclusive<i32>| pids.filter(|pid| reap::is_alive(*pid)).collect::<Vec<_>>();
         let usual = among(1..=USUAL_MAX_PID);
         if usual.is_empty() { among(USUAL_MAX_PID + 1..=MAX_PID) } else { usual }
     }
@@ -221,8 +210,8 @@ mod linux {
 
     pub(super) fn signal(process: Process, sig: Sig) {
         if process.start.is_none() {
-            if is_living_child(process.pid) {
-                kill_by_number(process.pid, sig);
+            if reap::is_alive(process.pid) {
+                group::signal_child(process.pid, sig);
             }
             return;
         }
@@ -235,13 +224,7 @@ mod linux {
         match handle {
             Some(handle) => pidfd_send_signal(&handle, sig),
             // Before Linux 5.3. The gap between look and signal cannot be closed there.
-            None => kill_by_number(process.pid, sig),
-        }
-    }
-
-    fn kill_by_number(pid: i32, sig: Sig) {
-        if let Ok(signal) = Signal::try_from(sig.number()) {
-            let _ = kill(Pid::from_raw(pid), signal);
+            None => group::signal_child(process.pid, sig),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Process groups, and processes by their pid.
 
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::signal::kill;
 use nix::unistd::{Pid, getsid};
 
 #[cfg(target_os = "linux")]
@@ -11,10 +11,16 @@ use crate::model::Sig;
 /// Signals every member of a group whose leader has not been reaped: the kernel does not give
 /// the number to anybody else while the leader is there, even dead.
 pub fn signal(pgid: i32, sig: Sig) {
-    if let Ok(signal) = Signal::try_from(sig.number()) {
-        // ESRCH: all are dead. EPERM: a member changed its user; macOS says it of zombies too.
-        let _ = killpg(Pid::from_raw(pgid), signal);
-    }
+    // ESRCH: all are dead. EPERM: a member changed its user; macOS says it of zombies too.
+    send(-pgid, sig);
+}
+
+/// The only place that sends a signal by number (kill(2)): nix has no name for real-time signals, and
+/// dropped them.
+#[allow(unsafe_code)]
+fn send(target: i32, sig: Sig) {
+    // SAFETY: two integers.
+    unsafe { libc::kill(target, sig.number()) };
 }
 
 /// Signals what is left of groups whose leaders were reaped. Their numbers may belong to unrelated
@@ -59,9 +65,7 @@ pub fn exists(pid: i32) -> bool {
 
 /// Signals one process that is our child and has not been reaped.
 pub fn signal_child(pid: i32, sig: Sig) {
-    if let Ok(signal) = Signal::try_from(sig.number()) {
-        let _ = kill(Pid::from_raw(pid), signal);
-    }
+    send(pid, sig);
 }
 
 /// Whether this process has a controlling terminal, in the foreground or not.

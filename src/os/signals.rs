@@ -236,10 +236,22 @@ fn take_child(time: Option<Duration>) -> nix::Result<()> {
 pub fn die(sig: Sig) -> ! {
     // The kernel shields PID 1 from its own default actions (pid_namespaces(7)).
     if std::process::id() != 1 {
-        // It unblocks this one signal, so that no other that is held back comes first.
-        let _ = signal_hook::low_level::emulate_default_handler(sig.number());
+        raise_alone(sig);
     }
     std::process::exit(sig.exit_status().into())
+}
+
+/// Sends this process a signal with its default action, and lets through no other one that is held back.
+#[allow(unsafe_code)]
+fn raise_alone(sig: Sig) {
+    let _ = heed(sig.number());
+    let mut set = SigSet::empty().as_ref().to_owned();
+    // SAFETY: adds a number to a set that lives through the call; invalid numbers are refused.
+    unsafe { libc::sigaddset(&raw mut set, sig.number()) };
+    // SAFETY: an integer; the default action runs no code of ours.
+    unsafe { libc::raise(sig.number()) };
+    // SAFETY: reads a set, which lives through the call.
+    unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut()) };
 }
 
 /// Stops this process as Ctrl-Z does and returns when it continues. `last_look` is called

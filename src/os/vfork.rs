@@ -12,11 +12,11 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, clone};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
-use nix::sys::wait::waitpid;
 use nix::unistd::{chdir, dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 
 use super::exec::Program;
 use super::limits::OpenFiles;
+use super::reap;
 use super::signals;
 use super::spawn::Order;
 
@@ -61,7 +61,7 @@ pub(super) fn start(order: &Order<'_>, setup: Setup<'_>) -> io::Result<i32> {
     match failure.into_inner() {
         0 => Ok(pid.as_raw()),
         errno => {
-            let _ = waitpid(pid, None);
+            reap::reap(pid.as_raw());
             Err(io::Error::from_raw_os_error(errno))
         }
     }
@@ -118,7 +118,7 @@ mod tests {
         drop(write);
         let mut text = String::new();
         read.read_to_string(&mut text)?;
-        let _ = waitpid(nix::unistd::Pid::from_raw(started?), None);
+        reap::reap(started?);
         Ok(text)
     }
 

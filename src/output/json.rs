@@ -172,8 +172,7 @@ fn how(fields: &mut Map<String, Value>, end: &Ended, after: Duration) {
 
 /// As `--stop-signal` takes it: `TERM`, or a number where there is no name.
 fn signal(sig: Sig) -> String {
-    let text = sig.to_string();
-    text.trim_start_matches("SIG").trim_start_matches("signal ").to_owned()
+    sig.name()
 }
 
 /// Whole milliseconds: more digits than a reader wants are noise in a log.

@@ -14,7 +14,7 @@
 //! | `--print-size` | prints `size ROWS COLUMNS` of its stdout, or `no size` |
 //! | `--print-size-on-winch` | prints that, and again at each WINCH, for ever |
 //! | `--isatty` | prints `tty` with those of 0, 1, 2 that are one, and 3 if `/dev/tty` opens |
-//! | `--ignore TERM,INT` | ignores the signals |
+//! | `--ignore TERM,INT` | ignores the signals; here and below, one without a name by its number |
 //! | `--log-signals TERM,INT` | prints `PID got SIGTERM 1` (then 2, …) for each, and goes on |
 //! | `--spawn 'STEPS'` | starts another one with these steps; does not wait for it |
 //! | `--setsid` | leaves session and group (fails in the leader of a group) |
@@ -30,7 +30,7 @@
 //! | `--read-stdin` | prints `stdin: data`, `eof`, `closed` or `nothing` (for 300 ms) |
 //! | `--wait` | prints `ready pid=… pgid=… sid=… ppid=…`, waits for ever |
 //! | `--wait-file PATH` | prints the same, waits until the file is there |
-//! | `--linger MS` | prints the same, waits for INT, TERM or HUP (log them), then MS more |
+//! | `--linger MS` | prints the same, waits for INT, TERM, HUP or a real-time signal (log them), then MS more |
 //! | `--kill-self KILL` | dies by the signal |
 //! | `--exit N` | exits |
 
@@ -44,7 +44,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
+use nix::sys::signal::{SigSet, Signal, raise};
 use nix::unistd::{ForkResult, fork, getpgrp, getpid, getppid, getsid, setsid};
 
 fn main() {
@@ -65,12 +65,12 @@ fn main() {
             "--isatty" => isatty(),
             "--ignore" => {
                 for signal in signals(&next()) {
-                    install(signal, SigHandler::SigIgn);
+                    install(signal, libc::SIG_IGN);
                 }
             }
             "--log-signals" => {
                 for signal in signals(&next()) {
-                    install(signal, SigHandler::Handler(log_signal));
+                    install(signal, log_signal as extern "C" fn(i32) as libc::sighandler_t);
                 }
             }
             "--spawn" => spawn(&next()),
@@ -148,9 +148,12 @@ fn number(text: &str) -> u64 {
     text.parse().unwrap_or_else(|_| fail(&format!("{text} is no number")))
 }
 
-fn signals(list: &str) -> Vec<Signal> {
-    let parse =
-        |name| Signal::from_str(&format!("SIG{name}")).unwrap_or_else(|_| fail(&format!("signal {name}?")));
+fn signals(list: &str) -> Vec<i32> {
+    let by_name = |name: &str| Signal::from_str(&format!("SIG{name}")).ok().map(|signal| signal as i32);
+    let parse = |name: &str| {
+        let number = by_name(name).or_else(|| name.parse().ok());
+        number.unwrap_or_else(|| fail(&format!("signal {name}?")))
+    };
     list.split(',').map(parse).collect()
 }
 
@@ -227,11 +230,16 @@ fn isatty() {
     say(&format!("tty{}", numbers.collect::<String>()));
 }
 
-fn install(signal: Signal, handler: SigHandler) {
-    let action = SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
+/// Not through nix, which has no real-time signals.
+fn install(signal: i32, handler: libc::sighandler_t) {
+    // SAFETY: all zero bytes are a valid sigaction with an empty mask.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = handler;
+    action.sa_flags = libc::SA_RESTART;
     // SAFETY: the only handler installed is `log_signal`, which makes async-signal-safe calls.
-    if let Err(error) = unsafe { sigaction(signal, &action) } {
-        fail(&format!("{signal}: {error}"));
+    let result = unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) };
+    if let Err(error) = nix::errno::Errno::result(result) {
+        fail(&format!("signal {signal}: {error}"));
     }
 }
 
@@ -243,15 +251,17 @@ extern "C" fn log_signal(number: i32) {
     let count = COUNTS[usize::try_from(number).unwrap_or(0)].fetch_add(1, Ordering::Relaxed) + 1;
     let mut line = [0; 64];
     let mut rest = &mut line[..];
-    let name = Signal::try_from(number).map_or("?", Signal::as_str);
     // SAFETY: getpid(2) cannot fail and is async-signal-safe.
     let pid = unsafe { libc::getpid() };
-    let _ = writeln!(rest, "{pid} got {name} {count}");
+    let _ = match Signal::try_from(number) {
+        Ok(signal) => writeln!(rest, "{pid} got {} {count}", signal.as_str()),
+        Err(_) => writeln!(rest, "{pid} got signal {number} {count}"),
+    };
     let left = rest.len();
     let length = line.len() - left;
     // SAFETY: the line lives through the call; its length is within it.
     unsafe { libc::write(1, line.as_ptr().cast(), length) };
-    if [libc::SIGINT, libc::SIGTERM, libc::SIGHUP].contains(&number) {
+    if [libc::SIGINT, libc::SIGTERM, libc::SIGHUP].contains(&number) || number >= libc::SIGRTMIN() {
         ASKED.store(true, Ordering::Relaxed);
     }
 }
@@ -415,9 +425,10 @@ fn wait_until(done: impl Fn() -> bool) {
 
 fn kill_self(name: &str) {
     for signal in signals(name) {
-        if signal != Signal::SIGKILL && signal != Signal::SIGSTOP {
-            install(signal, SigHandler::SigDfl);
+        if signal != libc::SIGKILL && signal != libc::SIGSTOP {
+            install(signal, libc::SIG_DFL);
         }
-        let _ = raise(signal);
+        // SAFETY: an integer.
+        unsafe { libc::raise(signal) };
     }
 }

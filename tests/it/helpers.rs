@@ -11,6 +11,7 @@ use nix::sys::signal::Signal::{self, SIGALRM, SIGCONT, SIGHUP, SIGINT, SIGKILL, 
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
+use crate::kit::proc::send_number as send;
 use crate::kit::{Finished, OwnPids, Running, Test, eventually, proc};
 
 /// Logs each signal and takes its time to end, so that a hangup would be noticed.
@@ -49,14 +50,6 @@ fn name(pid: i32) -> String {
 fn all_called_ganger(test: &Test) -> Vec<i32> {
     let all = test.world().alive().into_iter().map(|process| process.pid);
     all.filter(|pid| name(*pid) == "ganger").collect()
-}
-
-/// Like `kill -NUMBER`, also for real-time signals.
-#[track_caller]
-fn send(pid: i32, number: i32) {
-    // SAFETY: two integers.
-    let sent = Errno::result(unsafe { libc::kill(pid, number) });
-    sent.unwrap_or_else(|error| panic!("{number} to {pid}: {error}"));
 }
 
 /// Returns every signal that programs and people send, including the real-time ones.

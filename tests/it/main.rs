@@ -44,6 +44,7 @@ mod policies;
 mod prefix;
 mod pty;
 mod readiness;
+mod real_time_signals;
 mod recorded_env;
 mod release;
 mod run;

@@ -81,6 +81,15 @@ pub(crate) fn send(pid: i32, signal: Signal) {
     kill(Pid::from_raw(pid), signal).unwrap_or_else(|error| panic!("{signal} to {pid}: {error}"));
 }
 
+/// Like `kill -NUMBER`, also for real-time signals, which nix has no names for.
+#[track_caller]
+#[allow(unsafe_code)]
+pub(crate) fn send_number(pid: i32, number: i32) {
+    // SAFETY: two integers.
+    let sent = Errno::result(unsafe { libc::kill(pid, number) });
+    sent.unwrap_or_else(|error| panic!("{number} to {pid}: {error}"));
+}
+
 /// The same to one that may be gone by now.
 pub(crate) fn send_if_there(pid: i32, signal: Signal) {
     let sent = kill(Pid::from_raw(pid), signal);
