@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, channel};
 use tokio::net::UnixListener;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::background::Background;
 use crate::control::desk::{About, Desk};
 use crate::control::place::{NoPlace, Place, Places};
 use crate::control::proto::Refusal;
@@ -16,6 +17,7 @@ use crate::control::seats::Seats;
 use crate::control::server;
 use crate::env::Env;
 use crate::error::Error;
+use crate::os::unix_socket;
 use crate::output::pump::Pump;
 use crate::plan::Planner;
 use crate::supervisor::driver::Message;
@@ -140,11 +142,11 @@ impl Listening {
         (first, Door { opening: Some(opening), opened: Err("nobody has opened it".to_owned()) })
     }
 
-    /// Accepts clients on the socket that was opened. `needed` is the number of descriptors that the
-    /// processes and ganger itself need.
+    /// Accepts clients on the socket that was opened, on the background thread, which the first client starts.
+    /// `needed` is the number of descriptors that the processes and ganger itself need.
     pub(super) fn serve(
         &self,
-        listener: StdListener,
+        (listener, background): (StdListener, Background),
         driver: &UnboundedSender<Message>,
         read: ReadAgain,
         (pump, seats): (&Pump, &Seats),
@@ -152,8 +154,17 @@ impl Listening {
     ) -> io::Result<()> {
         let (root, history) = (self.root.clone(), pump.history());
         let about = About { read, pid: self.pid, root, history, seats: seats.clone() };
-        let listener = UnixListener::from_std(listener)?;
-        tokio::spawn(server::serve(listener, Desk::new(driver.clone(), about), needed));
+        let desk = Desk::new(driver.clone(), about);
+        let first = unix_socket::first_client(listener)?;
+        tokio::spawn(async move {
+            if let Ok(listener) = first.await {
+                background.spawn(async move {
+                    if let Ok(listener) = UnixListener::from_std(listener) {
+                        server::serve(listener, desk, needed).await;
+                    }
+                });
+            }
+        });
         Ok(())
     }
 }

@@ -5,6 +5,7 @@
 mod again;
 mod ahead;
 mod attach;
+mod background;
 mod beside;
 mod check;
 mod children;

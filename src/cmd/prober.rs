@@ -18,11 +18,13 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
-use super::reach;
+use super::background::Background;
+use super::reach::{self, Scans};
 use crate::config::probe::{Pattern, Probe};
 use crate::model::{InstanceId, Sig, mask_text};
+use crate::os::group;
+use crate::os::ports::Expected;
 use crate::os::spawn::{Order, Outlet, Spawner, shell_argv};
-use crate::os::{group, ports};
 use crate::output::history::{Bytes, History};
 use crate::output::sanitize::{Allowed, Sanitizer};
 use crate::plan::ProcessSpec;
@@ -48,6 +50,8 @@ pub(super) struct Prober {
     outbox: UnboundedSender<Message>,
     history: History,
     spawner: Arc<Spawner>,
+    background: Background,
+    scans: Scans,
     tasks: HashMap<WatchId, AbortHandle>,
     commands: Commands,
     /// Where the output of the present run of a process begins.
@@ -55,9 +59,14 @@ pub(super) struct Prober {
 }
 
 impl Prober {
-    pub(super) fn new(outbox: UnboundedSender<Message>, history: History, spawner: Arc<Spawner>) -> Self {
-        let (tasks, commands, begins) = Default::default();
-        Self { outbox, history, spawner, tasks, commands, begins }
+    pub(super) fn new(
+        outbox: UnboundedSender<Message>,
+        history: History,
+        spawner: Arc<Spawner>,
+        background: Background,
+    ) -> Self {
+        let (scans, tasks, commands, begins) = Default::default();
+        Self { outbox, history, spawner, background, scans, tasks, commands, begins }
     }
 
     /// A run of the process is about to begin, and all that the one before wrote has been read.
@@ -90,22 +99,26 @@ impl Prober {
                 }
             }
         };
+        let background = &self.background;
         let task = match &watch.what {
             Sought::Port(port, leader) => {
-                let (port, leader, name) = (*port, leader.0, spec.id.to_string());
+                let expected = Expected { port: *port, leader: leader.0, name: spec.id.to_string() };
+                let scans = self.scans.clone();
                 let look = move || {
-                    let found = ports::is_own_listening(port, leader, &name);
-                    std::future::ready(if found { Ok(()) } else { Err(format!("nothing listens on {port}")) })
+                    let (scans, expected) = (scans.clone(), expected.clone());
+                    async move { scans.listens(expected).await }
                 };
-                search(watch.limit, tell, again(look, not_yet))
+                background.spawn(search(watch.limit, tell, again(look, not_yet)))
             }
             Sought::Probe(Probe::Tcp { host, port }) => {
                 let (host, port) = (host.clone(), *port);
-                search(watch.limit, tell, again(move || reach::tcp(host.clone(), port), not_yet))
+                let look = again(move || reach::tcp(host.clone(), port), not_yet);
+                background.spawn(search(watch.limit, tell, look))
             }
             Sought::Probe(Probe::Http(url)) => {
                 let url = url.clone();
-                search(watch.limit, tell, again(move || reach::http(url.clone()), not_yet))
+                let look = again(move || reach::http(url.clone()), not_yet);
+                background.spawn(search(watch.limit, tell, look))
             }
             Sought::Probe(Probe::Command(command)) => {
                 let job = Arc::new(CommandJob {
@@ -115,14 +128,24 @@ impl Prober {
                     spawner: self.spawner.clone(),
                     commands: self.commands.clone(),
                 });
-                search(watch.limit, tell, again(move || run(job.clone()), not_yet))
+                let look = again(move || run(job.clone()), not_yet);
+                tokio::spawn(search(watch.limit, tell, look)).abort_handle()
             }
             Sought::Line(Probe::Log { pattern, .. }, runs) => {
                 let streams = runs.iter().flat_map(|(_, id)| {
                     let begins = self.begins.get(id).copied().unwrap_or_default();
                     self.history.from(id, begins)
                 });
-                search(watch.limit, tell, line(streams.collect(), pattern.clone()))
+                let (streams, pattern) = (streams.collect(), pattern.clone());
+                if watch.limit == Some(Duration::ZERO) {
+                    // All of its processes have ended. What they have written is searched once, to the end.
+                    background.spawn(async move {
+                        let is_there = Search::new(streams, pattern).is_there().await;
+                        tell(if is_there { Finding::There } else { Finding::GaveUp });
+                    })
+                } else {
+                    background.spawn(search(watch.limit, tell, line(streams, pattern)))
+                }
             }
             // Nothing that has to be looked for.
             Sought::Probe(Probe::Process(_) | Probe::Log { .. }) | Sought::Line(..) => return,
@@ -138,22 +161,15 @@ impl Prober {
     }
 }
 
-/// Starts a task that looks until it has found, or until the time is over.
-fn search(
-    limit: Option<Duration>,
-    tell: impl Fn(Finding) + Send + 'static,
-    look: impl Future<Output = ()> + Send + 'static,
-) -> AbortHandle {
-    let task = async move {
-        let found = if let Some(limit) = limit {
-            tokio::time::timeout(limit, look).await.is_ok()
-        } else {
-            look.await;
-            true
-        };
-        tell(if found { Finding::There } else { Finding::GaveUp });
+/// Looks until it has found, or until the time is over.
+async fn search(limit: Option<Duration>, tell: impl Fn(Finding), look: impl Future<Output = ()>) {
+    let found = if let Some(limit) = limit {
+        tokio::time::timeout(limit, look).await.is_ok()
+    } else {
+        look.await;
+        true
     };
-    tokio::spawn(task).abort_handle()
+    tell(if found { Finding::There } else { Finding::GaveUp });
 }
 
 /// Looks until it is there.
@@ -171,29 +187,53 @@ async fn again<F: Future<Output = Result<(), String>>>(
 
 /// Waits for a line that matches, in any of the outputs.
 async fn line(outputs: Vec<Bytes>, pattern: Pattern) {
-    let plain = || Sanitizer::new(Allowed::TEXT);
-    let mut outputs: Vec<(Bytes, Sanitizer)> = outputs.into_iter().map(|bytes| (bytes, plain())).collect();
-    loop {
-        for (bytes, sanitizer) in &mut outputs {
-            let (mut chunk, mut text, mut found) = (Vec::new(), Vec::new(), false);
+    let mut search = Search::new(outputs, pattern);
+    while !search.is_there().await {
+        search.more().await;
+    }
+}
+
+/// A search in the outputs of processes.
+struct Search {
+    outputs: Vec<(Bytes, Sanitizer)>,
+    pattern: Pattern,
+}
+
+impl Search {
+    fn new(outputs: Vec<Bytes>, pattern: Pattern) -> Self {
+        let plain = |bytes| (bytes, Sanitizer::new(Allowed::TEXT));
+        Self { outputs: outputs.into_iter().map(plain).collect(), pattern }
+    }
+
+    /// Looks through all that is there and was not searched yet.
+    async fn is_there(&mut self) -> bool {
+        let (mut chunk, mut text) = (Vec::new(), Vec::new());
+        for (bytes, sanitizer) in &mut self.outputs {
             loop {
                 chunk.clear();
                 bytes.next(&mut chunk, u64::MAX);
                 if chunk.is_empty() {
                     break;
                 }
+                let mut found = false;
                 sanitizer.push(&chunk, |row| {
                     text.clear();
                     row.write(&mut text);
-                    found |= pattern.matches(&String::from_utf8_lossy(&text));
+                    found |= self.pattern.matches(&String::from_utf8_lossy(&text));
                 });
                 if found {
-                    return;
+                    return true;
                 }
+                // A process that writes faster than this searches never leaves it without a chunk.
+                tokio::task::yield_now().await;
             }
         }
-        // All hear of it when anything was written.
-        match outputs.first_mut() {
+        false
+    }
+
+    /// Waits until there may be more. Any output wakes all searches.
+    async fn more(&mut self) {
+        match self.outputs.first_mut() {
             Some((bytes, _)) => bytes.wait().await,
             None => std::future::pending().await,
         }
@@ -202,11 +242,15 @@ async fn line(outputs: Vec<Bytes>, pattern: Pattern) {
 
 /// Commands that run, and who wants to know their end.
 #[derive(Debug, Clone, Default)]
-struct Commands(Arc<Mutex<HashMap<i32, oneshot::Sender<Ended>>>>);
+struct Commands {
+    ends: Arc<Mutex<HashMap<i32, oneshot::Sender<Ended>>>>,
+    /// Held while one is started: the driver has its turn between two of them.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
 
 impl Commands {
     fn lock(&self) -> MutexGuard<'_, HashMap<i32, oneshot::Sender<Ended>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -235,11 +279,14 @@ impl Drop for Running {
 
 /// Runs a command once.
 async fn run(job: Arc<CommandJob>) -> Result<(), String> {
+    let turn = job.commands.turn.lock().await;
+    tokio::task::yield_now().await;
     let order = Order { argv: &job.argv, env: &job.env, cwd: &job.cwd };
     let spawned = job.spawner.spawn(&order, Outlet::Pipe).map_err(|error| error.to_string())?;
     let (who, mut end) = oneshot::channel();
     job.commands.lock().insert(spawned.pid, who);
     let _running = Running { pid: spawned.pid, commands: job.commands.clone() };
+    drop(turn);
     let mut words = Words::default();
     let output = spawned.outputs.into_iter().next().and_then(|it: File| Receiver::from_file(it).ok());
     let ended = tokio::time::timeout(COMMAND_LIMIT, async {

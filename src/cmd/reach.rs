@@ -1,7 +1,9 @@
-//! Whether somebody answers at an address: a connection, or an HTTP request.
+//! Whether a probe's address answers, by a connection or an HTTP request, and whether processes listen on
+//! their ports.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -11,6 +13,7 @@ use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
 use crate::model::Port;
+use crate::os::ports::{self, Expected};
 
 /// How long a connection may take. Who waits for a machine that drops what it gets asks again.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
@@ -112,9 +115,72 @@ impl Resolver for BothLocal {
     }
 }
 
+/// Scans for listening ports, one at a time: what is asked for during one is answered together by the next.
+/// A scan costs the same for one port as for all of them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Scans(Arc<Mutex<Asked>>);
+
+#[derive(Debug, Default)]
+struct Asked {
+    next: Vec<(Expected, oneshot::Sender<Result<bool, String>>)>,
+    is_scanning: bool,
+}
+
+impl Scans {
+    /// Returns an error with the reason unless the process listens on its port.
+    pub(super) async fn listens(&self, expected: Expected) -> Result<(), String> {
+        let port = expected.port;
+        let (answer, answered) = oneshot::channel();
+        let begins = {
+            let mut asked = self.lock();
+            asked.next.push((expected, answer));
+            !std::mem::replace(&mut asked.is_scanning, true)
+        };
+        if begins {
+            tokio::spawn(self.clone().scan());
+        }
+        match answered.await {
+            Ok(Ok(true)) => Ok(()),
+            Ok(Err(why)) => Err(why),
+            Ok(Ok(false)) | Err(_) => Err(format!("nothing listens on {port}")),
+        }
+    }
+
+    async fn scan(self) {
+        loop {
+            // Those who look at the same time have asked by then.
+            tokio::task::yield_now().await;
+            let next = {
+                let mut asked = self.lock();
+                // A search that was called off needs no answer.
+                asked.next.retain(|(_, answer)| !answer.is_closed());
+                if asked.next.is_empty() {
+                    asked.is_scanning = false;
+                    return;
+                }
+                std::mem::take(&mut asked.next)
+            };
+            let (all, answers): (Vec<Expected>, Vec<_>) = next.into_iter().unzip();
+            let scanned = in_thread(move || Ok(ports::own_listening(&all))).await;
+            for (place, answer) in answers.into_iter().enumerate() {
+                let _ = answer.send(match &scanned {
+                    Ok(found) => Ok(found.get(place).copied().unwrap_or(false)),
+                    Err(why) => Err(why.clone()),
+                });
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Asked> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Does what blocks in a thread of its own. When nobody wants the answer any more, nobody waits for the
 /// thread: it ends by itself within the limits, or with us.
-async fn in_thread(work: impl FnOnce() -> Result<(), String> + Send + 'static) -> Result<(), String> {
+async fn in_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, String> {
     let (answer, answered) = oneshot::channel();
     let work = move || drop(answer.send(work()));
     std::thread::Builder::new().name("probe".into()).spawn(work).map_err(|error| error.to_string())?;

@@ -12,6 +12,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::again::read_again;
 use super::ahead::Ahead;
+use super::background::Background;
 use super::beside::{self, Beside};
 use super::children::{OsChildren, starting};
 use super::daemon::{self, Starter};
@@ -38,9 +39,9 @@ use crate::supervisor::driver::{Driver, Member, Message};
 use crate::supervisor::event::Slot;
 use crate::supervisor::fleet::{Fleet, Outcome, Via};
 
-/// The descriptors that are opened once processes run: three for the runtime's events, five for
-/// signals and the guard's messages, and some for the first clients.
-const OWN_FILES: usize = 16;
+/// The descriptors that are opened once processes run: three for the runtime's events and three for those of
+/// the background thread, five for signals and the guard's messages, and some for the first clients.
+const OWN_FILES: usize = 19;
 
 /// How many descriptors a process may have here: what it writes, its terminal, and what its start
 /// takes for a moment.
@@ -158,6 +159,7 @@ struct Started {
     pump_ended: UnboundedReceiver<()>,
     listening: Listening,
     socket: Option<UnixListener>,
+    background: Background,
     read: ReadAgain,
     /// How many descriptors the processes and ganger itself need.
     needed: usize,
@@ -200,7 +202,8 @@ fn start_all(it: It, show: Show, open_files: OpenFiles, link: Link) -> io::Resul
     }
     let members = specs.iter().map(Member::of).collect();
     let spawner = Arc::new(Spawner::new(open_files, specs.len())?);
-    let prober = Prober::new(outbox.clone(), pump.history(), spawner.clone());
+    let background = Background::default();
+    let prober = Prober::new(outbox.clone(), pump.history(), spawner.clone(), background.clone());
     let children = OsChildren {
         specs,
         root,
@@ -224,16 +227,16 @@ fn start_all(it: It, show: Show, open_files: OpenFiles, link: Link) -> io::Resul
     std::thread::yield_now();
     drop(room);
     let socket = door.socket(&driver.children().pump);
-    Ok(Started { driver, outbox, pump_ended, listening, socket, read, needed })
+    Ok(Started { driver, outbox, pump_ended, listening, socket, background, read, needed })
 }
 
 /// Hears of what happens, and stays until everything has ended. Signals are blocked until here.
 async fn supervise(started: Started) -> io::Result<Outcome> {
-    let Started { driver, outbox, pump_ended, listening, socket, read, needed } = started;
+    let Started { driver, outbox, pump_ended, listening, socket, background, read, needed } = started;
     let children = driver.children();
     inbox::listen(&children.link, outbox.clone(), message)?;
     if let Some(socket) = socket {
-        listening.serve(socket, &outbox, read, (&children.pump, &children.seats), needed)?;
+        listening.serve((socket, background), &outbox, read, (&children.pump, &children.seats), needed)?;
     }
     if let Some(front) = &children.front {
         front.bring_when_clear(children.pump.view());

@@ -1,7 +1,7 @@
 //! A client that has the terminal of a process: what it types goes there, what the process writes
 //! comes from the history.
 //!
-//! A task for each, on the driver's thread, that never holds anybody up. It has a place in the
+//! A task for each, on the background thread, that never delays the others. It has a place in the
 //! history, not a queue: a client that does not read finds that bytes were given up meanwhile, and is
 //! told how many. If slots run out, it loses its own (`admission.rs`). What it types waits here while the process does not read, at most [`WINDOW`] bytes
 //! of it, and nothing else waits for that.
@@ -167,8 +167,8 @@ impl Talk {
                     }
                     if ready.is_writable() {
                         self.write()?;
-                        // A client that reads as fast as this writes is always ready, and the driver runs
-                        // on this thread too.
+                        // A client that reads as fast as this writes is always ready, and other clients are on
+                        // this thread too.
                         tokio::task::yield_now().await;
                     }
                 }

@@ -3,7 +3,8 @@
 //! It owns the terminals of the processes: until a process has ended its terminal stays open, or it
 //! would get HUP when it closes its output and works on. Whoever starts processes brings them and
 //! tells their ends; those who attach have a `Place`. The one who came first types, and when he
-//! leaves the next does. All of it runs on the driver's thread, and nothing here waits.
+//! leaves the next does. The driver and the clients use it from two threads; nothing here waits longer than
+//! that takes.
 
 use std::collections::HashMap;
 use std::io;

@@ -3,7 +3,7 @@
 //! It owns the connections and their limits: who may speak, how many, how long a request may be,
 //! how long a client may leave a reply unread. What a request means is the [`Desk`]'s business.
 //!
-//! It must never keep the driver waiting, which runs on the same thread. A client has one request
+//! It runs on a thread beside the driver's (`cmd::background`) and never keeps the driver waiting. A client has one request
 //! at a time; what it does not read stays in the kernel's buffer and in its own task, and when it
 //! reads nothing for [`PATIENCE`] it is let go. So 128 clients hold 128 requests and replies at
 //! most, whatever they do. A client whose write is blocked loses its slot as soon as another one needs

@@ -124,30 +124,48 @@ pub fn is_listening(port: Port) -> bool {
     in_use(port).unwrap_or(false)
 }
 
-/// Whether a process of ours listens on `port`: the one with the pid `leader`, one below it, or one that
-/// has left it and was started with `PS=name`. By the system's tables, so that no connection is made: a
-/// server that takes one at a time is not disturbed.
-///
-/// A listener whose owner cannot be seen counts: what another user's program has open is hidden (one that
-/// `sudo` runs, a container's proxy), and the port was free before the process was started. Blocks for
-/// some milliseconds if somebody listens, else for less.
-#[cfg(target_os = "linux")]
-pub fn is_own_listening(port: Port, leader: i32, name: &str) -> bool {
-    let mut sockets = std::collections::HashSet::new();
-    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
-        sockets.extend(proc::listeners(&std::fs::read_to_string(table).unwrap_or_default(), port));
-    }
-    if sockets.is_empty() {
-        return false;
-    }
-    let owners = proc::owners(&sockets);
-    owners.is_empty() || owners.iter().any(|(pid, _)| proc::is_below(*pid, leader, name))
+/// A port that a process is expected to listen on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    /// The port.
+    pub port: Port,
+    /// The pid of the process.
+    pub leader: i32,
+    /// Its name, which its descendants have as `PS`.
+    pub name: String,
 }
 
-/// See the Linux version; without such tables it is whoever listens.
+/// Returns for each of these whether a process of ours listens on the port: the one with the pid `leader`,
+/// one below it, or one that has left it and was started with `PS=name`. By the system's tables, so that no
+/// connection is made: a server that takes one at a time is not disturbed.
+///
+/// A listener whose owner cannot be seen counts: what another user's program has open is hidden (one that
+/// `sudo` runs, a container's proxy), and the port was free before the process was started.
+///
+/// One scan serves all. It blocks for some milliseconds, and for much longer on a machine with many sockets
+/// or descriptors: not for the driver's thread.
+#[cfg(target_os = "linux")]
+pub fn own_listening(all: &[Expected]) -> Vec<bool> {
+    let mut sockets = std::collections::HashMap::new();
+    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        let table = std::fs::read_to_string(table).unwrap_or_default();
+        let wanted = |port: u16| all.iter().any(|it| it.port.get() == port);
+        sockets.extend(proc::listening(&table, wanted));
+    }
+    let owners = if sockets.is_empty() { Vec::new() } else { proc::owners_by_port(&sockets) };
+    let is_there = |it: &Expected| {
+        let port = it.port.get();
+        let mut owners = owners.iter().filter(|(its, _)| *its == port).peekable();
+        sockets.values().any(|its| *its == port)
+            && (owners.peek().is_none() || owners.any(|(_, pid)| proc::is_below(*pid, it.leader, &it.name)))
+    };
+    all.iter().map(is_there).collect()
+}
+
+/// See the Linux version; without such tables any listener counts.
 #[cfg(not(target_os = "linux"))]
-pub fn is_own_listening(port: Port, _: i32, _: &str) -> bool {
-    is_listening(port)
+pub fn own_listening(all: &[Expected]) -> Vec<bool> {
+    all.iter().map(|it| is_listening(it.port)).collect()
 }
 
 /// The process that listens on `port`: this system does not tell without `lsof`.
@@ -184,7 +202,7 @@ pub fn fnv1a(bytes: &[u8]) -> u64 {
 /// What `/proc` tells of sockets and processes; proc(5).
 #[cfg(target_os = "linux")]
 mod proc {
-    use std::collections::HashSet;
+    use std::collections::{HashMap, HashSet};
     use std::fs;
     use std::io::Read as _;
     use std::path::PathBuf;
@@ -200,13 +218,21 @@ mod proc {
     /// The listening sockets of `/proc/net/tcp` or `tcp6` on `port`, as links to them in
     /// `/proc/PID/fd` read.
     pub(super) fn listeners(table: &str, port: Port) -> impl Iterator<Item = PathBuf> {
+        listening(table, move |its| its == port.get()).map(|(link, _)| link)
+    }
+
+    /// The same for all ports that are `wanted`, with the port of each.
+    pub(super) fn listening(
+        table: &str,
+        wanted: impl Fn(u16) -> bool,
+    ) -> impl Iterator<Item = (PathBuf, u16)> {
         table.lines().filter_map(move |line| {
             let mut fields = line.split_ascii_whitespace();
             let (_, local_port) = fields.nth(1)?.rsplit_once(':')?;
-            let state = fields.nth(1)?;
+            let is_listening = fields.nth(1)? == "0A";
             let inode = fields.nth(5)?;
-            let ours = u16::from_str_radix(local_port, 16).ok()? == port.get();
-            (ours && state == "0A").then(|| format!("socket:[{inode}]").into())
+            let port = u16::from_str_radix(local_port, 16).ok()?;
+            (is_listening && wanted(port)).then(|| (format!("socket:[{inode}]").into(), port))
         })
     }
 
@@ -224,6 +250,19 @@ mod proc {
             .flatten()
             .filter_map(|descriptor| fs::read_link(descriptor.path()).ok())
             .any(|target| sockets.contains(&target))
+    }
+
+    /// The port and the pid for each of `sockets` that a process has open. Those that are not ours to see are
+    /// left out.
+    pub(super) fn owners_by_port(sockets: &HashMap<PathBuf, u16>) -> Vec<(u16, u32)> {
+        let Ok(processes) = fs::read_dir("/proc") else { return vec![] };
+        let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let of_process = |pid: u32| {
+            let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+            let links = descriptors.filter_map(|descriptor| fs::read_link(descriptor.path()).ok());
+            links.filter_map(|link| sockets.get(&link).copied()).map(move |port| (port, pid))
+        };
+        pids.flat_map(of_process).collect()
     }
 
     fn parent(pid: u32) -> Option<u32> {

@@ -1,9 +1,13 @@
 //! Connects to a socket of the file system without waiting forever, and identifies the peer.
 
+use std::future::Future;
 use std::io;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::Duration;
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// The process that listens at the other end, as of its listen(2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +74,20 @@ pub fn peer(stream: &UnixStream) -> io::Result<Peer> {
 
     let it = getsockopt(stream, sockopt::LocalPeerCred)?;
     Ok(Peer { uid: it.uid(), pid: None })
+}
+
+/// Waits until a client connects, and returns the listener with the client still in its queue. Needs tokio's
+/// reactor, also when it is called.
+#[allow(unsafe_code)]
+pub fn first_client(
+    listener: UnixListener,
+) -> io::Result<impl Future<Output = io::Result<UnixListener>> + Send> {
+    // SAFETY: a UnixListener is one open descriptor for its whole life, and this one is ours alone.
+    let watched = unsafe { AsyncFd::register_with_interest(listener, Interest::READABLE) }?;
+    Ok(async move {
+        watched.readable().await?.retain_ready();
+        Ok(watched.into_inner())
+    })
 }
 
 #[cfg(all(test, target_os = "linux"))]

@@ -47,6 +47,7 @@ mod readiness;
 mod real_time_signals;
 mod recorded_env;
 mod release;
+mod responsive;
 mod run;
 mod run_terminal;
 mod screen;

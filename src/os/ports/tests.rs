@@ -102,6 +102,20 @@ fn the_holder_is_found() {
     }
 }
 
+#[test]
+fn one_scan_tells_who_listens_on_several_ports() {
+    let [ours, other, closed] = [0; 3].map(|_| listener_on_all_addresses());
+    let us = i32::try_from(std::process::id()).expect("a pid");
+    let expected =
+        |listener: &_, leader| Expected { port: port_of(listener), leader, name: "no.1".to_owned() };
+    let all = [expected(&ours, us), expected(&other, i32::MAX), expected(&closed, us), expected(&other, us)];
+    drop(closed);
+    let is_linux = cfg!(target_os = "linux");
+    // Elsewhere it is not known whose a port is.
+    assert_eq!(own_listening(&all), [true, !is_linux, false, true]);
+    assert!(own_listening(&[]).is_empty());
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_free_port_has_no_holder() {
