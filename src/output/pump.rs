@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use mio::Waker;
 
@@ -17,7 +18,7 @@ use super::history::History;
 use super::log::{LogFile, Logs};
 use super::printer::Printer;
 use super::screen::{Abilities, Screen};
-use super::sink::Sink;
+use super::sink::{Progress, Sink};
 pub use super::source::Kind;
 use super::worker::{self, Worker};
 use crate::config::names::Names;
@@ -69,6 +70,7 @@ pub struct Setup {
 pub struct Pump {
     handle: Handle,
     written: Arc<AtomicU64>,
+    progress: Arc<Progress>,
     history: History,
     _thread: JoinHandle<()>,
 }
@@ -93,6 +95,7 @@ impl Pump {
         let (poll, waker) = worker::watch(&out)?;
         let (orders, inbox) = channel();
         let written = Arc::new(AtomicU64::new(0));
+        let progress = Arc::new(Progress::default());
         let history = History::default();
         let handle = Handle { orders, waker: Arc::new(waker) };
         let logs = if logs.is_empty() {
@@ -101,14 +104,15 @@ impl Pump {
             let handle = handle.clone();
             Some(Logs::start(logs, written.clone(), move |event| handle.order(Order::Tell(event)))?)
         };
-        let printer = Printer::new(format, Sink::new(out, written.clone()), screen.map(Screen::new));
+        let printer =
+            Printer::new(format, Sink::new(out, written.clone(), progress.clone()), screen.map(Screen::new));
         let worker = Worker::new((poll, inbox), printer, muted, logs, history.clone(), notify);
         let work = move || {
             first();
             worker.work();
         };
         let thread = std::thread::Builder::new().name("output".into()).spawn(work)?;
-        Ok(Self { handle, written, history, _thread: thread })
+        Ok(Self { handle, written, progress, history, _thread: thread })
     }
 
     /// One more process, and the file that takes its bytes if one is to.
@@ -157,6 +161,11 @@ impl Pump {
     /// Bytes written so far: whoever waits for the end sees whether the reader still reads.
     pub fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
+    }
+
+    /// Returns how long stdout has taken nothing of what is being written; `None` while nothing is.
+    pub fn blocked_for(&self) -> Option<Duration> {
+        self.progress.blocked_for()
     }
 }
 
