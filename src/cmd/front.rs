@@ -28,6 +28,7 @@ use crate::os::spawn::{Order, spawn_attached};
 use crate::output::pump::View;
 use crate::plan::ProcessSpec;
 use crate::supervisor::driver::{Children, Message};
+use crate::supervisor::signals::{Decision, Policy};
 
 /// How long it may take to give the terminal back when its process has ended, before it is asked
 /// to, and then before it is killed.
@@ -143,11 +144,13 @@ impl Front {
         }
     }
 
-    /// Waits until the terminal is ours, at the end of everything. Nothing more is printed before.
+    /// Waits until the terminal is ours, at the end of everything. Nothing more is printed before. One more
+    /// wish to end makes it shorter.
     pub(super) async fn give_back(
         &self,
         children: &mut impl Children,
         inbox: &mut UnboundedReceiver<Message>,
+        policy: &mut Policy,
     ) {
         for sig in [None, Some(Sig::TERM), Some(Sig::KILL)] {
             if let (Some(sig), Phase::Has(pid)) = (sig, self.phase()) {
@@ -159,10 +162,17 @@ impl Front {
                 while let Some((pid, _)) = children.next_dead() {
                     children.reap(pid);
                 }
-                if !matches!(self.phase(), Phase::Has(_) | Phase::Clearing)
-                    || !matches!(timeout_at(end, inbox.recv()).await, Ok(Some(_)))
-                {
+                if !matches!(self.phase(), Phase::Has(_) | Phase::Clearing) {
                     break;
+                }
+                match timeout_at(end, inbox.recv()).await {
+                    Ok(Some(Message::Signal(signal))) => {
+                        if matches!(policy.decide(signal, None), Decision::Stop(_) | Decision::Kill) {
+                            break;
+                        }
+                    }
+                    Ok(Some(_)) => {}
+                    Ok(None) | Err(_) => break,
                 }
             }
         }

@@ -11,12 +11,13 @@ use crate::model::Sig;
 use crate::os::guard::{self, Confirming, Link};
 use crate::os::signals::{Received, Signals};
 use crate::supervisor::fleet::Via;
+use crate::supervisor::signals::Signal;
 
 /// Something from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Heard {
     /// A signal.
-    Signal(Received, Via),
+    Signal(Signal),
     /// The guard is dead.
     GuardGone,
 }
@@ -27,7 +28,21 @@ pub(super) fn listen<M: Send + 'static>(
     outbox: UnboundedSender<M>,
     into: impl Fn(Heard) -> Option<M> + Clone + Send + 'static,
 ) -> io::Result<()> {
-    let signals = guard::take_over_signals(&[Sig::WINCH])?;
+    listen_with(take_over()?, link, outbox, into)
+}
+
+/// From now on signals to this process are kept until [`listen_with`] hands them on.
+pub(super) fn take_over() -> io::Result<Signals> {
+    guard::take_over_signals(&[Sig::WINCH])
+}
+
+/// Like [`listen`], with signals that were taken over before.
+pub(super) fn listen_with<M: Send + 'static>(
+    signals: Signals,
+    link: &Link,
+    outbox: UnboundedSender<M>,
+    into: impl Fn(Heard) -> Option<M> + Clone + Send + 'static,
+) -> io::Result<()> {
     let bell = UnixStream::from_std(signals.bell()?)?;
     let reader = UnixStream::from_std(link.reader()?)?;
     let tell = move |heard| into(heard).is_none_or(|message| outbox.send(message).is_ok());
@@ -42,7 +57,7 @@ async fn own_signals(mut signals: Signals, bell: UnixStream, tell: impl Fn(Heard
         // Read empty, or it is never waited for again; what it says is in `signals`.
         while matches!(bell.try_read(&mut [0; 64]), Ok(1..)) {}
         for received in signals.take() {
-            if !tell(Heard::Signal(received, Via::Direct)) {
+            if !tell(Heard::Signal(by(Via::Direct, received))) {
                 return Ok(());
             }
         }
@@ -51,13 +66,17 @@ async fn own_signals(mut signals: Signals, bell: UnixStream, tell: impl Fn(Heard
 
 /// Reads and confirms messages of the guard. What is confirmed is acted on next, by this very thread.
 async fn guards_messages(mut reader: UnixStream, confirming: Confirming, tell: impl Fn(Heard) -> bool) {
-    let mut message = [0; 2];
+    let mut message = guard::Message::default();
     while reader.read_exact(&mut message).await.is_ok() {
         let received = guard::decode(message);
         confirming.confirm(received);
-        if !tell(Heard::Signal(received, Via::Guard)) {
+        if !tell(Heard::Signal(by(Via::Guard, received))) {
             return;
         }
     }
     tell(Heard::GuardGone);
+}
+
+fn by(via: Via, Received { sig, sender, at }: Received) -> Signal {
+    Signal { sig, sender, via, at }
 }

@@ -19,13 +19,14 @@ use crate::cli::{AppArgs, RunArgs};
 use crate::config::environment::Environment;
 use crate::env::Env;
 use crate::error::Error;
-use crate::model::{InstanceId, ProcessName, Sig, quoted};
-use crate::os::guard::{self, FORWARDED, Link, TERMINATING};
+use crate::model::{InstanceId, ProcessName, Sender, Sig, quoted};
+use crate::os::guard::{self, Link};
 use crate::os::reap::{self, Change, How};
+use crate::os::signals::Received;
 use crate::os::spawn::{Order, find_program, shell_argv, spawn_attached};
 use crate::os::{group, signals, sweep};
 use crate::supervisor::event::{Policy, StartError};
-use crate::supervisor::fleet::Via;
+use crate::supervisor::signals::{CommandPolicy, Decision, TERMINATING};
 
 /// Exit statuses of the shell for a command that is not found, and one that is no program.
 const NOT_FOUND: u8 = 127;
@@ -121,6 +122,8 @@ pub(super) fn not_started(
 struct Command<'a> {
     pid: i32,
     own_group: bool,
+    /// Which signals are handed on to it.
+    policy: CommandPolicy,
     /// How often it has stopped, so that the guard was told to, without a CONT for that yet.
     stops: u64,
     link: &'a Link,
@@ -130,9 +133,13 @@ impl Command<'_> {
     /// Starts it, stands between it and the signals, and answers how it ended.
     async fn run(order: &Order<'_>, link: &Link) -> io::Result<How> {
         let (outbox, mut inbox) = unbounded_channel();
-        inbox::listen(link, outbox, Some)?;
+        let mut signals = inbox::take_over()?;
         let own_group = !group::has_terminal();
-        let mut command = Command { pid: spawn_attached(order, own_group)?, own_group, stops: 0, link };
+        let pid = spawn_attached(order, own_group)?;
+        let policy = CommandPolicy::new(own_group);
+        let mut command = Command { pid, own_group, policy, stops: 0, link };
+        command.hand_on_early(&signals.take());
+        inbox::listen_with(signals, link, outbox, Some)?;
         loop {
             if let Some(how) = command.changes() {
                 return Ok(how);
@@ -169,18 +176,22 @@ impl Command<'_> {
                 sweep::end_all(HURRY);
                 signals::die(Sig::KILL);
             }
-            Heard::Signal(it, Via::Guard) if it.sig == Sig::CONT => self.continue_it(),
-            Heard::Signal(it, Via::Guard) => {
-                let known =
-                    TERMINATING.contains(&it.sig) || FORWARDED.contains(&it.sig) || it.sig == Sig::TSTP;
-                // A terminal that closes signals only its session leader, which may be us; and an alarm is
-                // meant for the process that set it, before it became us.
-                let is_for_us = matches!(it.sig, Sig::HUP | Sig::ALRM);
-                if known && (self.own_group || !it.from_kernel || is_for_us) {
-                    self.signal(it.sig);
-                }
-            }
-            Heard::Signal(_, Via::Direct) => {}
+            Heard::Signal(signal) => match self.policy.decide(signal) {
+                Decision::Forward(sig) => self.signal(sig),
+                Decision::Resume => self.continue_it(),
+                Decision::Stop(_) | Decision::Kill | Decision::Suspend | Decision::Ignore => {}
+            },
+        }
+    }
+
+    /// Hands on what was typed before the command was in our group. What was typed while it was being started
+    /// may reach it twice; it has no handler by then.
+    fn hand_on_early(&self, received: &[Received]) {
+        let is_typed = |it: &&Received| {
+            it.sender == Sender::Kernel && matches!(it.sig, Sig::INT | Sig::QUIT | Sig::TSTP)
+        };
+        for Received { sig, .. } in received.iter().filter(is_typed).filter(|_| !self.own_group) {
+            self.signal(*sig);
         }
     }
 

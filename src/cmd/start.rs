@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::Instant;
 
 use super::again::read_again;
 use super::ahead::Ahead;
@@ -29,7 +30,7 @@ use crate::control::seats::Seats;
 use crate::env::Env;
 use crate::error::{Error, FAILURE};
 use crate::model::{Port, ProcessName, Sig, quoted};
-use crate::os::guard::{self, FORWARDED, Link, TERMINATING};
+use crate::os::guard::{self, Link};
 use crate::os::limits::{self, OpenFiles, Room};
 use crate::os::spawn::Spawner;
 use crate::os::{memory, pipe, ports, signals, sweep};
@@ -38,6 +39,7 @@ use crate::plan::{App, Planner, ProcessSpec};
 use crate::supervisor::driver::{Driver, Member, Message};
 use crate::supervisor::event::Slot;
 use crate::supervisor::fleet::{Fleet, Outcome, Via};
+use crate::supervisor::signals::{Decision, Policy, Signal};
 
 /// The descriptors that are opened once processes run: three for the runtime's events and three for those of
 /// the background thread, five for signals and the guard's messages, and some for the first clients.
@@ -47,8 +49,15 @@ const OWN_FILES: usize = 19;
 /// takes for a moment.
 const FILES_OF_EACH: usize = 4;
 
-/// How long stdout's reader may take nothing before the end does not wait for it any more.
+/// How long stdout's reader may have taken nothing by the end, or the files of `--log-dir` at the end, before
+/// they are not waited for any more.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long the end waits for a reader that has taken something lately, and now takes nothing.
+const LAST_CHANCE: Duration = Duration::from_millis(500);
+
+/// How often the end looks whether the reader still reads.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// How long whoever follows the output from elsewhere may read nothing before the end does not
 /// wait for it any more.
@@ -243,11 +252,11 @@ async fn supervise(started: Started) -> io::Result<Outcome> {
     }
     children.starter.watch(&outbox, listening.describe())?;
     drop(outbox);
-    let (outcome, mut children, mut inbox) = driver.run().await;
+    let (outcome, mut children, mut inbox, mut policy) = driver.run().await;
     if let Some(front) = children.front.clone() {
-        front.give_back(&mut children, &mut inbox).await;
+        front.give_back(&mut children, &mut inbox, &mut policy).await;
     }
-    finish(&children, inbox, pump_ended).await;
+    finish(&children, inbox, pump_ended, policy).await;
     children.starter.ended(outcome);
     drop(listening);
     Ok(outcome)
@@ -286,56 +295,80 @@ fn without_output(error: &io::Error) -> Outcome {
     }
 }
 
-/// What is heard, as messages to the driver. Whatever is not to be acted on twice comes from
-/// the guard only: both get the signals of the terminal.
+/// What is heard, as messages to the driver. What signals mean is for the policy to decide; these two are
+/// how the kernel reports something else.
 fn message(heard: Heard) -> Option<Message> {
-    match heard {
-        Heard::GuardGone => Some(Message::GuardGone),
-        // A terminal that closes sends HUP, and that is nobody's alone.
-        Heard::Signal(it, via) if it.from_kernel && it.sig == Sig::INT => Some(Message::Typed(it.sig, via)),
-        Heard::Signal(it, Via::Guard) if it.from_kernel && it.sig == Sig::QUIT => {
-            Some(Message::Typed(it.sig, Via::Guard))
+    Some(match heard {
+        Heard::GuardGone => Message::GuardGone,
+        Heard::Signal(Signal { sig: Sig::CHLD, via, .. }) => {
+            return (via == Via::Direct).then_some(Message::ChildDied);
         }
-        Heard::Signal(it, via) if TERMINATING.contains(&it.sig) => Some(Message::Terminate(it.sig, via)),
-        Heard::Signal(it, Via::Direct) => match it.sig {
-            Sig::CHLD => Some(Message::ChildDied),
-            Sig::WINCH => Some(Message::Resized),
-            _ => None,
-        },
-        Heard::Signal(it, Via::Guard) if FORWARDED.contains(&it.sig) => Some(Message::Forward(it.sig)),
-        Heard::Signal(it, Via::Guard) if it.sig == Sig::TSTP => Some(Message::Suspend),
-        Heard::Signal(it, Via::Guard) => (it.sig == Sig::CONT).then_some(Message::Resume),
-    }
+        Heard::Signal(Signal { sig: Sig::WINCH, .. }) => Message::Resized,
+        Heard::Signal(signal) => Message::Signal(signal),
+    })
 }
 
-/// Waits until everything is written, while somebody reads it. A stuck reader, or one more
-/// signal, ends the wait: by then no process is left to lose anything.
+/// Waits until everything is written, as long as it is read, and for those who follow the output. One more
+/// wish to end, and the end of the guard, end the wait: no process is left to lose anything. No other message
+/// does anything to it.
 async fn finish(
     children: &OsChildren,
     mut inbox: UnboundedReceiver<Message>,
     mut ended: UnboundedReceiver<()>,
+    mut policy: Policy,
 ) {
     sweep_alone(children);
     children.pump.end();
-    let mut written = children.pump.written();
-    loop {
+    let all_written = async {
         tokio::select! {
-            _ = ended.recv() => break,
-            Some(message) = inbox.recv() => match message {
-                Message::Terminate(..) | Message::GuardGone => break,
-                _ => {}
-            },
-            () = tokio::time::sleep(PATIENCE) => {
-                if children.pump.written() == written {
-                    break;
+            _ = ended.recv() => {}
+            () = reader_is_stuck(&children.pump) => {}
+        }
+        // Those who follow get the end, if they read.
+        children.pump.history().unread(LAST_WORDS).await;
+    };
+    tokio::select! {
+        biased;
+        () = wish_to_end(&mut inbox, &mut policy) => {}
+        () = all_written => {}
+    }
+    sweep_alone(children);
+}
+
+/// Returns when somebody wishes once more that all of this ends, or the guard has ended.
+async fn wish_to_end(inbox: &mut UnboundedReceiver<Message>, policy: &mut Policy) {
+    while let Some(message) = inbox.recv().await {
+        match message {
+            Message::GuardGone => return,
+            Message::Signal(signal) => {
+                if matches!(policy.decide(signal, None), Decision::Stop(_) | Decision::Kill) {
+                    return;
                 }
-                written = children.pump.written();
             }
+            _ => {}
         }
     }
-    // Those who follow get the end, if they read.
-    children.pump.history().unread(LAST_WORDS).await;
-    sweep_alone(children);
+    // Nothing is received any more, so nothing can end it early.
+    std::future::pending::<()>().await;
+}
+
+/// Returns when stdout takes nothing any more, nor the files that are written beside it.
+async fn reader_is_stuck(pump: &Pump) {
+    let (began, mut written, mut wrote_at) = (Instant::now(), pump.written(), Instant::now());
+    loop {
+        let now = Instant::now();
+        if pump.written() != written {
+            (written, wrote_at) = (pump.written(), now);
+        }
+        let is_stuck = match pump.blocked_for() {
+            Some(blocked) => blocked >= PATIENCE || blocked.min(now - began) >= LAST_CHANCE,
+            None => now - wrote_at >= PATIENCE,
+        };
+        if is_stuck {
+            return;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 /// Does the guard's last work if it may be dead. What is left has been asked already.

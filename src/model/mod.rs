@@ -18,6 +18,6 @@ pub use name::{InstanceId, ParseInstanceError, ParseNameError, ProcessName};
 pub use port::{ParsePortError, Port};
 pub use pty::{ParsePtyError, PtyChoice};
 pub use secrets::{MASK, is_secret_parameter, mask_path, mask_text, mask_variable};
-pub use sig::{ParseSigError, Sig};
+pub use sig::{ParseSigError, Sender, Sig};
 pub use time::timestamp;
 pub use visible::{hides, hides_any, quoted, sentence, visible, visible_bytes, visible_lines};

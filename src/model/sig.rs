@@ -7,6 +7,15 @@ use std::str::FromStr;
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Sig(i32);
 
+/// What sent a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Sender {
+    /// The kernel (Ctrl-C, a closed terminal), so the whole foreground group has it.
+    Kernel,
+    /// The process with this pid, which is 0 outside of our PID namespace.
+    Process(i32),
+}
+
 /// A text that is no signal this system has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown signal; use a name such as TERM, INT, QUIT or HUP")]

@@ -8,7 +8,7 @@
 //! The supervisor in turn sees the link close when the guard is killed, and cleans up itself.
 //! Between the two stands the reserve (`reserve.rs`), for when both are killed.
 //!
-//! Messages on the link are two bytes: a signal's number and whether the kernel sent it. TSTP
+//! Messages on the link are a signal's number, what sent it and when the guard received it. TSTP
 //! means "stop your processes and answer with TSTP"; CONT means "go on". The supervisor confirms each signal
 //! that ends ganger, so that the guard notices one that is frozen.
 
@@ -18,6 +18,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
 
 use super::reap::{self, How, Left};
@@ -25,7 +26,9 @@ use super::reserve;
 use super::signals::{self, Received, Signals};
 use super::sweep::{self, KILL_ROUND};
 use super::{descendants, group, memory};
-use crate::model::Sig;
+use crate::model::{Sender, Sig};
+use crate::supervisor::phase::Via;
+use crate::supervisor::signals::{Decision, FORWARDED, Policy, Signal, StopBy, TERMINATING};
 
 /// How long what a killed supervisor left may take before it is killed: all must be gone
 /// within 2 s.
@@ -103,11 +106,6 @@ impl Confirming {
     }
 }
 
-/// The signals that end ganger. ALRM is for `alarm(2)` before an exec, the old way to limit a time.
-pub const TERMINATING: [Sig; 4] = [Sig::INT, Sig::TERM, Sig::HUP, Sig::ALRM];
-/// The signals that are handed on to the processes and end nothing.
-pub const FORWARDED: [Sig; 3] = [Sig::QUIT, Sig::USR1, Sig::USR2];
-
 /// Forks, twice. Only the supervisor returns; guard and reserve stay in here and end the program.
 ///
 /// `grace` is how long processes that outlive the supervisor's orderly end may take to stop.
@@ -169,13 +167,37 @@ fn nothing_comes_within(time: Duration, places: &[BorrowedFd<'_>]) -> bool {
     matches!(poll(&mut fds, timeout), Ok(0))
 }
 
-/// A message for the supervisor: the signal, and whether the kernel sent it.
-pub fn decode(message: [u8; 2]) -> Received {
-    Received { sig: Sig::from_number(message[0].into()), from_kernel: message[1] != 0 }
+/// A message for the supervisor: the signal, whether the kernel sent it, the pid of the process that did
+/// otherwise, and when the guard received it, in nanoseconds of the monotonic clock.
+pub type Message = [u8; 14];
+
+/// The signal in a message. The supervisor may be late to read it: what counts is when the guard received it.
+pub fn decode(message: Message) -> Received {
+    let [sig, is_kernels, a, b, c, d, time @ ..] = message;
+    let sender =
+        if is_kernels == 0 { Sender::Process(i32::from_ne_bytes([a, b, c, d])) } else { Sender::Kernel };
+    let age = monotonic().saturating_sub(Duration::from_nanos(u64::from_ne_bytes(time)));
+    let now = Instant::now();
+    Received { sig: Sig::from_number(sig.into()), sender, at: now.checked_sub(age).unwrap_or(now) }
 }
 
-fn encode(received: Received) -> [u8; 2] {
-    [u8::try_from(received.sig.number()).unwrap_or(0), received.from_kernel.into()]
+fn encode(received: Received) -> Message {
+    let age = received.at.elapsed();
+    let nanos = u64::try_from(monotonic().saturating_sub(age).as_nanos()).unwrap_or(u64::MAX);
+    let (is_kernels, pid) = match received.sender {
+        Sender::Kernel => (1, 0),
+        Sender::Process(pid) => (0, pid),
+    };
+    let mut message = Message::default();
+    message[..2].copy_from_slice(&[u8::try_from(received.sig.number()).unwrap_or(0), is_kernels]);
+    message[2..6].copy_from_slice(&pid.to_ne_bytes());
+    message[6..].copy_from_slice(&nanos.to_ne_bytes());
+    message
+}
+
+/// The time of a clock that guard and supervisor share, unlike [`Instant`]s.
+fn monotonic() -> Duration {
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Into::into)
 }
 
 /// Takes over the signals that guard and supervisor both hear, and `more`.
@@ -227,11 +249,12 @@ struct Unconfirmed {
 }
 
 impl Unconfirmed {
-    fn handed_on(&mut self, sig: Sig, now: Instant) {
+    /// `is_wish`: it is no copy of another one.
+    fn handed_on(&mut self, sig: Sig, is_wish: bool, now: Instant) {
         self.count += 1;
         self.first.get_or_insert(sig);
         self.continue_at.get_or_insert(now + SOON);
-        if self.count > 1 {
+        if self.count > 1 && is_wish {
             self.kill_at.get_or_insert(now + PATIENCE);
         }
     }
@@ -259,6 +282,8 @@ struct Guard {
     /// Two quick TSTP get two answers, and the second must not stop us again behind the `fg`
     /// that followed the first; nor must an answer that a CONT has overtaken.
     stopping: bool,
+    /// What signals mean. The supervisor decides about the processes; this is for what the guard does itself.
+    policy: Policy,
     /// What the supervisor has not confirmed.
     unconfirmed: Unconfirmed,
     /// The signal for which we killed the supervisor.
@@ -280,6 +305,7 @@ impl Guard {
             signals,
             grace,
             stopping: false,
+            policy: Policy::default(),
             unconfirmed,
             killed_for: None,
             end: None,
@@ -397,13 +423,16 @@ impl Guard {
             }
             _ => {}
         }
+        let Received { sig, sender, at } = received;
+        let decision = self.policy.decide(Signal { sig, sender, via: Via::Guard, at }, None);
+        let is_wish = matches!(decision, Decision::Stop(_) | Decision::Kill);
         if self.end.is_none() {
             // A full link means the supervisor has hundreds of signals to read already.
             let _ = self.link.write(&encode(received));
-            if TERMINATING.contains(&received.sig) {
-                self.unconfirmed.handed_on(received.sig, Instant::now());
+            if TERMINATING.contains(&sig) {
+                self.unconfirmed.handed_on(sig, is_wish, Instant::now());
             }
-        } else if TERMINATING.contains(&received.sig) {
+        } else if is_wish {
             self.kill_at = Some(Instant::now());
         }
     }
@@ -448,11 +477,31 @@ impl Guard {
 
     fn supervisor_ended(&mut self, how: How, left: Left) {
         self.end = Some(self.killed_for.map_or(how, How::Signaled));
+        // A signal that ended the supervisor may be on its way to us too.
+        self.policy.stop_began(StopBy::Event, Instant::now());
         let grace = if is_orderly(how) { self.grace } else { CRASH_GRACE.min(self.grace) };
         self.kill_at = Some(Instant::now() + grace);
         // A look at all processes of the machine takes milliseconds, and mostly none is ours.
         if left == Left::Some {
             sweep::ask_all();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_says_what_was_received_and_when() {
+        let at = Instant::now();
+        for sender in [Sender::Kernel, Sender::Process(0), Sender::Process(4_194_304)] {
+            let received = Received { sig: Sig::TERM, sender, at };
+            let decoded = decode(encode(received));
+            assert_eq!((decoded.sig, decoded.sender), (Sig::TERM, sender));
+            let apart = decoded.at.max(at) - decoded.at.min(at);
+            // As far as the two clocks are read at different times.
+            assert!(apart < at.elapsed().max(Duration::from_millis(1)), "{apart:?}");
         }
     }
 }

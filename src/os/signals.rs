@@ -5,23 +5,25 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 #[cfg(target_os = "linux")]
 use std::time::Duration;
+use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::WithOrigin;
-use signal_hook::low_level::siginfo::Cause;
+use signal_hook::low_level::siginfo::{Cause, Origin};
 
-use crate::model::Sig;
+use crate::model::{Sender, Sig};
 
 /// A signal that came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Received {
     /// Which.
     pub sig: Sig,
-    /// Whether the kernel sent it (Ctrl-C, a closed terminal) and so the whole foreground group
-    /// has it. Otherwise a process sent it.
-    pub from_kernel: bool,
+    /// What sent it.
+    pub sender: Sender,
+    /// When it was taken.
+    pub at: Instant,
 }
 
 /// The signals of this process, as something that can be polled.
@@ -51,12 +53,14 @@ impl Signals {
         // Emptied before the flags are read: a signal in between rings the pipe again.
         let mut buffer = [0; 64];
         while matches!(self.delivery.get_read().read(&mut buffer), Ok(1..)) {}
+        let at = Instant::now();
+        let sender = |origin: &Origin| match (origin.cause, origin.process) {
+            (Cause::Kernel, _) => Sender::Kernel,
+            (_, process) => Sender::Process(process.map_or(0, |process| process.pid)),
+        };
         self.delivery
             .pending()
-            .map(|origin| Received {
-                sig: Sig::from_number(origin.signal),
-                from_kernel: origin.cause == Cause::Kernel,
-            })
+            .map(|origin| Received { sig: Sig::from_number(origin.signal), sender: sender(&origin), at })
             .collect()
     }
 }

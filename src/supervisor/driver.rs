@@ -13,9 +13,10 @@ use tokio::time::Instant;
 
 use super::command::{Command, Stage};
 use super::event::{Consequence, Ended, Event, Pgid, Run, Slot, StartError};
-use super::fleet::{self, Cause, Effect, Fleet, Outcome, Via};
+use super::fleet::{self, Cause, Effect, Fleet, Outcome, Phase};
 use super::jobs::Job;
 use super::machine;
+use super::signals::{Decision, Policy, Signal, StopBy};
 use super::timers::{Timer, Timers};
 use super::watch::{Finding, Watch, WatchId};
 use super::watching::Watching;
@@ -24,10 +25,6 @@ use crate::config::probe::{Probe, ReadyProbe};
 use crate::error::Error;
 use crate::model::{InstanceId, Port, Sig};
 use crate::plan::{Planner, ProcessSpec};
-
-/// Two terminating signals this close are one, unless the first has been told by then: nobody
-/// is impatient before. A held key repeats after a quarter of a second.
-const ECHO: Duration = Duration::from_millis(50);
 
 /// What the driver does to the world. A trait so that tests can put processes that die on
 /// command in its place; the one real implementation is [`crate::cmd`]'s.
@@ -85,25 +82,16 @@ pub struct Holder(pub Option<(u32, String)>);
 /// What reaches the driver.
 #[derive(Debug, Clone)]
 pub enum Message {
-    /// INT, TERM or HUP, and who received it.
-    Terminate(Sig, Via),
-    /// A signal that the terminal sent to all in its foreground, as for Ctrl-C or Ctrl-\\, and who
-    /// received it. While a command has the terminal it is the command's: that one has it already.
-    Typed(Sig, Via),
+    /// A signal that guard or supervisor has received.
+    Signal(Signal),
     /// Whoever reads our output knows that everything is being stopped.
     StopTold,
-    /// A signal for the processes.
-    Forward(Sig),
     /// Children have died.
     ChildDied,
     /// All output of this run was read.
     OutputClosed(Run),
     /// Our output cannot be written any more; the end that says so.
     OutputGone(Outcome),
-    /// Ctrl-Z.
-    Suspend,
-    /// `fg` or `bg`.
-    Resume,
     /// Our terminal has another size.
     Resized,
     /// The guard is dead.
@@ -189,8 +177,8 @@ pub struct Driver<C> {
     /// How the last run of a slot that is over ended.
     pub(super) ends: HashMap<Slot, Ended>,
     outcome: Option<Outcome>,
-    /// The last terminating signal, as long as the next one may be its echo.
-    last_asked: Option<(Via, Instant)>,
+    /// What signals mean.
+    policy: Policy,
 }
 
 impl<C: Children> Driver<C> {
@@ -220,7 +208,7 @@ impl<C: Children> Driver<C> {
             since: HashMap::new(),
             ends: HashMap::new(),
             outcome: None,
-            last_asked: None,
+            policy: Policy::default(),
         };
         driver.link();
         driver.step(fleet::Input::Start);
@@ -232,16 +220,16 @@ impl<C: Children> Driver<C> {
         &self.children
     }
 
-    /// Returns when everything has ended, with what is left to do for the caller: how to end, and
-    /// the children's world for its last acts.
-    pub async fn run(mut self) -> (Outcome, C, UnboundedReceiver<Message>) {
+    /// Returns when everything has ended, with what is left to do for the caller: how to end, and for its
+    /// last acts the children's world and what signals mean until then.
+    pub async fn run(mut self) -> (Outcome, C, UnboundedReceiver<Message>, Policy) {
         loop {
             self.settle();
             self.note_stages();
             self.watch();
             if let Some(outcome) = self.outcome {
                 self.report();
-                return (outcome, self.children, self.inbox);
+                return (outcome, self.children, self.inbox, self.policy);
             }
             tokio::select! {
                 // Signals and deaths before timers: a process that ended in time is not killed.
@@ -258,11 +246,8 @@ impl<C: Children> Driver<C> {
 
     fn hear(&mut self, message: Message) {
         match message {
-            Message::Typed(..) if self.fleet.last_has_its_turn() => {}
-            Message::Typed(Sig::QUIT, _) => self.step(fleet::Input::Forward(Sig::QUIT)),
-            Message::Terminate(sig, via) | Message::Typed(sig, via) => self.terminate(sig, via),
-            Message::StopTold => self.last_asked = None,
-            Message::Forward(sig) => self.step(fleet::Input::Forward(sig)),
+            Message::Signal(signal) => self.signal(signal),
+            Message::StopTold => self.policy.stop_told(Instant::now().into_std()),
             Message::ChildDied => self.bury(),
             Message::OutputClosed(run) => {
                 self.one(run.slot, machine::Input::OutputClosed(run));
@@ -278,25 +263,39 @@ impl<C: Children> Driver<C> {
                 self.step(fleet::Input::GuardGone);
                 self.children.alone(&self.groups());
             }
-            Message::Suspend => {
+        }
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        match self.policy.decide(signal, self.command_since()) {
+            Decision::Stop(sig) => self.step(fleet::Input::Stop(sig)),
+            Decision::Kill => self.step(fleet::Input::Kill),
+            Decision::Forward(sig) => self.step(fleet::Input::Forward(sig)),
+            Decision::Suspend => {
                 self.signal_everyone(Sig::STOP);
                 self.timers.pause();
                 self.children.suspended();
             }
-            Message::Resume => {
+            Decision::Resume => {
                 self.signal_everyone(Sig::CONT);
                 self.timers.resume();
                 self.children.resumed();
             }
+            Decision::Ignore => {}
         }
     }
 
-    /// Hands on a terminating signal, unless it is the echo of the one before: `timeout` signals
-    /// its child and then its own group, so that one end of time comes twice.
-    fn terminate(&mut self, sig: Sig, via: Via) {
-        if self.last_asked.is_none_or(|(last, at)| last != via || at.elapsed() >= ECHO) {
-            self.last_asked = Some((via, Instant::now()));
-            self.step(fleet::Input::Terminate(sig, via));
+    /// Returns when the command that has the keyboard was started, if one has it.
+    fn command_since(&self) -> Option<std::time::Instant> {
+        let last = self.fleet.last().filter(|_| self.fleet.last_has_its_turn())?;
+        self.times.get(&last).map(|(began, _)| began.into_std())
+    }
+
+    /// What began to stop everything without a signal counts as the first wish for that.
+    fn note_stop(&mut self, is_command: bool) {
+        if !matches!(self.fleet.phase(), Phase::Releasing | Phase::Running) {
+            let by = if is_command { StopBy::Command } else { StopBy::Event };
+            self.policy.stop_began(by, Instant::now().into_std());
         }
     }
 
@@ -386,7 +385,9 @@ impl<C: Children> Driver<C> {
     }
 
     pub(super) fn step(&mut self, input: fleet::Input) {
+        let is_command = matches!(input, fleet::Input::End);
         let effects = self.fleet.step(input);
+        self.note_stop(is_command);
         let spawns: Vec<Run> = effects.iter().filter_map(Effect::spawns).collect();
         if spawns.len() > 1 {
             self.children.announce(&spawns);

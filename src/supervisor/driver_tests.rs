@@ -10,12 +10,14 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
+use super::command::{Command, What};
 use super::driver::{Children, Driver, Holder, Member, Message};
 use super::event::{Ended, Event, Pgid, Policy, Run, Slot, StartError};
 use super::fleet::{Fleet, Outcome, Via};
+use super::signals::Signal;
 use super::watch::{Watch, WatchId};
 use crate::config::environment::Environment;
-use crate::model::{InstanceId, Port, Sig};
+use crate::model::{InstanceId, Port, Sender, Sig};
 use crate::plan::{Planner, ProcessSpec};
 
 /// How a fake process answers a signal.
@@ -165,6 +167,12 @@ impl Children for Fake {
     fn alone(&mut self, _: &[Pgid]) {}
 }
 
+/// A signal of a process, received now.
+pub(super) fn signal(sig: Sig, via: Via) -> Message {
+    let sender = Sender::Process(1);
+    Message::Signal(Signal { sig, sender, via, at: Instant::now().into_std() })
+}
+
 pub(super) struct Stage {
     pub(super) record: Rc<RefCell<Record>>,
     pub(super) outbox: UnboundedSender<Message>,
@@ -235,7 +243,7 @@ fn signals(record: &Record, sig: Sig) -> Vec<(u64, i32)> {
 fn a_signal_asks_each_group_once_and_kills_the_stubborn_after_the_grace_time() {
     on_paused_clock(async {
         let stage = stage(&[Temper::Tame, Temper::Stubborn], &Policy::default());
-        stage.outbox.send(Message::Terminate(Sig::INT, Via::Guard)).expect("heard");
+        stage.outbox.send(signal(Sig::INT, Via::Guard)).expect("heard");
         let (outcome, ..) = stage.driver.run().await;
         assert_eq!(outcome, Outcome::Signal(Sig::INT));
         let record = stage.record.borrow();
@@ -245,21 +253,15 @@ fn a_signal_asks_each_group_once_and_kills_the_stubborn_after_the_grace_time() {
     });
 }
 
-/// Sends the signals, each a time after the one before, and answers when KILL was sent.
+/// Sends the signals, each so many milliseconds after the one before. Returns when KILL was sent.
 fn killed_at(signals_after: &[(u64, Sig, Via)]) -> Vec<(u64, i32)> {
-    let messages = signals_after.iter().map(|(millis, sig, via)| (*millis, Message::Terminate(*sig, *via)));
-    killed_after(&messages.collect::<Vec<_>>())
-}
-
-/// The same for any messages.
-fn killed_after(messages: &[(u64, Message)]) -> Vec<(u64, i32)> {
     on_paused_clock(async {
         let stage = stage(&[Temper::Stubborn], &Policy::default());
-        let (outbox, later) = (stage.outbox.clone(), messages.to_vec());
+        let (outbox, later) = (stage.outbox.clone(), signals_after.to_vec());
         tokio::task::spawn_local(async move {
-            for (millis, message) in later {
+            for (millis, sig, via) in later {
                 tokio::time::sleep(Duration::from_millis(millis)).await;
-                outbox.send(message).expect("heard");
+                outbox.send(signal(sig, via)).expect("heard");
             }
         });
         stage.driver.run().await;
@@ -281,14 +283,37 @@ fn the_echo_of_a_signal_is_no_second_one() {
     assert_eq!(killed_at(&group), [(10, 1)], "guard and supervisor, however late");
     let timeout = [(0, Sig::TERM, Guard), (1, Sig::TERM, Guard), (1, Sig::TERM, Direct)];
     assert_eq!(killed_at(&timeout), [(10, 1)], "twice at once");
-    let told = {
-        let stage =
-            [Message::Terminate(Sig::INT, Guard), Message::StopTold, Message::Terminate(Sig::INT, Guard)];
-        killed_after(&stage.map(|message| (0, message)))
-    };
-    assert_eq!(told, [(0, 1)], "a second signal of somebody who has read of the first");
     let terminal = [(0, Sig::HUP, Guard), (100, Sig::HUP, Guard), (100, Sig::HUP, Guard)];
     assert_eq!(killed_at(&terminal), [(10, 1)], "kernel and shell");
+}
+
+#[test]
+fn a_signal_after_the_report_of_the_first_is_a_second_one() {
+    on_paused_clock(async {
+        let stage = stage(&[Temper::Stubborn], &Policy::default());
+        let outbox = stage.outbox.clone();
+        tokio::task::spawn_local(async move {
+            outbox.send(signal(Sig::INT, Via::Guard)).expect("heard");
+            outbox.send(Message::StopTold).expect("heard");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            outbox.send(signal(Sig::INT, Via::Guard)).expect("heard");
+        });
+        stage.driver.run().await;
+        assert_eq!(signals(&stage.record.borrow(), Sig::KILL), [(0, 1)]);
+    });
+}
+
+#[test]
+fn one_signal_after_a_stop_by_a_command_kills() {
+    on_paused_clock(async {
+        let stage = stage(&[Temper::Stubborn], &Policy::default());
+        let (answer, _answers) = unbounded_channel();
+        stage.outbox.send(Message::Command(Command { what: What::End, answer })).expect("heard");
+        stage.outbox.send(signal(Sig::INT, Via::Guard)).expect("heard");
+        let (outcome, ..) = stage.driver.run().await;
+        assert_eq!(outcome, Outcome::Signal(Sig::TERM));
+        assert_eq!(signals(&stage.record.borrow(), Sig::KILL), [(0, 1)]);
+    });
 }
 
 #[test]
@@ -297,11 +322,11 @@ fn grace_stands_still_while_suspended() {
         let stage = stage(&[Temper::Stubborn], &Policy::default());
         let (outbox, record) = (stage.outbox.clone(), stage.record.clone());
         tokio::task::spawn_local(async move {
-            outbox.send(Message::Terminate(Sig::TERM, Via::Guard)).expect("heard");
+            outbox.send(signal(Sig::TERM, Via::Guard)).expect("heard");
             tokio::time::sleep(Duration::from_secs(4)).await;
-            outbox.send(Message::Suspend).expect("heard");
+            outbox.send(signal(Sig::TSTP, Via::Guard)).expect("heard");
             tokio::time::sleep(Duration::from_secs(100)).await;
-            outbox.send(Message::Resume).expect("heard");
+            outbox.send(signal(Sig::CONT, Via::Guard)).expect("heard");
         });
         stage.driver.run().await;
         let record = record.borrow();
@@ -331,7 +356,7 @@ fn a_strangers_death_is_reaped_and_ends_nothing() {
             record.borrow_mut().dead.push_back((4242, Ended::Exited(9)));
             outbox.send(Message::ChildDied).expect("heard");
             tokio::time::sleep(Duration::from_secs(5)).await;
-            outbox.send(Message::Terminate(Sig::TERM, Via::Direct)).expect("heard");
+            outbox.send(signal(Sig::TERM, Via::Direct)).expect("heard");
         });
         let (outcome, ..) = stage.driver.run().await;
         assert_eq!(outcome, Outcome::Signal(Sig::TERM));

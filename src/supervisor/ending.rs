@@ -3,56 +3,21 @@
 use std::collections::BTreeSet;
 
 use super::event::{Ended, Run, Slot};
-use super::fleet::{Cause, Effect, Fleet, Outcome, Phase, Via, Word};
+use super::fleet::{Cause, Effect, Fleet, Outcome, Phase, Word};
 use super::machine::{self, Machine};
 use super::state::State;
 use crate::error::FAILURE;
 use crate::model::Sig;
 
-/// How often we were asked to end. Signals to a whole process group (Ctrl-C, `timeout`) or to
-/// every process of a name (`pkill`) reach guard and supervisor, others one of them: so they
-/// are counted by place, and the larger count is how often somebody asked.
-#[derive(Debug, Default)]
-pub(super) struct Asked {
-    guard: u32,
-    direct: u32,
-}
-
-impl Asked {
-    fn count(&mut self, via: Via) {
-        match via {
-            Via::Guard => self.guard += 1,
-            Via::Direct => self.direct += 1,
-        }
-    }
-
-    fn times(&self) -> u32 {
-        self.guard.max(self.direct)
-    }
-}
-
 impl Fleet {
-    pub(super) fn terminate(&mut self, sig: Sig, via: Via, effects: &mut Vec<Effect>) {
-        // A closing terminal sends HUP more than once, the kernel and the shell each: nobody is
-        // impatient.
-        if sig == Sig::HUP && !matches!(self.phase, Phase::Releasing | Phase::Running) {
-            return;
-        }
-        let before = self.asked.times();
-        self.asked.count(via);
-        if self.asked.times() == before {
-            return;
-        }
+    /// Stops everything for this signal, unless everything is being stopped already.
+    pub(super) fn stop_for(&mut self, sig: Sig, effects: &mut Vec<Effect>) {
         match self.phase {
             Phase::Releasing | Phase::Running => {
                 effects.push(Effect::StopRequested(sig));
                 self.stop(Cause::Signal(sig), effects);
             }
-            // The first signal while everything stops for another reason: whoever sent it wanted
-            // just that. The second one is impatience.
-            Phase::Stopping if before == 0 => {}
-            Phase::Stopping => self.kill(effects),
-            Phase::Killing | Phase::Done => {}
+            Phase::Stopping | Phase::Killing | Phase::Done => {}
         }
     }
 

@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::ending::Asked;
 use super::event::{Consequence, Ended, OnExit, Pgid, Policy, Run, Slot};
 use super::machine::{self, Machine};
 use super::needs::Needs;
@@ -57,8 +56,6 @@ pub struct Fleet {
     pub(super) cause: Option<Cause>,
     /// Those that were given up, in that order, though some may be up again.
     pub(super) crashed: Vec<(Run, Ended)>,
-    /// How many terminating signals came, for each [`Via`].
-    pub(super) asked: Asked,
 }
 
 impl Fleet {
@@ -79,7 +76,6 @@ impl Fleet {
             phase: Phase::Running,
             cause: None,
             crashed: Vec::new(),
-            asked: Asked::default(),
         }
     }
 
@@ -201,13 +197,8 @@ impl Fleet {
             Input::Ready(run) => self.told_ready(run),
             // Who may go now is looked at after each input.
             Input::Linked => {}
-            Input::End => {
-                if matches!(self.phase, Phase::Releasing | Phase::Running) {
-                    effects.push(Effect::StopRequested(Sig::TERM));
-                }
-                self.stop(Cause::Signal(Sig::TERM), &mut effects);
-            }
-            Input::Terminate(sig, via) => self.terminate(sig, via, &mut effects),
+            Input::End => self.stop_for(Sig::TERM, &mut effects),
+            Input::Stop(sig) => self.stop_for(sig, &mut effects),
             Input::Forward(sig) => {
                 for (slot, pgid) in self.live_groups() {
                     effects.push(Effect::One(slot, machine::Effect::Signal(pgid, sig)));
@@ -218,7 +209,7 @@ impl Fleet {
                 effects.push(Effect::HurryAfter(HURRY));
                 self.stop(Cause::GuardGone, &mut effects);
             }
-            Input::Hurry => self.kill(&mut effects),
+            Input::Kill | Input::Hurry => self.kill(&mut effects),
         }
         self.take_turns(&mut effects);
         self.go_on(&mut effects);

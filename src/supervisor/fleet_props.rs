@@ -1,15 +1,16 @@
 //! What must hold of all processes together, in every order of events.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
 use super::event::{Ended, OnExit, Pgid, Policy, Run, Slot, StartError};
 use super::fleet::{Cause, Condition, Effect, Fleet, Input, Order, Outcome, Phase, ReadyWhen, Via};
 use super::machine;
+use super::signals::{Decision, Policy as SignalPolicy, Signal, StopBy};
 use super::state::State;
-use crate::model::Sig;
+use crate::model::{Sender, Sig};
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Move {
@@ -60,6 +61,9 @@ fn policies() -> impl Strategy<Value = Vec<Policy>> {
 /// The processes as they really are.
 pub(super) struct World {
     pub(super) fleet: Fleet,
+    /// What signals mean, as in the driver.
+    signals: SignalPolicy,
+    clock: Instant,
     pub(super) slots: usize,
     pub(super) alive: HashMap<Slot, Run>,
     draining: HashMap<Slot, (Run, bool, bool)>,
@@ -85,6 +89,8 @@ impl World {
         Self {
             slots: policies.len(),
             fleet: Fleet::new(policies),
+            signals: SignalPolicy::default(),
+            clock: Instant::now(),
             alive: HashMap::new(),
             draining: HashMap::new(),
             timers: HashMap::new(),
@@ -101,7 +107,11 @@ impl World {
 
     pub(super) fn feed(&mut self, input: Input) {
         let before: Vec<bool> = (0..self.slots).map(|slot| self.is_up(slot)).collect();
+        let by = if input == Input::End { StopBy::Command } else { StopBy::Event };
         let effects = self.fleet.step(input);
+        if !matches!(self.fleet.phase(), Phase::Releasing | Phase::Running) {
+            self.signals.stop_began(by, self.clock);
+        }
         self.assert_turns(&before);
         self.note_crashes();
         self.note_in_vain();
@@ -272,7 +282,14 @@ impl World {
             }
             Move::Terminate(via) => {
                 self.expect(Outcome::Signal(Sig::INT));
-                self.feed(Input::Terminate(Sig::INT, via));
+                // As often as somebody presses a key.
+                self.clock += Duration::from_millis(100);
+                let signal = Signal { sig: Sig::INT, sender: Sender::Kernel, via, at: self.clock };
+                match self.signals.decide(signal, None) {
+                    Decision::Stop(sig) => self.feed(Input::Stop(sig)),
+                    Decision::Kill => self.feed(Input::Kill),
+                    _ => {}
+                }
             }
             Move::OutputGone => {
                 self.expect(Outcome::Exit(141));

@@ -133,16 +133,18 @@ fn the_last_order_counts() {
 
 #[test]
 fn a_command_ends_everything_as_term_does() {
-    let mut world = world(2);
-    world.play(Move::Ordered(0, Order::Stop));
-    world.play(Move::End);
-    world.play(Move::Ordered(0, Order::Up));
-    world.play(Move::Terminate(Via::Guard));
-    assert_eq!(world.killed, [], "the first signal is not impatience");
+    let mut ended = world(2);
+    ended.play(Move::Ordered(0, Order::Stop));
+    ended.play(Move::End);
+    ended.play(Move::Ordered(0, Order::Up));
+    let mut impatient = world(2);
+    impatient.play(Move::End);
+    impatient.play(Move::Terminate(Via::Guard));
+    assert_eq!(impatient.killed, [Slot(0), Slot(1)], "the stop was the first wish");
     for slot in 0..2 {
-        ends(&mut world, slot);
+        ends(&mut ended, slot);
     }
-    assert_eq!(world.done, [Outcome::Signal(Sig::TERM)]);
+    assert_eq!(ended.done, [Outcome::Signal(Sig::TERM)]);
 }
 
 /// Lets it fail at once until it is given up.

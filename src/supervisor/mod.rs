@@ -4,6 +4,7 @@
 //! them; [`backoff`] when one that ended is started again, [`needs`] in what order they are stopped,
 //! `turns` when a command stops several. They are pure: no clock, no channel, no system call, so
 //! that every order of events can be tried in a test. [`driver`] is the one task that feeds them and performs what they answer.
+//! [`signals`] decides what a signal to ganger means.
 //! [`event`] is the vocabulary they share,
 //! [`command`] that of those who command from outside.
 //!
@@ -27,6 +28,7 @@ pub mod machine;
 pub mod needs;
 mod opening;
 pub mod phase;
+pub mod signals;
 pub mod state;
 pub mod step;
 mod timers;
@@ -46,6 +48,8 @@ mod fleet_tests;
 mod machine_props;
 #[cfg(test)]
 mod restart_tests;
+#[cfg(test)]
+mod signals_tests;
 #[cfg(test)]
 mod turns_tests;
 #[cfg(test)]

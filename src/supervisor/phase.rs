@@ -104,8 +104,10 @@ pub enum Input {
     Linked,
     /// A command ends everything, as TERM does.
     End,
-    /// INT, TERM or HUP.
-    Terminate(Sig, Via),
+    /// A signal asks for the end of everything.
+    Stop(Sig),
+    /// A further wish for that: nothing is asked any more, only killed.
+    Kill,
     /// A signal that is handed on to every group and stops nothing.
     Forward(Sig),
     /// Stdout cannot be written; the end that says so.

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::command::{Answer, Command, Did as Done, Stage as Where, What};
 use super::driver::Message;
-use super::driver_tests::{Did, Record, Temper, die, on_paused_clock, stage, stage_of};
+use super::driver_tests::{Did, Record, Temper, die, on_paused_clock, signal, stage, stage_of};
 use super::event::{Consequence, Ended, Event, OnExit, Policy, Run};
 use super::fleet::{Order, Outcome, Via};
 use crate::model::Sig;
@@ -51,7 +51,7 @@ async fn lives(
 }
 
 fn terminate(outbox: &UnboundedSender<Message>) {
-    outbox.send(Message::Terminate(Sig::TERM, Via::Guard)).expect("heard");
+    outbox.send(signal(Sig::TERM, Via::Guard)).expect("heard");
 }
 
 #[test]
@@ -154,9 +154,9 @@ fn the_wait_stands_still_while_ganger_does() {
         tokio::task::spawn_local(async move {
             lives(&record, &outbox, 1, &[2, 2], 1).await;
             sleep(Duration::from_secs(1)).await;
-            outbox.send(Message::Suspend).expect("heard");
+            outbox.send(signal(Sig::TSTP, Via::Guard)).expect("heard");
             sleep(Duration::from_secs(100)).await;
-            outbox.send(Message::Resume).expect("heard");
+            outbox.send(signal(Sig::CONT, Via::Guard)).expect("heard");
             running(&record, run(0, 3)).await;
             terminate(&outbox);
         });

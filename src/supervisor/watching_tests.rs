@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use super::command::{Answer, Command, What};
 use super::driver::{Member, Message};
-use super::driver_tests::{Did, Record, Stage, Temper, die, on_paused_clock, stage_with};
+use super::driver_tests::{Did, Record, Stage, Temper, die, on_paused_clock, signal, stage_with};
 use super::event::{Ended, Event, OnExit, Policy, Run, Slot};
 use super::fleet::{Outcome, Via};
 use super::watch::{Finding, Goal, Sought, WatchId};
@@ -93,7 +93,7 @@ fn run(slot: usize, number: u32) -> Run {
 }
 
 fn end(outbox: &UnboundedSender<Message>) {
-    outbox.send(Message::Terminate(Sig::TERM, Via::Guard)).expect("heard");
+    outbox.send(signal(Sig::TERM, Via::Guard)).expect("heard");
 }
 
 fn told(record: &RefCell<Record>) -> Vec<String> {

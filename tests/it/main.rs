@@ -61,4 +61,5 @@ mod survivors_killed;
 mod survivors_matrix;
 mod terminal;
 mod wrapped;
+mod wrappers;
 mod zsh;
