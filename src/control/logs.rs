@@ -39,7 +39,10 @@ pub(super) fn read(history: &History, wish: Wish, names: Option<Names>) -> Recei
 async fn hand_on(mut lines: Lines, follow: bool, replies: Sender<Vec<u8>>) {
     loop {
         // Half a line is shown by those who do not wait for the rest.
-        let said = lines.next(!follow);
+        let Some(said) = lines.next(!follow) else {
+            tokio::task::yield_now().await;
+            continue;
+        };
         let written: Vec<u8> = said.into_iter().flat_map(|said| Reply::item(&item(said)).line()).collect();
         if written.is_empty() {
             if !(follow && lines.wait().await) {

@@ -5,7 +5,8 @@
 //! place. Nothing is queued for a reader: one that is slow finds that what it had not read was
 //! given up, and is told how much. So no reader slows anybody, and memory has one bound.
 //!
-//! It must never be held while somebody waits: the pump is behind the same lock.
+//! The pump needs the same lock for each chunk, so it is held for one bounded step at a time, whatever a reader
+//! asks for: [`BATCH`] bytes are copied, or [`Seek::LINES`] lines are passed on the way back.
 
 mod store;
 mod track;
@@ -20,7 +21,7 @@ use tokio::sync::watch;
 use super::modes::Modes;
 use super::source::Stream;
 use crate::model::InstanceId;
-use store::Store;
+use store::{Seek, Store};
 
 pub(super) use store::Cursor;
 pub use store::{Line, Said, TrackId};
@@ -130,7 +131,8 @@ impl History {
     /// Reads the last `count` lines of the processes that are wanted, all together.
     pub fn last(&self, count: usize, wanted: Box<dyn Fn(&InstanceId) -> bool + Send>) -> Lines {
         let news = self.news.subscribe();
-        Lines { history: self.clone(), wanted, start: Some(count), cursors: Vec::new(), news, closed: false }
+        let start = Start::At(count);
+        Lines { history: self.clone(), wanted, start, seen: 0, cursors: Vec::new(), news, closed: false }
     }
 
     /// Reads what a process writes as it is, from about its last screen on, with the modes that a
@@ -161,8 +163,8 @@ impl History {
     /// The begin of the line that each output of this process is in.
     pub(super) fn line_begins(&self, id: &InstanceId) -> Vec<Cursor> {
         let store = self.lock();
-        let tracks: Vec<TrackId> = store.all(|its| its == id).collect();
-        store.last(&tracks, 0, false)
+        let tracks: Vec<TrackId> = store.all(0, |its| its == id).collect();
+        store.ends(&tracks, false)
     }
 
     /// Whose output it is.
@@ -217,29 +219,53 @@ impl History {
 pub struct Lines {
     history: History,
     wanted: Box<dyn Fn(&InstanceId) -> bool + Send>,
-    start: Option<usize>,
+    start: Start,
+    /// How many outputs there were when new ones were last looked for.
+    seen: usize,
     cursors: Vec<Cursor>,
     news: watch::Receiver<State>,
     closed: bool,
 }
 
+/// How far the first line is found.
+enum Start {
+    /// It is so many lines before the end.
+    At(usize),
+    Seeking(Seek),
+    Found,
+}
+
 impl Lines {
-    /// The next lines that are there, some at a time; none, if there are no more now. `open`
-    /// says whether a last line without an end is one.
-    pub fn next(&mut self, open: bool) -> Vec<Said> {
+    /// The next lines that are there, some at a time; none, if there are no more now. Returns nothing while
+    /// the first of them is still being looked for: each call does a part of that. With `open` the last
+    /// line may be incomplete, and what is written after the first call is not read.
+    pub fn next(&mut self, open: bool) -> Option<Vec<Said>> {
         // Before the lines: what comes later is a change again.
         self.closed = *self.news.borrow_and_update() == State::Closed;
         self.history.reads.fetch_add(1, Ordering::Relaxed);
         let store = self.history.lock();
-        if let Some(count) = self.start.take() {
-            let tracks: Vec<TrackId> = store.all(&self.wanted).collect();
-            self.cursors = store.last(&tracks, count, open);
+        match std::mem::replace(&mut self.start, Start::Found) {
+            Start::At(count) => {
+                let tracks: Vec<TrackId> = store.all(0, &self.wanted).collect();
+                self.seen = store.count();
+                self.start = Start::Seeking(store.seek(&tracks, count, open));
+                return None;
+            }
+            Start::Seeking(mut seek) => {
+                if !store.go_back(&mut seek) {
+                    self.start = Start::Seeking(seek);
+                    return None;
+                }
+                self.cursors = seek.cursors();
+            }
+            Start::Found => {}
         }
-        // Processes that began to write later are read from their begin.
-        let known = |track: &TrackId| self.cursors.iter().any(|cursor| cursor.track == *track);
-        let new: Vec<TrackId> = store.all(&self.wanted).filter(|track| !known(track)).collect();
-        self.cursors.extend(new.into_iter().map(Cursor::at_start));
-        store.read(&mut self.cursors, BATCH, open)
+        if !open {
+            // Processes that began to write later are read from their begin.
+            let new = store.all(std::mem::replace(&mut self.seen, store.count()), &self.wanted);
+            self.cursors.extend(new.map(Cursor::at_start));
+        }
+        Some(store.read(&mut self.cursors, BATCH, open))
     }
 
     /// Waits until there may be more, after there was none. False when nothing will come any more.

@@ -44,3 +44,12 @@ fn a_search_in_a_flood_does_not_hide_the_death_of_the_guard() {
     proc::send(running.own_pids().guard, Signal::SIGKILL);
     running.wait().killed_by(Signal::SIGKILL);
 }
+
+#[test]
+fn the_last_lines_of_a_flood_come_to_an_end() {
+    let test = flood();
+    let running = test.start();
+    running.wait_ready("worker.1");
+    test.beside(["logs", "-n", "100000", "web"]).code(0);
+    running.finish().killed_by(Signal::SIGINT);
+}

@@ -1,4 +1,11 @@
 //! The last bytes of all processes, and how lines are found in them. Pure.
+//!
+//! Whoever calls holds the lock that the output thread needs for each chunk. So each call does a bounded amount
+//! of work, whatever is asked for: what takes longer is done in pieces ([`Seek`], [`Store::read`]).
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 
 use super::track::{Mark, Track};
 use crate::model::InstanceId;
@@ -30,6 +37,30 @@ pub(in crate::output) struct Cursor {
     pub(super) offset: u64,
     /// Line ends before it.
     lines: u64,
+    /// Nothing from here on is read.
+    until: u64,
+}
+
+/// The way back from the ends of several outputs to where the last lines of all of them together begin.
+#[derive(Debug)]
+pub(super) struct Seek {
+    cursors: Vec<Cursor>,
+    /// For each cursor: where its output began when that was looked at, and the first line there.
+    firsts: Vec<(u64, u64)>,
+    /// The order of what is before each cursor, and its place. The latest is on top.
+    latest: BinaryHeap<(u64, usize)>,
+    /// How many lines are still to be found.
+    left: usize,
+}
+
+impl Seek {
+    /// How many lines are found at once: so long may the output thread have to wait.
+    pub(super) const LINES: usize = 1000;
+
+    /// The cursors, where they are now.
+    pub(super) fn cursors(self) -> Vec<Cursor> {
+        self.cursors
+    }
 }
 
 /// What a reader of lines gets.
@@ -78,7 +109,7 @@ enum Tail {
 impl Cursor {
     /// Before the first byte.
     pub(super) fn at_start(track: TrackId) -> Self {
-        Self { track, offset: 0, lines: 0 }
+        Self { track, offset: 0, lines: 0, until: u64::MAX }
     }
 }
 
@@ -100,9 +131,18 @@ impl Store {
         self.tracks.iter().map(|(id, ..)| id)
     }
 
-    /// All outputs of the processes that are `wanted`.
-    pub(super) fn all(&self, wanted: impl Fn(&InstanceId) -> bool) -> impl Iterator<Item = TrackId> {
-        let found = self.tracks.iter().enumerate().filter(move |(_, (id, ..))| wanted(id));
+    /// How many outputs there are. There are never fewer.
+    pub(super) fn count(&self) -> usize {
+        self.tracks.len()
+    }
+
+    /// All outputs of the processes that are `wanted`, but for the first `seen` outputs.
+    pub(super) fn all(
+        &self,
+        seen: usize,
+        wanted: impl Fn(&InstanceId) -> bool,
+    ) -> impl Iterator<Item = TrackId> {
+        let found = self.tracks.iter().enumerate().skip(seen).filter(move |(_, (id, ..))| wanted(id));
         found.map(|(place, _)| TrackId(place))
     }
 
@@ -148,31 +188,64 @@ impl Store {
     /// The end of an output: what is read from here on is new.
     pub(super) fn at_end(&self, track: TrackId) -> Cursor {
         let it = self.get(track);
-        Cursor { track, offset: it.end(), lines: it.lines() }
+        Cursor { track, offset: it.end(), lines: it.lines(), until: u64::MAX }
     }
 
-    /// From where to read `count` lines, the last of all of these outputs together. A last line
-    /// without an end counts if it is to be read (`open`).
-    pub(super) fn last(&self, tracks: &[TrackId], count: usize, open: bool) -> Vec<Cursor> {
-        let begin = |track: &TrackId| {
+    /// Where a reader of what comes next begins: at the end of each output, or at the begin of the line that is
+    /// not complete. One that reads such a line too (`open`) reads to the present end, and no further.
+    pub(super) fn ends(&self, tracks: &[TrackId], open: bool) -> Vec<Cursor> {
+        let end = |track: &TrackId| {
             let mut cursor = self.at_end(*track);
             let it = self.get(*track);
-            if !open {
+            if open {
+                cursor.until = it.end();
+            } else {
                 cursor.offset = it.line_begin(it.end());
             }
             cursor
         };
-        let mut cursors: Vec<Cursor> = tracks.iter().map(begin).collect();
-        for _ in 0..count {
-            let before = |cursor: &Cursor| {
-                let it = self.get(cursor.track);
-                (cursor.offset > it.first_line()).then(|| it.mark(cursor.offset - 1).order)
-            };
-            let latest = cursors.iter_mut().filter_map(|cursor| Some((before(cursor)?, cursor)));
-            let Some((_, cursor)) = latest.max_by_key(|(order, _)| *order) else { break };
-            self.step_back(cursor);
+        tracks.iter().map(end).collect()
+    }
+
+    /// Begins to look for `count` lines, the last of all of these outputs together.
+    pub(super) fn seek(&self, tracks: &[TrackId], count: usize, open: bool) -> Seek {
+        let cursors = self.ends(tracks, open);
+        let firsts = tracks.iter().map(|track| (self.get(*track).start(), self.get(*track).first_line()));
+        let firsts: Vec<(u64, u64)> = firsts.collect();
+        let before = |(at, cursor): (usize, &Cursor)| {
+            (cursor.offset > firsts[at].1).then(|| (self.order_before(cursor), at))
+        };
+        let latest = cursors.iter().enumerate().filter_map(before).collect();
+        Seek { cursors, firsts, latest, left: count }
+    }
+
+    /// Goes back [`Seek::LINES`] lines. Returns whether there is nothing more to find.
+    pub(super) fn go_back(&self, seek: &mut Seek) -> bool {
+        let Seek { cursors, firsts, latest, left } = seek;
+        for _ in 0..Seek::LINES {
+            let Some(mut top) = latest.peek_mut().filter(|_| *left > 0) else { return true };
+            let at = top.1;
+            let (cursor, (start, first)) = (&mut cursors[at], &mut firsts[at]);
+            let it = self.get(cursor.track);
+            if it.start() != *start {
+                // Some of it was given up meanwhile.
+                (*start, *first) = (it.start(), it.first_line());
+            }
+            if cursor.offset > *first {
+                self.step_back(cursor);
+                *left -= 1;
+            }
+            if cursor.offset > *first {
+                top.0 = self.order_before(cursor);
+            } else {
+                PeekMut::pop(top);
+            }
         }
-        cursors
+        *left == 0 || latest.is_empty()
+    }
+
+    fn order_before(&self, cursor: &Cursor) -> u64 {
+        self.get(cursor.track).mark(cursor.offset - 1).order
     }
 
     /// To the begin of the line before.
@@ -194,15 +267,24 @@ impl Store {
             said.extend(self.catch_up(cursor));
         }
         let mut next: Vec<Option<Next>> = cursors.iter().map(|cursor| self.next(cursor, open)).collect();
+        let waiting =
+            next.iter().enumerate().filter_map(|(at, next)| Some(Reverse((next.as_ref()?.mark.order, at))));
+        let mut earliest: BinaryHeap<Reverse<(u64, usize)>> = waiting.collect();
         let mut size = 0;
-        while size < limit {
-            let waiting = next.iter().enumerate().filter_map(|(at, next)| Some((at, (*next)?)));
-            let Some((at, line)) = waiting.min_by_key(|(_, next)| next.mark.order) else { break };
+        while size < limit
+            && let Some(mut top) = earliest.peek_mut()
+        {
+            let at = top.0.1;
+            let Some(line) = next[at] else { break };
             let cursor = &mut cursors[at];
             let line = self.take(cursor, line);
             size += line.bytes.len() + size_of::<Line>();
             said.push(Said::Line(line));
             next[at] = self.next(cursor, open);
+            match &next[at] {
+                Some(next) => top.0.0 = next.mark.order,
+                None => drop(PeekMut::pop(top)),
+            }
         }
         said
     }
@@ -210,30 +292,32 @@ impl Store {
     /// To the first line that is still there, if what the cursor stands at is not.
     fn catch_up(&self, cursor: &mut Cursor) -> Option<Said> {
         let (id, _, it) = &self.tracks[cursor.track.0];
-        if cursor.offset >= it.start() {
+        if cursor.offset >= it.start().min(cursor.until) {
             return None;
         }
         let first = it.first_line();
         let lines = it.lines_before() + u64::from(first > it.start());
         let skipped = lines - cursor.lines;
-        *cursor = Cursor { track: cursor.track, offset: first, lines };
+        *cursor = Cursor { offset: first, lines, ..*cursor };
         (skipped > 0).then(|| Said::Skipped(id.clone(), skipped))
     }
 
     fn next(&self, cursor: &Cursor, open: bool) -> Option<Next> {
         let it = self.get(cursor.track);
-        let (end, tail) = match it.line_end(cursor.offset) {
-            Some(end) => (end, Tail::Newline),
-            None => (it.end(), Tail::Open),
-        };
-        let most = cursor.offset + MAX_LINE as u64;
-        if end > most {
-            return Some(Next { end: most, mark: it.mark(most - 1), tail: Tail::Cut });
+        let (most, last) = (cursor.offset + MAX_LINE as u64, it.end().min(cursor.until));
+        if cursor.offset >= last {
+            return None;
         }
+        // No further than a piece is long.
+        let (end, tail) = match it.line_end(cursor.offset, last.min(most + 1)) {
+            Some(end) => (end, Tail::Newline),
+            None if last > most => (most, Tail::Cut),
+            None => (last, Tail::Open),
+        };
         match tail {
-            Tail::Open if !open || end == cursor.offset => None,
-            Tail::Open => Some(Next { end, mark: it.mark(end - 1), tail }),
-            _ => Some(Next { end, mark: it.mark(end), tail }),
+            Tail::Open if !open => None,
+            Tail::Open | Tail::Cut => Some(Next { end, mark: it.mark(end - 1), tail }),
+            Tail::Newline => Some(Next { end, mark: it.mark(end), tail }),
         }
     }
 
@@ -297,11 +381,7 @@ impl Store {
         while found.len() < lines && cursor.offset > begin {
             let end = cursor.offset;
             self.step_back(&mut cursor);
-            let end = if it.line_end(cursor.offset).is_some_and(|newline| newline + 1 == end) {
-                end - 1
-            } else {
-                end
-            };
+            let end = if it.line_end(cursor.offset, end) == Some(end - 1) { end - 1 } else { end };
             let length = end - cursor.offset;
             if length > left && !found.is_empty() {
                 break;

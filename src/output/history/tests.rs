@@ -13,19 +13,23 @@ fn all() -> Box<dyn Fn(&InstanceId) -> bool + Send> {
 
 /// As `web.1 text`; `+` behind a piece that goes on.
 fn read(lines: &mut Lines, open: bool) -> Vec<String> {
-    let mut shown = Vec::new();
+    let mut all = Vec::new();
     loop {
-        let said = lines.next(open);
+        let Some(said) = lines.next(open) else { continue };
         if said.is_empty() {
-            return shown;
+            return all;
         }
-        shown.extend(said.into_iter().map(|said| match said {
-            Said::Line(line) => {
-                let mark = if line.cut { "+" } else { "" };
-                format!("{} {}{mark}", line.id, String::from_utf8_lossy(&line.bytes))
-            }
-            Said::Skipped(id, count) => format!("{id} skipped {count}"),
-        }));
+        all.extend(said.into_iter().map(shown));
+    }
+}
+
+fn shown(said: Said) -> String {
+    match said {
+        Said::Line(line) => {
+            let mark = if line.cut { "+" } else { "" };
+            format!("{} {}{mark}", line.id, String::from_utf8_lossy(&line.bytes))
+        }
+        Said::Skipped(id, count) => format!("{id} skipped {count}"),
     }
 }
 
@@ -59,6 +63,37 @@ fn who_follows_gets_each_line_once() {
     history.push(worker, b"new\n");
     assert_eq!(read(&mut lines, false), ["web.1 bc", "worker.1 new"]);
     assert_eq!(read(&mut lines, false), [""; 0]);
+}
+
+#[test]
+fn the_last_lines_are_found_in_steps_while_more_are_written() {
+    let history = History::default();
+    let tracks = [1, 2, 3].map(|n| history.begin(&id(&format!("web.{n}")), Stream::Stdout));
+    let mut written = Vec::new();
+    let mut write = |count: usize| {
+        for _ in 0..count {
+            let number = written.len();
+            history.push(tracks[number % 3], format!("line {number}\n").as_bytes());
+            written.push(format!("web.{} line {number}", number % 3 + 1));
+        }
+        written.clone()
+    };
+    let before = write(3 * Seek::LINES);
+    let (mut snapshot, mut follow) =
+        (history.last(2 * Seek::LINES, all()), history.last(2 * Seek::LINES, all()));
+    let mut steps = 0;
+    let first = loop {
+        if let Some(said) = snapshot.next(true) {
+            break said;
+        }
+        assert!(follow.next(false).is_none());
+        write(10);
+        steps += 1;
+    };
+    assert!(steps >= 2, "{steps}");
+    let rest = read(&mut snapshot, true);
+    assert_eq!(first.into_iter().map(shown).chain(rest).collect::<Vec<_>>(), before[Seek::LINES..]);
+    assert_eq!(read(&mut follow, false), write(0)[Seek::LINES..]);
 }
 
 #[test]
@@ -202,7 +237,7 @@ proptest! {
         let mut lines = history.last(count, all());
         let mut got = Vec::new();
         loop {
-            let said = lines.next(true);
+            let Some(said) = lines.next(true) else { continue };
             if said.is_empty() {
                 break;
             }

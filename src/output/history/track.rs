@@ -146,19 +146,19 @@ impl Track {
         if !self.torn {
             return self.start;
         }
-        match self.line_end(self.start) {
+        match self.line_end(self.start, self.end) {
             Some(end) if end + 1 < self.end => end + 1,
             _ => self.start,
         }
     }
 
-    /// The newline at or behind `from`.
-    pub(super) fn line_end(&self, from: u64) -> Option<u64> {
+    /// The first newline from `from` on, before `to`.
+    pub(super) fn line_end(&self, from: u64, to: u64) -> Option<u64> {
         let mut at = from.max(self.start);
-        while at < self.end {
+        while at < to.min(self.end) {
             let piece = self.piece(at);
             if let Some(found) = memchr(b'\n', piece) {
-                return Some(at + found as u64);
+                return Some(at + found as u64).filter(|end| *end < to);
             }
             at += piece.len() as u64;
         }
