@@ -2,6 +2,7 @@
 //! channel.
 
 use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
@@ -45,32 +46,48 @@ pub(super) fn listen_with<M: Send + 'static>(
 ) -> io::Result<()> {
     let bell = UnixStream::from_std(signals.bell()?)?;
     let reader = UnixStream::from_std(link.reader()?)?;
+    let signals = Arc::new(Mutex::new(signals));
     let tell = move |heard| into(heard).is_none_or(|message| outbox.send(message).is_ok());
-    tokio::spawn(own_signals(signals, bell, tell.clone()));
-    tokio::spawn(guards_messages(reader, link.confirming()?, tell));
+    tokio::spawn(own_signals(signals.clone(), bell, tell.clone()));
+    tokio::spawn(guards_messages(reader, link.confirming()?, signals, tell));
     Ok(())
 }
 
-async fn own_signals(mut signals: Signals, bell: UnixStream, tell: impl Fn(Heard) -> bool) -> io::Result<()> {
+/// What both tasks read.
+type Shared = Arc<Mutex<Signals>>;
+
+async fn own_signals(signals: Shared, bell: UnixStream, tell: impl Fn(Heard) -> bool) -> io::Result<()> {
     loop {
         bell.readable().await?;
         // Read empty, or it is never waited for again; what it says is in `signals`.
         while matches!(bell.try_read(&mut [0; 64]), Ok(1..)) {}
-        for received in signals.take() {
-            if !tell(Heard::Signal(by(Via::Direct, received))) {
-                return Ok(());
-            }
+        if !take_own(&signals, &tell) {
+            return Ok(());
         }
     }
 }
 
+/// Returns whether somebody still listens.
+fn take_own(signals: &Shared, tell: &impl Fn(Heard) -> bool) -> bool {
+    let all = signals.lock().unwrap_or_else(PoisonError::into_inner).take();
+    all.into_iter().all(|received| tell(Heard::Signal(by(Via::Direct, received))))
+}
+
 /// Reads and confirms messages of the guard. What is confirmed is acted on next, by this very thread.
-async fn guards_messages(mut reader: UnixStream, confirming: Confirming, tell: impl Fn(Heard) -> bool) {
+///
+/// Our own copy of a signal comes first: the kernel signals a whole group at once, and the message takes longer. So
+/// one without a copy was sent before this process existed.
+async fn guards_messages(
+    mut reader: UnixStream,
+    confirming: Confirming,
+    signals: Shared,
+    tell: impl Fn(Heard) -> bool,
+) {
     let mut message = guard::Message::default();
     while reader.read_exact(&mut message).await.is_ok() {
         let received = guard::decode(message);
         confirming.confirm(received);
-        if !tell(Heard::Signal(by(Via::Guard, received))) {
+        if !take_own(&signals, &tell) || !tell(Heard::Signal(by(Via::Guard, received))) {
             return;
         }
     }

@@ -26,7 +26,8 @@ use crate::os::signals::Received;
 use crate::os::spawn::{Order, find_program, shell_argv, spawn_attached};
 use crate::os::{group, signals, sweep};
 use crate::supervisor::event::{Policy, StartError};
-use crate::supervisor::signals::{CommandPolicy, Decision, TERMINATING};
+use crate::supervisor::fleet::Via;
+use crate::supervisor::signals::{CommandPolicy, Decision, Signal, TERMINATING};
 
 /// Exit statuses of the shell for a command that is not found, and one that is no program.
 const NOT_FOUND: u8 = 127;
@@ -138,7 +139,7 @@ impl Command<'_> {
         let pid = spawn_attached(order, own_group)?;
         let policy = CommandPolicy::new(own_group);
         let mut command = Command { pid, own_group, policy, stops: 0, link };
-        command.hand_on_early(&signals.take());
+        command.hand_on_early(signals.take());
         inbox::listen_with(signals, link, outbox, Some)?;
         loop {
             if let Some(how) = command.changes() {
@@ -186,12 +187,13 @@ impl Command<'_> {
 
     /// Hands on what was typed before the command was in our group. What was typed while it was being started
     /// may reach it twice; it has no handler by then.
-    fn hand_on_early(&self, received: &[Received]) {
-        let is_typed = |it: &&Received| {
-            it.sender == Sender::Kernel && matches!(it.sig, Sig::INT | Sig::QUIT | Sig::TSTP)
-        };
-        for Received { sig, .. } in received.iter().filter(is_typed).filter(|_| !self.own_group) {
-            self.signal(*sig);
+    fn hand_on_early(&mut self, received: Vec<Received>) {
+        for Received { sig, sender, at } in received {
+            let is_typed = sender == Sender::Kernel && matches!(sig, Sig::INT | Sig::QUIT | Sig::TSTP);
+            if is_typed && !self.own_group {
+                self.signal(sig);
+            }
+            self.policy.decide(Signal { sig, sender, via: Via::Direct, at });
         }
     }
 

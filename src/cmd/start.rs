@@ -274,7 +274,7 @@ fn notify(
             // A daemon's own lines go to a file at most, and that is worth no end.
             Notice::Gone(_) if daemon => true,
             Notice::Gone(error) => outbox.send(Message::OutputGone(without_output(&error))).is_ok(),
-            Notice::StopTold => outbox.send(Message::StopTold).is_ok(),
+            Notice::StopTold => outbox.send(Message::StopTold(Instant::now().into_std())).is_ok(),
             Notice::Ended => ended.send(()).is_ok(),
         };
     }

@@ -84,8 +84,8 @@ pub struct Holder(pub Option<(u32, String)>);
 pub enum Message {
     /// A signal that guard or supervisor has received.
     Signal(Signal),
-    /// Whoever reads our output knows that everything is being stopped.
-    StopTold,
+    /// Whoever reads our output can know from this time on that everything is being stopped.
+    StopTold(std::time::Instant),
     /// Children have died.
     ChildDied,
     /// All output of this run was read.
@@ -247,7 +247,7 @@ impl<C: Children> Driver<C> {
     fn hear(&mut self, message: Message) {
         match message {
             Message::Signal(signal) => self.signal(signal),
-            Message::StopTold => self.policy.stop_told(Instant::now().into_std()),
+            Message::StopTold(at) => self.policy.stop_told(at),
             Message::ChildDied => self.bury(),
             Message::OutputClosed(run) => {
                 self.one(run.slot, machine::Input::OutputClosed(run));

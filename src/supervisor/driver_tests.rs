@@ -294,7 +294,7 @@ fn a_signal_after_the_report_of_the_first_is_a_second_one() {
         let outbox = stage.outbox.clone();
         tokio::task::spawn_local(async move {
             outbox.send(signal(Sig::INT, Via::Guard)).expect("heard");
-            outbox.send(Message::StopTold).expect("heard");
+            outbox.send(Message::StopTold(Instant::now().into_std())).expect("heard");
             tokio::time::sleep(Duration::from_millis(1)).await;
             outbox.send(signal(Sig::INT, Via::Guard)).expect("heard");
         });

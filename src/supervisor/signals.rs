@@ -260,12 +260,14 @@ pub struct CommandPolicy {
     /// Two different signals are never the same wish: the command may have ignored the first.
     wishes: Vec<(Sig, Wishes)>,
     quit_at: Option<Instant>,
+    /// How many signals the kernel has sent to the supervisor, and how many to the guard.
+    typed: Vec<(Sig, u32, u32)>,
 }
 
 impl CommandPolicy {
     /// Decides for a command in a process group of its own, or in ours.
     pub fn new(has_own_group: bool) -> Self {
-        Self { has_own_group, wishes: Vec::new(), quit_at: None }
+        Self { has_own_group, wishes: Vec::new(), quit_at: None, typed: Vec::new() }
     }
 
     /// Decides about a signal.
@@ -273,6 +275,9 @@ impl CommandPolicy {
         let Signal { sig, sender, via, at } = signal;
         let is_known = TERMINATING.contains(&sig) || FORWARDED.contains(&sig) || sig == Sig::TSTP;
         if via == Via::Direct {
+            if sender == Sender::Kernel {
+                self.typed(sig).1 += 1;
+            }
             return Decision::Ignore;
         }
         if sig == Sig::CONT {
@@ -286,8 +291,27 @@ impl CommandPolicy {
         // A terminal that closes signals only its session leader, which may be us; and an alarm is
         // meant for the process that set it, before it became us.
         let is_for_us = matches!(sig, Sig::HUP | Sig::ALRM);
-        let has_it = sender == Sender::Kernel && !self.has_own_group && !is_for_us;
+        let is_typed = sender == Sender::Kernel && !self.has_own_group && !is_for_us;
+        let has_it = is_typed && self.has_reached_our_group(sig);
         if is_known && is_wish && !has_it { Decision::Forward(sig) } else { Decision::Ignore }
+    }
+
+    /// Whether what the guard has received has reached the supervisor too. Otherwise it was typed before the
+    /// supervisor existed, and so before the command did.
+    fn has_reached_our_group(&mut self, sig: Sig) -> bool {
+        let (_, direct, guard) = self.typed(sig);
+        *guard += 1;
+        let has_reached = *direct >= *guard;
+        *direct = (*direct).max(*guard);
+        has_reached
+    }
+
+    fn typed(&mut self, sig: Sig) -> &mut (Sig, u32, u32) {
+        let place = self.typed.iter().position(|(it, ..)| *it == sig).unwrap_or_else(|| {
+            self.typed.push((sig, 0, 0));
+            self.typed.len() - 1
+        });
+        &mut self.typed[place]
     }
 
     fn wishes_of(&mut self, sig: Sig) -> &mut Wishes {

@@ -234,11 +234,20 @@ fn the_command_of_run_gets_each_wish_once() {
     let no = Decision::Ignore;
     let on = Decision::Forward;
     // The kernel signals it, npm hands the signal on to us.
-    let behind_npm =
-        [(0, int, KERNEL, Guard), (5, int, NPM, Guard), (300, int, KERNEL, Guard), (305, int, NPM, Guard)];
-    assert_eq!(decided(false, &behind_npm), [no, no, no, no]);
+    let behind_npm = [
+        (0, int, KERNEL, Direct),
+        (0, int, KERNEL, Guard),
+        (5, int, NPM, Guard),
+        (300, int, KERNEL, Direct),
+        (300, int, KERNEL, Guard),
+        (305, int, NPM, Guard),
+    ];
+    assert_eq!(decided(false, &behind_npm), [no; 6]);
     // In a group of its own it has nothing from anybody else.
-    assert_eq!(decided(true, &behind_npm), [on(int), no, on(int), no]);
+    assert_eq!(decided(true, &behind_npm), [no, on(int), no, no, on(int), no]);
+    // The first was typed when only the guard existed.
+    let early = [(0, int, KERNEL, Guard), (300, int, KERNEL, Direct), (300, int, KERNEL, Guard)];
+    assert_eq!(decided(false, &early), [on(int), no, no]);
     // `timeout`, and another signal right behind the first, as at a logout.
     let table =
         [(0, term, OTHER, Guard), (1, term, OTHER, Guard), (1, term, OTHER, Direct), (2, hup, OTHER, Guard)];
@@ -246,14 +255,16 @@ fn the_command_of_run_gets_each_wish_once() {
     let others = [
         (0, hup, KERNEL, Guard),
         (0, Sig::ALRM, KERNEL, Guard),
+        (0, Sig::QUIT, KERNEL, Direct),
         (0, Sig::QUIT, KERNEL, Guard),
         (5, Sig::QUIT, NPM, Guard),
+        (0, Sig::TSTP, KERNEL, Direct),
         (0, Sig::TSTP, KERNEL, Guard),
         (0, Sig::TSTP, OTHER, Guard),
         (0, Sig::CONT, KERNEL, Guard),
         (0, Sig::CHLD, KERNEL, Guard),
     ];
-    let expected = [on(hup), on(Sig::ALRM), no, no, no, on(Sig::TSTP), Decision::Resume, no];
+    let expected = [on(hup), on(Sig::ALRM), no, no, no, no, no, on(Sig::TSTP), Decision::Resume, no];
     assert_eq!(decided(false, &others), expected);
 }
 

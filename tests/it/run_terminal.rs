@@ -154,3 +154,35 @@ fn it_follows_the_window_s_size() {
     window.wait_for("50 132");
     window.wait();
 }
+
+#[test]
+fn ctrl_c_at_any_moment_of_the_start_ends_it() {
+    // The start takes some milliseconds. Before ganger is there the terminal's signal ends what is to become it,
+    // and once the command is there it is the command's.
+    let test = Test::without_ports();
+    for number in 0..40_u64 {
+        let mut window = Terminal::with_ganger(&test, ["run", "gangling", "--wait"]);
+        // No synchronization: any moment will do.
+        std::thread::sleep(std::time::Duration::from_micros(number * 7919 % 60_000));
+        window.type_text("\x03");
+        let status = window.wait();
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(2), "{status:?}");
+    }
+}
+
+#[test]
+fn ctrl_z_where_no_shell_could_continue_it_stops_nothing() {
+    let test = Test::without_ports();
+    let mut window =
+        Terminal::with_ganger(&test, ["run", "gangling", "--log-signals", "QUIT", "--wait-file", "go"]);
+    window.wait_for("ready pid=");
+    window.type_text("\x1a");
+    window.type_text("\x1c");
+    window.wait_for("got SIGQUIT 1");
+    // Not from the keyboard either, where ganger would hand it on.
+    let guard = window.pid();
+    proc::send(guard, nix::sys::signal::Signal::SIGTSTP);
+    proc::send(guard, nix::sys::signal::Signal::SIGUSR1);
+    let status = window.wait();
+    assert!(!status.success(), "USR1 ends it: {status:?}");
+}
