@@ -2,7 +2,7 @@
 
 use nix::errno::Errno;
 use nix::sys::signal::kill;
-use nix::unistd::{Pid, getsid};
+use nix::unistd::{Pid, getpgid, getpgrp, getppid, getsid};
 
 #[cfg(target_os = "linux")]
 use super::descendants;
@@ -71,6 +71,45 @@ pub fn signal_child(pid: i32, sig: Sig) {
 /// Whether this process has a controlling terminal, in the foreground or not.
 pub fn has_terminal() -> bool {
     std::fs::File::open("/dev/tty").is_ok()
+}
+
+/// Whether SIGTSTP stops this process. It does not stop process 1, nor a process of an orphaned group, which no
+/// shell could continue: one in which no member has a parent in another group of the session (setpgid(2)).
+pub fn can_be_suspended() -> bool {
+    std::process::id() != 1 && (is_watched(getppid().as_raw()) || is_other_member_watched())
+}
+
+/// Whether this parent of a member of our group would continue it.
+fn is_watched(parent: i32) -> bool {
+    let parent = Pid::from_raw(parent);
+    getsid(Some(parent)).is_ok_and(|session| getsid(None) == Ok(session))
+        && getpgid(Some(parent)).is_ok_and(|group| group != getpgrp())
+}
+
+#[cfg(target_os = "linux")]
+fn is_other_member_watched() -> bool {
+    let group = getpgrp().as_raw();
+    let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let parents = all.filter_map(|entry| parent_of_member(entry.file_name().to_str()?, group));
+    parents.into_iter().any(is_watched)
+}
+
+/// The parent of this process, if it is a living member of the group.
+#[cfg(target_os = "linux")]
+fn parent_of_member(pid: &str, group: i32) -> Option<i32> {
+    let _: i32 = pid.parse().ok()?;
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    // Behind the name, which may have anything in it: state, parent, group (proc_pid_stat(5)).
+    let fields = stat.rsplit(|byte| *byte == b')').next()?;
+    let mut fields = std::str::from_utf8(fields).ok()?.split_ascii_whitespace();
+    let is_alive = !matches!(fields.next()?, "Z" | "X");
+    let (parent, of): (i32, i32) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    (is_alive && of == group).then_some(parent)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_other_member_watched() -> bool {
+    false
 }
 
 /// Whether this process is in the session of another one, and so on its terminal if it has one.

@@ -395,27 +395,42 @@ impl Guard {
 
     /// Stops, as all processes have, so that the shell gets its prompt back.
     fn stop(&mut self, why: Stop) {
+        let mut tried = false;
         signals::stop_self(|| {
             let heard = self.heard();
             // A TSTP that came before this stop is answered by it.
             for received in heard.iter().filter(|it| it.sig != Sig::TSTP) {
                 self.hear(*received);
             }
-            match why {
+            tried = match why {
                 // A CONT that came meanwhile is behind the TSTP we were asked with.
                 Stop::Asked => heard.iter().all(|it| it.sig != Sig::CONT),
                 // Behind a stop that nobody asked us for it may be that of the `fg` before; and a
                 // Ctrl-Z that came before our handler stood again has stopped us already. So the
                 // command is looked at.
                 Stop::ByItself => self.command_is_stopped(),
-            }
+            };
+            tried
         });
         self.stopping = false;
+        if tried && why == Stop::Asked {
+            let heard = self.heard();
+            if heard.iter().all(|it| it.sig != Sig::CONT) {
+                // Our group was orphaned meanwhile, so that the stop did nothing.
+                let at = Instant::now();
+                self.hear(Received { sig: Sig::CONT, sender: Sender::Process(0), at });
+            }
+            for received in heard {
+                self.hear(received);
+            }
+        }
     }
 
     fn hear(&mut self, received: Received) {
         match received.sig {
             Sig::CHLD => return,
+            // The processes would stand still, and ganger and whoever started it would not know.
+            Sig::TSTP if !group::can_be_suspended() => return,
             Sig::TSTP => self.stopping = true,
             Sig::CONT => {
                 self.stopping = false;

@@ -211,18 +211,24 @@ fn processes_do_not_ignore_real_time_signals() {
     }
 }
 
+/// There is no shell that could continue it: TSTP stops no program there.
 #[test]
-fn tstp_and_cont_hang_up_no_session() {
-    let test = app("always");
-    let running = start(&test);
-    let web = running.wait_ready("web.1");
-    for pid in all_called_ganger(&test) {
-        proc::send(pid, Signal::SIGTSTP);
+fn tstp_without_a_shell_freezes_nothing_and_hangs_up_no_session() {
+    for pty in ["always", "never"] {
+        let test = app(pty);
+        let running = start(&test);
+        for pid in all_called_ganger(&test) {
+            proc::send(pid, Signal::SIGTSTP);
+        }
+        // Acted on behind the others, so what it reaches is not stopped by them.
+        running.signal(Signal::SIGUSR1);
+        for name in ["web.1", "worker.1"] {
+            let pid = running.wait_ready(name);
+            running.wait_for_line(name, &format!("{pid} got SIGUSR1 1"));
+        }
+        running.signal(SIGCONT);
+        assert_graceful(&running.finish().killed_by(SIGINT), &["SIGUSR1 1"]);
     }
-    eventually("stopped", || proc::process(web).is_some_and(|it| it.state == 'T'));
-    running.signal(SIGCONT);
-    eventually("it goes on", || proc::process(web).is_some_and(|it| it.state != 'T'));
-    assert_graceful(&running.finish().killed_by(SIGINT), &[]);
 }
 
 #[test]

@@ -209,3 +209,20 @@ fn keys_are_not_for_the_processes() {
     shell.wait_for("received");
     leave(shell);
 }
+
+/// As after `tmux new 'ganger start'`: there is no shell that could continue it.
+#[test]
+fn ctrl_z_where_no_shell_could_continue_it_stops_nothing() {
+    let test = Test::new().procfile("web: exec gangling --log-signals QUIT --wait\n");
+    let mut window = Terminal::with_ganger(&test, ["start"]);
+    window.wait_for("ready pid=");
+    for number in 1..=2 {
+        // The second key is acted on behind the first.
+        window.type_text("\x1a");
+        window.type_text("\x1c");
+        window.wait_for(&format!("got SIGQUIT {number}"));
+    }
+    window.type_text("\x03");
+    window.wait_for("web.1 was stopped by SIGTERM");
+    window.wait();
+}
