@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::ahead::{Ahead, Job};
 use super::beside::Beside;
@@ -205,6 +206,10 @@ impl Children for OsChildren {
 
     fn close_output(&mut self, run: Run) {
         self.pump.close(run);
+    }
+
+    fn output_blocked(&self) -> Option<Duration> {
+        self.pump.blocked_for()
     }
 
     fn tell(&mut self, event: Event) {

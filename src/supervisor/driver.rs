@@ -26,6 +26,12 @@ use crate::error::Error;
 use crate::model::{InstanceId, Port, Sig};
 use crate::plan::{Planner, ProcessSpec};
 
+/// How long our output takes nothing before it counts as blocked at the end of everything.
+const BLOCKED: Duration = Duration::from_millis(250);
+
+/// How long the command of `start -- CMD` waits before it is told what for.
+const A_WHILE: Duration = Duration::from_millis(1500);
+
 /// What the driver does to the world. A trait so that tests can put processes that die on
 /// command in its place; the one real implementation is [`crate::cmd`]'s.
 pub trait Children {
@@ -61,6 +67,10 @@ pub trait Children {
     fn reap(&mut self, pid: i32);
     /// Reads what is there and closes the output of this run.
     fn close_output(&mut self, run: Run);
+    /// Returns how long our output has taken nothing of what is being written; `None` while nothing is.
+    fn output_blocked(&self) -> Option<Duration> {
+        None
+    }
     /// Tells people.
     fn tell(&mut self, event: Event);
     /// From now on everything is killed; what left its group is not to be asked any more either.
@@ -242,6 +252,7 @@ impl<C: Children> Driver<C> {
                 },
             }
         }
+            self.hasten_drains();
     }
 
     fn hear(&mut self, message: Message) {
@@ -302,6 +313,19 @@ impl<C: Children> Driver<C> {
     /// Learns of every death. A leader's is decided on while its pid is still its own; a
     /// stranger (an orphan that came to us) is only reaped.
     fn bury(&mut self) {
+    /// While our output is blocked, the end of a process's output is not read, however soon it comes: at the end
+    /// of everything it is not waited for. What is in the pipe is read if the reader comes back.
+    fn hasten_drains(&mut self) {
+        if !matches!(self.fleet.phase(), Phase::Stopping | Phase::Killing) {
+            return;
+        }
+        let Some(blocked) = self.children.output_blocked() else { return };
+        let left = BLOCKED.saturating_sub(blocked);
+        for slot in self.fleet.slots().filter(|slot| self.fleet.machine(*slot).awaits_output()) {
+            self.timers.hasten(Timer::Process(slot), left);
+        }
+    }
+
         while let Some((pid, end)) = self.children.next_dead() {
             if let Some(run) = self.leaders.remove(&pid) {
                 if let Some((_, ended)) = self.times.get_mut(&run.slot) {

@@ -45,6 +45,8 @@ pub(super) struct Record {
     pub(super) running: Vec<Run>,
     /// How often all processes were scanned.
     pub(super) looks: usize,
+    /// How long our output has taken nothing.
+    pub(super) blocked: Option<Duration>,
     /// What is looked for.
     pub(super) watches: BTreeMap<WatchId, Watch>,
 }
@@ -77,7 +79,9 @@ pub(super) fn die(record: &RefCell<Record>, outbox: &UnboundedSender<Message>, r
         record.running.remove(i);
         record.dead.push_back((pid(run), end));
         let _ = outbox.send(Message::ChildDied);
-        let _ = outbox.send(Message::OutputClosed(run));
+        if record.blocked.is_none() {
+            let _ = outbox.send(Message::OutputClosed(run));
+        }
     }
 }
 
@@ -149,6 +153,10 @@ impl Children for Fake {
     }
 
     fn close_output(&mut self, _: Run) {}
+
+    fn output_blocked(&self) -> Option<Duration> {
+        self.record.borrow().blocked
+    }
 
     fn tell(&mut self, event: Event) {
         self.record.borrow_mut().told.push(event);
@@ -364,4 +372,26 @@ fn a_strangers_death_is_reaped_and_ends_nothing() {
         assert_eq!(record.reaped, [4242, 1]);
         assert_eq!(signals(&record, Sig::TERM), [(5, 1)]);
     });
+}
+
+#[test]
+fn a_blocked_output_delays_the_end_by_no_turn() {
+    let ended_after = |blocked: Option<u64>| {
+        on_paused_clock(async {
+            let stage = stage(&[Temper::Tame; 4], &Policy::default());
+            let mut driver = stage.driver;
+            for slot in 0..3 {
+                driver.fleet.need(Slot(slot), Slot(slot + 1));
+            }
+            stage.record.borrow_mut().blocked = blocked.map(Duration::from_millis);
+            let began = Instant::now();
+            stage.outbox.send(signal(Sig::TERM, Via::Guard)).expect("heard");
+            driver.run().await;
+            began.elapsed().as_millis()
+        })
+    };
+    assert_eq!(ended_after(None), 0);
+    assert_eq!(ended_after(Some(2000)), 0);
+    // Each of the four may still get its last words out.
+    assert!((600..1100).contains(&ended_after(Some(100))), "{}", ended_after(Some(100)));
 }

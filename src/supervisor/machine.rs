@@ -111,6 +111,11 @@ impl Machine {
         }
     }
 
+    /// Whether all of it has ended but for its output, which is still open.
+    pub fn awaits_output(&self) -> bool {
+        matches!(self.state, State::Draining(Draining { open: Open::Output, .. }))
+    }
+
     /// Takes one input and answers what to do.
     pub fn step(&mut self, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();

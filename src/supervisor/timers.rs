@@ -52,6 +52,14 @@ impl Timers {
     /// is what it was when they stopped.
     pub(super) fn left(&self, timer: Timer) -> Option<Duration> {
         let now = self.paused_at.unwrap_or_else(Instant::now);
+    /// Sets a timer that is set forward if it would ring later than this.
+    pub(super) fn hasten(&mut self, timer: Timer, after: Duration) {
+        let at = self.paused_at.unwrap_or_else(Instant::now) + after;
+        if let Some(due) = self.due.get_mut(&timer) {
+            due.at = due.at.min(at);
+        }
+    }
+
         self.due.get(&timer).map(|due| due.at.saturating_duration_since(now))
     }
 

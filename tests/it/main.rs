@@ -56,6 +56,7 @@ mod smoke;
 mod socket_bounds;
 mod socket_users;
 mod start;
+mod stuck_output;
 mod survivors;
 mod survivors_killed;
 mod survivors_matrix;
