@@ -110,6 +110,11 @@ fn describe_in(fields: &mut Map<String, Value>, event: &Event) {
             how(fields, end, *after);
             follows(fields, *then);
         }
+        Event::CommandWaiting { program, what } => {
+            set("event", "command_waiting".into());
+            set("command", program.as_str().into());
+            set("for", what.clone().into());
+        }
         Event::CommandEnded { program, end, after, then } => {
             set("event", "command_exited".into());
             set("command", program.as_str().into());

@@ -242,6 +242,7 @@ fn is_failure(event: &Event) -> bool {
         Event::Killed { .. } | Event::LogLost { .. } => true,
         Event::Started { .. }
         | Event::Waiting { .. }
+        | Event::CommandWaiting { .. }
         | Event::Ready { .. }
         | Event::StopRequested(_)
         | Event::Hint(_) => false,

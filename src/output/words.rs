@@ -21,6 +21,10 @@ pub fn describe(event: &Event) -> String {
         }
         Event::Ready { id, after } => format!("{id} is ready after {}", duration(*after)),
         Event::Ended { id, end, after, then } => end_of(id, end, *after, *then),
+        Event::CommandWaiting { program, what } => {
+            let what: Vec<String> = what.iter().map(|what| quoted(what)).collect();
+            format!("waiting for {} before running {}", what.join(" and "), quoted(program))
+        }
         Event::CommandEnded { program, end, after, then } => {
             end_of(&format_args!("`{program}`"), end, *after, *then)
         }
@@ -110,6 +114,7 @@ mod tests {
                 after,
                 then: Consequence::StopsAll,
             },
+            Event::CommandWaiting { program: hostile.into(), what: vec![hostile.into()] },
             Event::LogLost { id: id("web.1"), path: hostile.into(), error: hostile.into() },
             Event::Hint(hostile.into()),
         ] {
@@ -151,6 +156,10 @@ mod tests {
                 after: secs(65.0),
                 then: Consequence::StopsAll,
             },
+            Event::CommandWaiting {
+                program: "echo".into(),
+                what: vec!["web.1 to listen on port 24000".into(), "db.1 to start".into()],
+            },
             Event::StopRequested(Sig::INT),
             Event::Killed { id: id("web.1"), after: secs(10.0) },
             Event::Report { id: id("web.1"), end: Ended::Exited(1), after: secs(65.0) },
@@ -176,6 +185,7 @@ mod tests {
         web.1 could not be started: too many open files; it is started again
         web.1 exited with code 127 after 0.8 s; it has failed 5 times in a row at once and is not started again (`ganger up web.1` does that)
         `pytest` exited with code 1 after 1 min 5 s; everything stops with it
+        waiting for web.1 to listen on port 24000 and db.1 to start before running echo
         SIGINT received, stopping all; once more kills them
         web.1 did not stop within 10.0 s, killing it
         web.1 exited with code 1 after 1 min 5 s and ended the run

@@ -234,6 +234,9 @@ impl<C: Children> Driver<C> {
     /// last acts the children's world and what signals mean until then.
     pub async fn run(mut self) -> (Outcome, C, UnboundedReceiver<Message>, Policy) {
         loop {
+        if driver.fleet.last().is_some() {
+            driver.timers.arm(Timer::Command, super::event::Epoch(0), A_WHILE);
+        }
             self.settle();
             self.note_stages();
             self.watch();
@@ -262,6 +265,8 @@ impl<C: Children> Driver<C> {
             Message::ChildDied => self.bury(),
             Message::OutputClosed(run) => {
                 self.one(run.slot, machine::Input::OutputClosed(run));
+                    Timer::Signal => self.step(fleet::Input::NoSignal),
+                    Timer::Command => self.tell_command_waits(),
                 // Where orphans do not come to us, closed output is the hint that they are gone.
                 self.chores.look = true;
             }

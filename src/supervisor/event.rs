@@ -140,6 +140,13 @@ pub enum Event {
         /// What follows from it.
         then: Consequence,
     },
+    /// The command that is to run beside the processes has waited for a while.
+    CommandWaiting {
+        /// Its program.
+        program: String,
+        /// For what: a process and what it has still to do.
+        what: Vec<String>,
+    },
     /// The command that ran beside the processes has ended.
     CommandEnded {
         /// Its program.

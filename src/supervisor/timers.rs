@@ -15,6 +15,10 @@ pub(super) enum Timer {
     Process(Slot),
     /// See [`super::fleet::Effect::HurryAfter`].
     Hurry,
+    /// See [`super::fleet::Effect::AwaitSignal`].
+    Signal,
+    /// The command of `start -- CMD` has waited for a while.
+    Command,
 }
 
 /// A timer that fires later than this fires after a time in which we did not run: we were stopped by SIGSTOP

@@ -234,6 +234,34 @@ impl<C: Children> Driver<C> {
         }
     }
 
+    /// Says what the command of `start -- CMD` waits for, if it does.
+    pub(super) fn tell_command_waits(&mut self) {
+        let Some(last) = self.fleet.last() else { return };
+        if self.fleet.waiting().all(|(slot, _)| slot != last) {
+            return;
+        }
+        let late: Vec<Slot> = match self.fleet.phase() {
+            fleet::Phase::Releasing => self.fleet.live_groups().map(|(slot, _)| slot).collect(),
+            _ => self.ours().filter(|it| !self.fleet.is_stopped(*it) && !self.fleet.is_ready(*it)).collect(),
+        };
+        let what = late.into_iter().map(|slot| self.awaited_of(slot)).collect();
+        let program = self.members[last.0].command.to_string_lossy().into_owned();
+        self.children.tell(Event::CommandWaiting { program, what });
+    }
+
+    /// What a process has still to do before the command starts.
+    fn awaited_of(&self, slot: Slot) -> String {
+        let (id, member) = (self.id(slot), &self.members[slot.0]);
+        let is_up = self.fleet.present(slot).is_some();
+        match (&member.ready, member.port) {
+            _ if self.fleet.phase() == fleet::Phase::Releasing => format!("{id} to exit"),
+            _ if !is_up => format!("{id} to start"),
+            (Some(ReadyProbe::Port), Some(port)) => format!("{id} to listen on port {port}"),
+            (Some(ReadyProbe::Probe(probe)), _) => format!("{id} to be ready ({probe})"),
+            (Some(ReadyProbe::Port) | None, _) => format!("{id} to be ready"),
+        }
+    }
+
     /// What a waiting process still waits for.
     pub(super) fn waits_for(&self, slot: Slot) -> Vec<String> {
         if self.fleet.waiting().all(|(waiting, _)| waiting != slot) || self.fleet.last() == Some(slot) {

@@ -170,3 +170,16 @@ fn ctrl_z_stops_it_and_all_others_and_fg_continues_them() {
     shell.type_text("exit 0\r");
     shell.wait();
 }
+
+#[test]
+fn what_it_waits_for_is_said_once() {
+    let test = Test::new()
+        .procfile("web: exec gangling --wait-file go --listen-port --wait\nworker: exec gangling --wait\n")
+        .args(["start", "--", "echo", "hello"]);
+    let running = test.start();
+    running.wait_for_stderr("system   | waiting for web.1 to listen on port ");
+    std::fs::write(test.path("go"), "").expect("written");
+    let finished = running.wait().code(0).stdout("hello\n");
+    let waits = "system   | waiting for web.1 to listen on port PORT before running echo\n";
+    assert_eq!(finished.tidy(&finished.stderr).matches(waits).count(), 1, "{finished}");
+}
