@@ -161,6 +161,15 @@ struct Chores {
     rest: Vec<(Slot, Pgid, Sig)>,
 }
 
+/// An end that was not told yet.
+#[derive(Debug)]
+struct Untold {
+    run: Run,
+    end: Ended,
+    after: Duration,
+    again: Option<Duration>,
+}
+
 /// The driver. It is born with [`Driver::start`], and [`Driver::run`] is its life.
 #[derive(Debug)]
 pub struct Driver<C> {
@@ -189,6 +198,8 @@ pub struct Driver<C> {
     outcome: Option<Outcome>,
     /// What signals mean.
     policy: Policy,
+    /// Ends of which it is not known yet what they lead to.
+    untold: Vec<Untold>,
 }
 
 impl<C: Children> Driver<C> {
@@ -219,9 +230,13 @@ impl<C: Children> Driver<C> {
             ends: HashMap::new(),
             outcome: None,
             policy: Policy::default(),
+            untold: Vec::new(),
         };
         driver.link();
         driver.step(fleet::Input::Start);
+        if driver.fleet.last().is_some() {
+            driver.timers.arm(Timer::Command, super::event::Epoch(0), A_WHILE);
+        }
         driver
     }
 
@@ -234,12 +249,10 @@ impl<C: Children> Driver<C> {
     /// last acts the children's world and what signals mean until then.
     pub async fn run(mut self) -> (Outcome, C, UnboundedReceiver<Message>, Policy) {
         loop {
-        if driver.fleet.last().is_some() {
-            driver.timers.arm(Timer::Command, super::event::Epoch(0), A_WHILE);
-        }
             self.settle();
             self.note_stages();
             self.watch();
+            self.hasten_drains();
             if let Some(outcome) = self.outcome {
                 self.report();
                 return (outcome, self.children, self.inbox, self.policy);
@@ -252,10 +265,11 @@ impl<C: Children> Driver<C> {
                 (timer, epoch) = self.timers.next() => match timer {
                     Timer::Process(slot) => self.one(slot, machine::Input::Timeout(epoch)),
                     Timer::Hurry => self.step(fleet::Input::Hurry),
+                    Timer::Signal => self.step(fleet::Input::NoSignal),
+                    Timer::Command => self.tell_command_waits(),
                 },
             }
         }
-            self.hasten_drains();
     }
 
     fn hear(&mut self, message: Message) {
@@ -265,8 +279,6 @@ impl<C: Children> Driver<C> {
             Message::ChildDied => self.bury(),
             Message::OutputClosed(run) => {
                 self.one(run.slot, machine::Input::OutputClosed(run));
-                    Timer::Signal => self.step(fleet::Input::NoSignal),
-                    Timer::Command => self.tell_command_waits(),
                 // Where orphans do not come to us, closed output is the hint that they are gone.
                 self.chores.look = true;
             }
@@ -301,23 +313,6 @@ impl<C: Children> Driver<C> {
         }
     }
 
-    /// Returns when the command that has the keyboard was started, if one has it.
-    fn command_since(&self) -> Option<std::time::Instant> {
-        let last = self.fleet.last().filter(|_| self.fleet.last_has_its_turn())?;
-        self.times.get(&last).map(|(began, _)| began.into_std())
-    }
-
-    /// What began to stop everything without a signal counts as the first wish for that.
-    fn note_stop(&mut self, is_command: bool) {
-        if !matches!(self.fleet.phase(), Phase::Releasing | Phase::Running) {
-            let by = if is_command { StopBy::Command } else { StopBy::Event };
-            self.policy.stop_began(by, Instant::now().into_std());
-        }
-    }
-
-    /// Learns of every death. A leader's is decided on while its pid is still its own; a
-    /// stranger (an orphan that came to us) is only reaped.
-    fn bury(&mut self) {
     /// While our output is blocked, the end of a process's output is not read, however soon it comes: at the end
     /// of everything it is not waited for. What is in the pipe is read if the reader comes back.
     fn hasten_drains(&mut self) {
@@ -331,6 +326,23 @@ impl<C: Children> Driver<C> {
         }
     }
 
+    /// Returns when the command that has the keyboard was started, if one has it.
+    fn command_since(&self) -> Option<std::time::Instant> {
+        let last = self.fleet.last().filter(|_| self.fleet.last_has_its_turn())?;
+        self.times.get(&last).map(|(began, _)| began.into_std())
+    }
+
+    /// What began to stop everything without a signal counts as the first wish for that.
+    fn note_stop(&mut self, is_command: bool) {
+        if self.is_ending() {
+            let by = if is_command { StopBy::Command } else { StopBy::Event };
+            self.policy.stop_began(by, Instant::now().into_std());
+        }
+    }
+
+    /// Learns of every death. A leader's is decided on while its pid is still its own; a
+    /// stranger (an orphan that came to us) is only reaped.
+    fn bury(&mut self) {
         while let Some((pid, end)) = self.children.next_dead() {
             if let Some(run) = self.leaders.remove(&pid) {
                 if let Some((_, ended)) = self.times.get_mut(&run.slot) {
@@ -428,10 +440,14 @@ impl<C: Children> Driver<C> {
                 Effect::HurryAfter(after) => {
                     self.timers.arm(Timer::Hurry, super::event::Epoch(0), after);
                 }
+                Effect::AwaitSignal(after) => {
+                    self.timers.arm(Timer::Signal, super::event::Epoch(0), after);
+                }
                 Effect::Killing => self.children.killing(),
                 Effect::Done(outcome) => self.outcome = Some(outcome),
             }
         }
+        self.tell_ends();
     }
 
     fn perform(&mut self, slot: Slot, effect: machine::Effect) {
@@ -454,16 +470,33 @@ impl<C: Children> Driver<C> {
                 // A start that was withdrawn is no end anybody saw.
                 if let Some(after) = self.ran_for(slot) {
                     self.ends.insert(slot, end.clone());
-                    let then = self.fleet.consequence(run, again);
-                    self.children.tell(if self.fleet.last() == Some(slot) {
-                        let program = self.members[slot.0].command.to_string_lossy().into_owned();
-                        Event::CommandEnded { program, end, after, then }
-                    } else {
-                        Event::Ended { id: self.id(slot), end, after, then }
-                    });
+                    self.untold.push(Untold { run, end, after, again });
+                    self.tell_ends();
                 }
             }
         }
+    }
+
+    /// Tells of ends once it is known what they lead to.
+    fn tell_ends(&mut self) {
+        if self.fleet.is_undecided() {
+            return;
+        }
+        for Untold { run, end, after, again } in std::mem::take(&mut self.untold) {
+            let again =
+                again.filter(|_| self.fleet.machine(run.slot).runs() != run.number || !self.is_ending());
+            let then = self.fleet.consequence(run, again);
+            self.children.tell(if self.fleet.last() == Some(run.slot) {
+                let program = self.members[run.slot.0].command.to_string_lossy().into_owned();
+                Event::CommandEnded { program, end, after, then }
+            } else {
+                Event::Ended { id: self.id(run.slot), end, after, then }
+            });
+        }
+    }
+
+    fn is_ending(&self) -> bool {
+        !matches!(self.fleet.phase(), Phase::Releasing | Phase::Running)
     }
 
     /// From now on it is counted how long the process at `slot` runs.

@@ -1,19 +1,39 @@
 //! When everything ends, in what order, and how ganger ends then. A part of the [`Fleet`]; pure.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::event::{Ended, Run, Slot};
 use super::fleet::{Cause, Effect, Fleet, Outcome, Phase, Word};
 use super::machine::{self, Machine};
+use super::signals::TERMINATING;
 use super::state::State;
 use crate::error::FAILURE;
 use crate::model::Sig;
+
+/// How long after the death of a process by a signal the same signal to ganger is the cause of both: a logout,
+/// `kill -1` and a service manager signal every process, and not ganger first.
+const SAME_CAUSE: Duration = Duration::from_millis(100);
+
+/// A death by a signal that may be on its way to ganger too.
+#[derive(Debug)]
+pub(super) struct Undecided {
+    /// Which signal.
+    sig: Sig,
+    /// What ends everything if the signal does not come: the first end that does, if one does.
+    pub(super) first: Option<Cause>,
+}
 
 impl Fleet {
     /// Stops everything for this signal, unless everything is being stopped already.
     pub(super) fn stop_for(&mut self, sig: Sig, effects: &mut Vec<Effect>) {
         match self.phase {
             Phase::Releasing | Phase::Running => {
+                if let Some(Undecided { sig: of_death, first: Some(cause) }) = self.undecided.take()
+                    && of_death != sig
+                {
+                    return self.stop(cause, effects);
+                }
                 effects.push(Effect::StopRequested(sig));
                 self.stop(Cause::Signal(sig), effects);
             }
@@ -21,7 +41,50 @@ impl Fleet {
         }
     }
 
+    /// The signal that ends ganger, if a process that is up has just died of it. A shell reports the death of
+    /// its command by an exit code.
+    pub(super) fn suspect(&self, slot: Slot, input: &machine::Input) -> Option<Sig> {
+        let (machine::Input::Exited(run, end), State::Up { run: present, .. }) =
+            (input, self.machine(slot).state())
+        else {
+            return None;
+        };
+        let is_of = |sig: &Sig| match end {
+            Ended::Signaled(of) => of == sig,
+            Ended::Exited(code) => *code == sig.exit_status(),
+            Ended::NotStarted(_) => false,
+        };
+        let is_running = matches!(self.phase, Phase::Releasing | Phase::Running);
+        TERMINATING.into_iter().find(is_of).filter(|_| is_running && run == present)
+    }
+
+    /// Decides what a death means when it is known whether the signal comes to ganger too.
+    pub(super) fn await_signal(&mut self, sig: Sig, effects: &mut Vec<Effect>) {
+        if self.undecided.is_none() {
+            self.undecided = Some(Undecided { sig, first: None });
+            effects.push(Effect::AwaitSignal(SAME_CAUSE));
+        }
+    }
+
+    /// No signal has come: what has ended meanwhile means what it says.
+    pub(super) fn decide(&mut self, effects: &mut Vec<Effect>) {
+        if let Some(Undecided { first: Some(cause), .. }) = self.undecided.take() {
+            self.stop(cause, effects);
+        }
+    }
+
+    /// Whether it is not known yet what an end means.
+    pub fn is_undecided(&self) -> bool {
+        self.undecided.is_some()
+    }
+
     pub(super) fn stop(&mut self, cause: Cause, effects: &mut Vec<Effect>) {
+        // What has ended before is the cause, unless nothing is left to clean up after us.
+        let first = self.undecided.take().and_then(|it| it.first);
+        let cause = match (cause, first) {
+            (cause @ (Cause::Signal(_) | Cause::GuardGone), _) => cause,
+            (cause, first) => first.unwrap_or(cause),
+        };
         match self.phase {
             Phase::Releasing | Phase::Running => {
                 self.phase = Phase::Stopping;
@@ -86,6 +149,9 @@ impl Fleet {
     }
 
     pub(super) fn check_done(&mut self, effects: &mut Vec<Effect>) {
+        if self.is_undecided() {
+            return;
+        }
         let done = match self.phase {
             Phase::Running => self.all_ended(),
             Phase::Stopping | Phase::Killing => self.machines.iter().all(Machine::is_at_rest),

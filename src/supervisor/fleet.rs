@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::ending::Undecided;
 use super::event::{Consequence, Ended, OnExit, Pgid, Policy, Run, Slot};
 use super::machine::{self, Machine};
 use super::needs::Needs;
@@ -54,6 +55,8 @@ pub struct Fleet {
     pub(super) turns: BTreeMap<Slot, Order>,
     pub(super) phase: Phase,
     pub(super) cause: Option<Cause>,
+    /// What may have been caused by a signal that is on its way to us.
+    pub(super) undecided: Option<Undecided>,
     /// Those that were given up, in that order, though some may be up again.
     pub(super) crashed: Vec<(Run, Ended)>,
 }
@@ -75,6 +78,7 @@ impl Fleet {
             turns: BTreeMap::new(),
             phase: Phase::Running,
             cause: None,
+            undecided: None,
             crashed: Vec::new(),
         }
     }
@@ -210,6 +214,7 @@ impl Fleet {
                 self.stop(Cause::GuardGone, &mut effects);
             }
             Input::Kill | Input::Hurry => self.kill(&mut effects),
+            Input::NoSignal => self.decide(&mut effects),
         }
         self.take_turns(&mut effects);
         self.go_on(&mut effects);
@@ -231,9 +236,15 @@ impl Fleet {
                 _ => {}
             }
         }
+        let suspect = self.suspect(slot, &input);
         self.feed(slot, input, effects);
-        if let Some(cause) = cause {
-            self.stop(cause, effects);
+        if let Some(sig) = suspect {
+            self.await_signal(sig, effects);
+        }
+        match (cause, &mut self.undecided) {
+            (Some(cause), Some(undecided)) => drop(undecided.first.get_or_insert(cause)),
+            (Some(cause), None) => self.stop(cause, effects),
+            (None, _) => {}
         }
     }
 

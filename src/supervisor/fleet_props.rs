@@ -27,6 +27,10 @@ pub(super) enum Move {
     Ordered(usize, Order),
     End,
     Hired,
+    /// Dies of the signal that [`Move::Terminate`] sends to ganger.
+    DiesOfIt(usize),
+    /// That signal has not come.
+    NoSignal,
 }
 
 fn moves() -> impl Strategy<Value = Vec<Move>> {
@@ -45,6 +49,8 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         4 => (0..5_usize, orders()).prop_map(|(slot, order)| Move::Ordered(slot, order)),
         1 => Just(Move::End),
         1 => Just(Move::Hired),
+        2 => slot.clone().prop_map(Move::DiesOfIt),
+        2 => Just(Move::NoSignal),
     ];
     proptest::collection::vec(one, 0..50)
 }
@@ -72,6 +78,8 @@ pub(super) struct World {
     pub(super) killed: Vec<Slot>,
     /// The exit status that the first end which stops everything must give.
     expected: Option<Outcome>,
+    /// The one that the first end must give if the signal that may have caused it does not come.
+    undecided: Option<Outcome>,
     /// Who needs whom, without circles.
     needs: Vec<(usize, usize)>,
     /// Who waits for whom, without circles.
@@ -97,6 +105,7 @@ impl World {
             done: Vec::new(),
             killed: Vec::new(),
             expected: None,
+            undecided: None,
             needs: Vec::new(),
             waits: Vec::new(),
             ready: HashSet::new(),
@@ -165,7 +174,11 @@ impl World {
                     }
                     self.done.push(outcome);
                 }
-                Effect::One(..) | Effect::StopRequested(_) | Effect::HurryAfter(_) | Effect::Killing => {}
+                Effect::One(..)
+                | Effect::StopRequested(_)
+                | Effect::HurryAfter(_)
+                | Effect::AwaitSignal(_)
+                | Effect::Killing => {}
             }
         }
     }
@@ -247,24 +260,48 @@ impl World {
     }
 
     fn expect(&mut self, outcome: Outcome) {
+        self.expect_if(self.fleet.is_undecided(), outcome);
+    }
+
+    fn expect_if(&mut self, is_undecided: bool, outcome: Outcome) {
+        if is_undecided {
+            self.undecided.get_or_insert(outcome);
+        } else {
+            self.expect_at_once(outcome);
+        }
+    }
+
+    /// Whatever was undecided before.
+    fn expect_at_once(&mut self, outcome: Outcome) {
         if matches!(self.fleet.phase(), Phase::Releasing | Phase::Running) {
             self.expected.get_or_insert(outcome);
         }
     }
 
+    fn dies(&mut self, slot: usize, end: Ended) {
+        let slot = Slot(slot);
+        let Some(run) = self.alive.remove(&slot) else { return };
+        self.draining.insert(slot, (run, true, true));
+        let policy = self.fleet.machine(slot).policy().on_exit;
+        let is_up = matches!(self.fleet.machine(slot).state(), State::Up { .. });
+        let by_itself = is_up && !self.fleet.awaits_turn(slot);
+        let ends_all = policy == OnExit::Stop || (policy == OnExit::Ignore && !end.is_success());
+        let awaits = self.fleet.is_undecided() || (is_up && matches!(end, Ended::Signaled(_)));
+        if by_itself && ends_all {
+            self.expect_if(awaits, Outcome::Exit(end.exit_status()));
+        }
+        self.feed(Input::One(slot, machine::Input::Exited(run, end)));
+    }
+
     pub(super) fn play(&mut self, it: Move) {
         match it {
-            Move::Dies(slot, code) => {
-                let slot = Slot(slot);
-                let Some(run) = self.alive.remove(&slot) else { return };
-                self.draining.insert(slot, (run, true, true));
-                let policy = self.fleet.machine(slot).policy().on_exit;
-                let is_up = matches!(self.fleet.machine(slot).state(), State::Up { .. });
-                let by_itself = is_up && !self.fleet.awaits_turn(slot);
-                if by_itself && (policy == OnExit::Stop || (policy == OnExit::Ignore && code != 0)) {
-                    self.expect(Outcome::Exit(code));
+            Move::Dies(slot, code) => self.dies(slot, Ended::Exited(code)),
+            Move::DiesOfIt(slot) => self.dies(slot, Ended::Signaled(Sig::INT)),
+            Move::NoSignal => {
+                if let Some(outcome) = self.undecided.take() {
+                    self.expect_at_once(outcome);
                 }
-                self.feed(Input::One(slot, machine::Input::Exited(run, Ended::Exited(code))));
+                self.feed(Input::NoSignal);
             }
             Move::Empties(slot) => {
                 if let Some((run, group @ true, _)) = self.draining.get_mut(&Slot(slot)) {
@@ -281,7 +318,7 @@ impl World {
                 }
             }
             Move::Terminate(via) => {
-                self.expect(Outcome::Signal(Sig::INT));
+                self.expect_at_once(Outcome::Signal(Sig::INT));
                 // As often as somebody presses a key.
                 self.clock += Duration::from_millis(100);
                 let signal = Signal { sig: Sig::INT, sender: Sender::Kernel, via, at: self.clock };
@@ -292,11 +329,12 @@ impl World {
                 }
             }
             Move::OutputGone => {
-                self.expect(Outcome::Exit(141));
+                let outcome = self.undecided.take().unwrap_or(Outcome::Exit(141));
+                self.expect_at_once(outcome);
                 self.feed(Input::OutputGone(Outcome::Exit(141)));
             }
             Move::GuardGone => {
-                self.expect(Outcome::Exit(137));
+                self.expect_at_once(Outcome::Exit(137));
                 self.feed(Input::GuardGone);
             }
             Move::Hurry => {
@@ -311,7 +349,8 @@ impl World {
                 }
             }
             Move::End => {
-                self.expect(Outcome::Signal(Sig::TERM));
+                let outcome = self.undecided.take().unwrap_or(Outcome::Signal(Sig::TERM));
+                self.expect_at_once(outcome);
                 self.feed(Input::End);
             }
             Move::Hired => {

@@ -1,8 +1,8 @@
 //! All processes together, case by case. What holds in every order is in `fleet_props`, whose
 //! world these play in.
 
-use super::event::{OnExit, Pgid, Policy, Run, Slot};
-use super::fleet::{Effect, Fleet, Input, Order, Outcome, Phase, Via};
+use super::event::{Ended, OnExit, Pgid, Policy, Run, Slot};
+use super::fleet::{Cause, Effect, Fleet, Input, Order, Outcome, Phase, Via};
 use super::fleet_props::{Move, World, refused};
 use super::machine;
 use super::state::State;
@@ -422,4 +422,60 @@ fn the_last_does_not_start_beside_what_cannot() {
         world.play(Move::Rings(1));
     }
     assert_eq!(world.done, [Outcome::Exit(1)], "what is given up will never be ready");
+}
+
+#[test]
+fn a_death_by_the_signal_that_ends_ganger_is_no_cause() {
+    // All that die meanwhile have died of it, and the others are asked once it is here.
+    let mut world = world(3);
+    world.play(Move::DiesOfIt(1));
+    world.play(Move::Empties(1));
+    world.play(Move::Closes(1));
+    world.play(Move::Dies(2, 3));
+    assert_eq!((world.fleet.phase(), asked(&world)), (Phase::Running, vec![]));
+    world.play(Move::Terminate(Via::Guard));
+    assert_eq!(asked(&world), [0]);
+    world.play(Move::Empties(2));
+    world.play(Move::Closes(2));
+    ends(&mut world, 0);
+    assert_eq!(world.done, [Outcome::Signal(Sig::INT)]);
+    assert_eq!(world.killed, [], "it is one wish");
+}
+
+#[test]
+fn a_death_by_a_signal_that_does_not_come_is_the_cause() {
+    let mut world = world(2);
+    world.play(Move::DiesOfIt(1));
+    world.play(Move::Empties(1));
+    world.play(Move::Closes(1));
+    assert_eq!(world.fleet.phase(), Phase::Running);
+    world.play(Move::NoSignal);
+    assert_eq!(asked(&world), [0]);
+    ends(&mut world, 0);
+    assert_eq!(world.done, [Outcome::Exit(130)]);
+    // Nothing ends or starts before that is known.
+    let mut world = with(&[OnExit::Ignore]);
+    world.play(Move::DiesOfIt(0));
+    world.play(Move::Empties(0));
+    world.play(Move::Closes(0));
+    assert!(world.done.is_empty());
+    world.play(Move::NoSignal);
+    assert_eq!(world.done, [Outcome::Exit(130)]);
+    let mut world = released(OnExit::Ignore);
+    world.play(Move::DiesOfIt(0));
+    world.play(Move::Empties(0));
+    world.play(Move::Closes(0));
+    assert!(world.alive.is_empty());
+    world.play(Move::NoSignal);
+    assert_eq!((world.done, world.alive.len()), (vec![Outcome::Exit(130)], 0));
+}
+
+#[test]
+fn a_death_by_another_signal_is_the_cause() {
+    let mut world = world(2);
+    let died =
+        machine::Input::Exited(Run { slot: Slot(1), number: 1 }, Ended::Exited(Sig::TERM.exit_status()));
+    world.feed(Input::One(Slot(1), died));
+    world.feed(Input::Stop(Sig::INT));
+    assert!(matches!(world.fleet.cause(), Some(Cause::Process { run, .. }) if run.slot == Slot(1)));
 }

@@ -64,7 +64,7 @@ impl Fleet {
 
     fn end_release(&mut self, release: Slot, effects: &mut Vec<Effect>) {
         // A failure has ended everything by now, and nobody else can have stopped it.
-        if !matches!(self.machine(release).state(), State::Over { .. }) {
+        if self.is_undecided() || !matches!(self.machine(release).state(), State::Over { .. }) {
             return;
         }
         self.phase = Phase::Running;

@@ -116,6 +116,8 @@ pub enum Input {
     GuardGone,
     /// The time that [`Effect::HurryAfter`] asked for is over.
     Hurry,
+    /// The time that [`Effect::AwaitSignal`] asked for is over.
+    NoSignal,
 }
 
 /// What is to be done, in order.
@@ -127,6 +129,9 @@ pub enum Effect {
     StopRequested(Sig),
     /// Send [`Input::Hurry`] after this time.
     HurryAfter(Duration),
+    /// A process has died of a signal that ends ganger too, and may be on its way to it. Send
+    /// [`Input::NoSignal`] after this time; what has ended is not told before.
+    AwaitSignal(Duration),
     /// Everything is killed from now on: whoever cleans up afterwards need not ask either.
     Killing,
     /// Nothing is alive any more.

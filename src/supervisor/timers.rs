@@ -52,10 +52,6 @@ impl Timers {
         self.due.remove(&timer);
     }
 
-    /// How long it still takes until this timer rings, if it is set. While all stand still that
-    /// is what it was when they stopped.
-    pub(super) fn left(&self, timer: Timer) -> Option<Duration> {
-        let now = self.paused_at.unwrap_or_else(Instant::now);
     /// Sets a timer that is set forward if it would ring later than this.
     pub(super) fn hasten(&mut self, timer: Timer, after: Duration) {
         let at = self.paused_at.unwrap_or_else(Instant::now) + after;
@@ -64,6 +60,10 @@ impl Timers {
         }
     }
 
+    /// How long it still takes until this timer rings, if it is set. While all stand still that
+    /// is what it was when they stopped.
+    pub(super) fn left(&self, timer: Timer) -> Option<Duration> {
+        let now = self.paused_at.unwrap_or_else(Instant::now);
         self.due.get(&timer).map(|due| due.at.saturating_duration_since(now))
     }
 

@@ -217,3 +217,56 @@ fn killing_a_process_from_outside_is_an_end_like_any_other() {
     proc::send(pid, SIGKILL);
     running.wait().code(137).stdout_has("web.1 was killed by SIGKILL after N s and ended the run\n");
 }
+
+/// As at a logout, `kill -1` or the stop of a whole unit: the order in which processes get it must not matter.
+#[test]
+fn a_signal_that_reaches_the_processes_first_ends_the_run_as_if_ganger_had_got_it_first() {
+    for (signal, on_exit) in [(SIGTERM, "stop"), (SIGHUP, "stop"), (SIGINT, "restart"), (SIGTERM, "ignore")] {
+        let end = |processes_first: bool| {
+            let test = Test::new()
+                .procfile(
+                    "web: exec gangling --wait\nworker: exec gangling --wait\nshell: gangling --wait; exit $?\n",
+                )
+                .args(["--on-exit", on_exit, "--stop-signal", signal.as_str()]);
+            let running = test.start();
+            let pids = ["web.1", "worker.1", "shell.1"].map(|name| running.wait_ready(name));
+            let ganger = running.pid();
+            let all = if processes_first {
+                vec![pids[0], pids[1], pids[2], ganger]
+            } else {
+                vec![ganger, pids[0], pids[1], pids[2]]
+            };
+            for pid in all {
+                proc::send_if_there(pid, signal);
+            }
+            let finished = running.wait().killed_by(signal);
+            let system = finished.lines_of("system");
+            let mut ends: Vec<String> = system.into_iter().filter(|line| !line.contains("started")).collect();
+            let first = ends.remove(0);
+            assert_eq!(first, format!("{signal} received, stopping all; once more kills them"), "{finished}");
+            for line in &mut ends {
+                *line = line.split(" after ").next().unwrap_or_default().to_owned();
+            }
+            // Its child has died of the signal first, or it has itself.
+            ends.iter_mut().filter(|line| line.starts_with("shell.1 ")).for_each(|line| line.truncate(7));
+            ends.sort();
+            ends
+        };
+        let expected = end(false);
+        assert_eq!(end(true), expected, "{signal} {on_exit}");
+        assert!(expected.contains(&format!("web.1 was stopped by {signal}")), "{expected:?}");
+    }
+}
+
+#[test]
+fn one_signal_after_a_stop_by_a_command_kills() {
+    let test = stubborn();
+    let running = test.start();
+    running.wait_for_lines(2, |line| line.text.starts_with("ready "));
+    let mut command = test.start_beside(["stop"]);
+    running.wait_for_line("system", "SIGTERM received");
+    running.signal(SIGINT);
+    running.wait_beside().killed_by(SIGTERM).stdout_has("web.1 was killed by SIGKILL after N s\n");
+    command.wait_for_exit();
+    command.wait();
+}
