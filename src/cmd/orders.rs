@@ -105,7 +105,7 @@ fn failures(changes: &Changes) -> usize {
 }
 
 fn describe(change: &Change) -> String {
-    let Change { name, did, pid, port, exit, error } = change;
+    let Change { name, did, pid, port, exit, error, superseded } = change;
     let pid = pid.map(|pid| format!(", pid {pid}")).unwrap_or_default();
     let port = port.map(|port| format!(", port {port}")).unwrap_or_default();
     match did {
@@ -118,7 +118,10 @@ fn describe(change: &Change) -> String {
             Some(Exit::Error(_)) | None => format!("{name} stopped"),
         },
         Did::WasDown => format!("{name} is stopped already"),
-        Did::Failed => format!("{name} is not up: {}", error.as_deref().unwrap_or("nobody knows why")),
+        Did::Failed => {
+            let why = error.as_deref().unwrap_or("unknown error");
+            if *superseded { format!("{name}: {why}") } else { format!("{name} is not up: {why}") }
+        }
         Did::Ordered => format!("{name}: ordered"),
     }
 }

@@ -34,6 +34,9 @@ use crate::supervisor::driver::Message;
 use crate::supervisor::event::Ended;
 use crate::supervisor::fleet::Order;
 
+/// Why a command did not get what it wanted of a process, where nothing went wrong.
+const SUPERSEDED: &str = "superseded by a later command";
+
 /// Answers requests.
 #[derive(Debug, Clone)]
 pub struct Desk {
@@ -232,9 +235,11 @@ fn change(done: &Done) -> Change {
         command::Did::Stopped(end) => (Did::Stopped, None, end.as_ref().map(exit), None),
         command::Did::WasDown => (Did::WasDown, None, None, None),
         command::Did::Failed(error) => (Did::Failed, None, None, Some(error.clone())),
+        command::Did::Superseded => (Did::Failed, None, None, Some(SUPERSEDED.to_owned())),
         command::Did::Ordered => (Did::Ordered, None, None, None),
     };
-    Change { name: done.id.to_string(), did, pid, port: done.port.map(Port::get), exit, error }
+    let superseded = done.what == command::Did::Superseded;
+    Change { name: done.id.to_string(), did, pid, port: done.port.map(Port::get), exit, error, superseded }
 }
 
 fn variable((name, variable): (&OsString, &environment::Variable)) -> Variable {

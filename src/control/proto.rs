@@ -278,6 +278,9 @@ pub struct Change {
     pub exit: Option<Exit>,
     /// Why it failed.
     pub error: Option<String>,
+    /// Nothing went wrong, but a later command wanted something else of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub superseded: bool,
 }
 
 /// See [`Change`].

@@ -147,6 +147,8 @@ pub enum Did {
     WasDown,
     /// It is not as it should be, and why.
     Failed(String),
+    /// A later command wants something else of it.
+    Superseded,
     /// It was ordered, and nobody waits for it.
     Ordered,
 }

@@ -5,7 +5,7 @@
 //! happens to a process is the fleet's decision; which processes are meant is decided here, and
 //! everything that can be wrong is found before the first of them is touched.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc::UnboundedSender;
@@ -54,7 +54,10 @@ impl<C: Children> Driver<C> {
                 Err(refused) => Err(refused),
             },
             What::Reload { planner, wait } => match self.reloaded(*planner) {
-                Ok((down, up)) => return self.carry_out_in_turn(down, up, wait, answer),
+                Ok(orders) => {
+                    self.fleet.hold(&orders);
+                    return self.carry_out(orders, wait, answer);
+                }
                 Err(refused) => Err(refused),
             },
         };
@@ -82,44 +85,35 @@ impl<C: Children> Driver<C> {
     }
 
     fn carry_out(&mut self, orders: Orders, wait: bool, answer: UnboundedSender<Answer>) {
-        self.carry_out_in_turn(orders, Vec::new(), wait, answer);
-    }
-
-    /// Gives the orders, and `later` when those are done.
-    fn carry_out_in_turn(
-        &mut self,
-        orders: Orders,
-        later: Orders,
-        wait: bool,
-        answer: UnboundedSender<Answer>,
-    ) {
         let goals = self.order(orders);
-        self.jobs.push(Job::new(goals, later, wait, answer));
+        self.jobs.push(Job::new(goals, wait, answer));
     }
 
     /// Gives orders and says what is to come of them.
-    fn order(&mut self, orders: Orders) -> Vec<Goal> {
+    fn order(&mut self, mut orders: Orders) -> Vec<Goal> {
+        for (slot, order) in &mut orders {
+            self.jobs.iter_mut().for_each(|job| job.supersede(*slot, *order));
+            // What is to be up is to run as the files say.
+            if *order == Order::Up && self.is_outdated(*slot) {
+                *order = Order::Restart;
+            }
+        }
         let orders = self.fleet.in_turn(orders);
-        let goal = |(slot, order): (Slot, Order)| {
-            let goal = Goal::new(slot, order, self.fleet.machine(slot));
-            self.step(fleet::Input::Order(slot, order));
-            goal
-        };
-        orders.into_iter().map(goal).collect()
+        let goal = |(slot, order): &(Slot, Order)| Goal::new(*slot, *order, self.fleet.machine(*slot));
+        let goals = orders.iter().map(goal).collect();
+        self.step(fleet::Input::Orders(orders));
+        goals
     }
 
     /// Looks which jobs are done, and answers them.
     pub(super) fn settle(&mut self) {
         for mut job in std::mem::take(&mut self.jobs) {
             job.look(&self.fleet);
-            if job.is_done() && job.has_more() {
-                let goals = self.order(job.next());
-                job.goals(goals);
-                job.look(&self.fleet);
-            }
             if job.is_done() {
-                let done = job.done(|slot| (self.members[slot.0].id.clone(), self.members[slot.0].port));
-                let _ = job.answer.send(Answer::Done(done, self.formation()));
+                let who = |slot: Slot| (self.members[slot.0].id.clone(), self.members[slot.0].port);
+                let (done, answer) = job.done(who);
+                // Whoever asked may have gone.
+                let _ = answer.send(Answer::Done(done, self.formation()));
             } else {
                 self.jobs.push(job);
             }
@@ -141,8 +135,10 @@ impl<C: Children> Driver<C> {
             }
             let absent =
                 |name: &&ProcessName| !slots.iter().any(|slot| self.members[slot.0].id.name == **name);
-            let absent: Vec<InstanceId> =
-                wanted.types().iter().filter(absent).map(|name| InstanceId::new(name.clone(), 1)).collect();
+            // A name may be given twice.
+            let mut seen = BTreeSet::new();
+            let absent = wanted.types().iter().filter(absent).filter(|name| seen.insert(*name));
+            let absent: Vec<InstanceId> = absent.map(|name| InstanceId::new(name.clone(), 1)).collect();
             match (order, absent.first()) {
                 (Order::Up, _) => slots.extend(self.hire(&absent)?),
                 (_, Some(id)) => return Err(no_instance(id)),
@@ -204,8 +200,13 @@ impl<C: Children> Driver<C> {
     fn hire(&mut self, ids: &[InstanceId]) -> Result<Vec<Slot>, Refused> {
         let known = |all: &[Member], id: &InstanceId| all.iter().position(|member| member.id == *id);
         let mut specs: Vec<ProcessSpec> = Vec::new();
-        for id in ids.iter().filter(|id| known(&self.members, id).is_none()) {
-            specs.extend(self.planner.instance(id)?);
+        for id in ids {
+            match known(&self.members, id) {
+                Some(slot) if self.is_planned(Slot(slot)) => {}
+                // The files may have changed since it was one of ours, and it may not have a port with these.
+                Some(_) => drop(self.planner.instance(id)?),
+                None => specs.extend(self.planner.instance(id)?),
+            }
         }
         for spec in &specs {
             if let Some(port) = spec.port
@@ -215,9 +216,7 @@ impl<C: Children> Driver<C> {
             }
         }
         for spec in specs {
-            self.members.push(Member::of(&spec));
-            self.fleet.add(spec.policy.clone());
-            self.children.hire(spec);
+            self.add(spec);
         }
         self.link();
         Ok(ids.iter().filter_map(|id| known(&self.members, id).map(Slot)).collect())
@@ -237,21 +236,18 @@ impl<C: Children> Driver<C> {
     }
 
     /// What has to go and what has to come with these files. From here on they are the app's.
-    fn reloaded(&mut self, planner: Planner) -> Result<(Orders, Orders), Refused> {
-        let (mut downs, mut ups, mut changed) = (Vec::new(), Vec::new(), Vec::new());
+    fn reloaded(&mut self, planner: Planner) -> Result<Orders, Refused> {
+        let mut orders = Vec::new();
         for slot in self.ours() {
-            let id = &self.members[slot.0].id;
-            let Some(new) = planner.instance(id)? else {
-                downs.push((slot, Order::Retire));
+            let Some(new) = planner.instance(&self.members[slot.0].id)? else {
+                orders.push((slot, Order::Retire));
                 continue;
             };
-            let differs = self.planner.instance(id)?.is_none_or(|old| old.differs(&new));
             // What somebody stopped stays so, and runs as the files say when it is wanted again.
-            if differs && !self.fleet.is_stopped(slot) {
-                downs.push((slot, Order::Stop));
-                ups.push((slot, Order::Up));
+            if !self.fleet.is_stopped(slot) && self.differs(slot, &new) {
+                let is_at_rest = self.fleet.machine(slot).is_at_rest();
+                orders.push((slot, if is_at_rest { Order::Up } else { Order::Restart }));
             }
-            changed.push((slot, new));
         }
         let known = self.planner.types();
         let news = planner.types().into_iter().filter(|name| !known.contains(name));
@@ -264,15 +260,10 @@ impl<C: Children> Driver<C> {
         for id in &news {
             planner.instance(id)?;
         }
-        self.planner = planner;
-        for (slot, spec) in changed {
-            self.members[slot.0] = Member::of(&spec);
-            self.fleet.change(slot, spec.policy.clone());
-            self.children.change(slot, spec);
-        }
+        self.adopt(planner);
         let slots: Vec<Slot> = self.hire_all(&news);
-        ups.extend(slots.into_iter().map(|slot| (slot, Order::Up)));
-        Ok((downs, ups))
+        orders.extend(slots.into_iter().map(|slot| (slot, Order::Up)));
+        Ok(orders)
     }
 
     /// As [`Driver::hire`]; a port that is in use is told when the process is to start, since it
@@ -283,13 +274,19 @@ impl<C: Children> Driver<C> {
             if let Some(known) = self.members.iter().position(|member| member.id == *id) {
                 slots.push(Slot(known));
             } else if let Ok(Some(spec)) = self.planner.instance(id) {
-                self.members.push(Member::of(&spec));
-                slots.push(self.fleet.add(spec.policy.clone()));
-                self.children.hire(spec);
+                slots.push(self.add(spec));
             }
         }
         self.link();
         slots
+    }
+
+    fn add(&mut self, spec: ProcessSpec) -> Slot {
+        self.members.push(Member::of(&spec));
+        self.plans.push(self.planner.clone());
+        let slot = self.fleet.add(spec.policy.clone());
+        self.children.hire(spec);
+        slot
     }
 
     /// What a process was started with; one that is down, what its next run gets.
@@ -382,6 +379,7 @@ impl<C: Children> Driver<C> {
     pub(super) fn stage(&self, slot: Slot) -> Stage {
         match self.fleet.machine(slot).state() {
             State::Down if self.fleet.phase() == Phase::Releasing => Stage::Waiting,
+            State::Waiting(_) if self.fleet.is_held(slot) => Stage::Starting,
             State::Waiting(_) => Stage::Waiting,
             State::Down => Stage::Stopped,
             State::Starting { .. } | State::Backoff { .. } => Stage::Starting,

@@ -6,13 +6,14 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::OsString;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
 use super::command::{Command, Stage};
-use super::event::{Consequence, Ended, Event, Pgid, Run, Slot, StartError};
+use super::event::{Consequence, Ended, Epoch, Event, Pgid, Run, Slot, StartError};
 use super::fleet::{self, Cause, Effect, Fleet, Outcome, Phase};
 use super::jobs::Job;
 use super::machine;
@@ -114,14 +115,14 @@ pub enum Message {
     Ready(Run),
 }
 
-/// Who runs in a slot, for the messages.
+/// Who runs in a slot.
 #[derive(Debug, Clone)]
 pub struct Member {
     /// Its name.
     pub id: InstanceId,
-    /// Its port.
+    /// The port of its present run; without one, of the next.
     pub port: Option<Port>,
-    /// What the shell gets.
+    /// What the shell gets, likewise.
     pub command: OsString,
     /// What it waits for before each start.
     pub waits: Vec<Probe>,
@@ -176,8 +177,10 @@ pub struct Driver<C> {
     pub(super) fleet: Fleet,
     pub(super) members: Vec<Member>,
     pub(super) children: C,
-    /// Plans what commands want.
-    pub(super) planner: Planner,
+    /// The files as they were read last: how each process runs that starts from now on.
+    pub(super) planner: Arc<Planner>,
+    /// For each member, the files as they were when its present run began; without one, as they were read last.
+    pub(super) plans: Vec<Arc<Planner>>,
     /// Commands that are not done.
     pub(super) jobs: Vec<Job>,
     /// The dead whose strays were asked to end.
@@ -195,7 +198,7 @@ pub struct Driver<C> {
     pub(super) since: HashMap<Slot, (Stage, SystemTime)>,
     /// How the last run of a slot that is over ended.
     pub(super) ends: HashMap<Slot, Ended>,
-    outcome: Option<Outcome>,
+    pub(super) outcome: Option<Outcome>,
     /// What signals mean.
     policy: Policy,
     /// Ends of which it is not known yet what they lead to.
@@ -213,8 +216,10 @@ impl<C: Children> Driver<C> {
         children: C,
         inbox: UnboundedReceiver<Message>,
     ) -> Self {
+        let planner = Arc::new(planner);
         let mut driver = Self {
             fleet,
+            plans: vec![planner.clone(); members.len()],
             members,
             children,
             planner,
@@ -235,7 +240,7 @@ impl<C: Children> Driver<C> {
         driver.link();
         driver.step(fleet::Input::Start);
         if driver.fleet.last().is_some() {
-            driver.timers.arm(Timer::Command, super::event::Epoch(0), A_WHILE);
+            driver.timers.arm(Timer::Command, Epoch(0), A_WHILE);
         }
         driver
     }
@@ -249,10 +254,7 @@ impl<C: Children> Driver<C> {
     /// last acts the children's world and what signals mean until then.
     pub async fn run(mut self) -> (Outcome, C, UnboundedReceiver<Message>, Policy) {
         loop {
-            self.settle();
-            self.note_stages();
-            self.watch();
-            self.hasten_drains();
+            self.after_input();
             if let Some(outcome) = self.outcome {
                 self.report();
                 return (outcome, self.children, self.inbox, self.policy);
@@ -262,17 +264,30 @@ impl<C: Children> Driver<C> {
                 biased;
                 Some(message) = self.inbox.recv() => self.hear(message),
                 () = after_others(), if self.has_chores() => self.do_chore(),
-                (timer, epoch) = self.timers.next() => match timer {
-                    Timer::Process(slot) => self.one(slot, machine::Input::Timeout(epoch)),
-                    Timer::Hurry => self.step(fleet::Input::Hurry),
-                    Timer::Signal => self.step(fleet::Input::NoSignal),
-                    Timer::Command => self.tell_command_waits(),
-                },
+                (timer, epoch) = self.timers.next() => self.ring(timer, epoch),
             }
         }
     }
 
-    fn hear(&mut self, message: Message) {
+    /// Does what follows from anything that may have happened.
+    pub(super) fn after_input(&mut self) {
+        // What is looked for may have been seen before, and start a process that a command waits for.
+        self.watch();
+        self.settle();
+        self.note_stages();
+        self.hasten_drains();
+    }
+
+    pub(super) fn ring(&mut self, timer: Timer, epoch: Epoch) {
+        match timer {
+            Timer::Process(slot) => self.one(slot, machine::Input::Timeout(epoch)),
+            Timer::Hurry => self.step(fleet::Input::Hurry),
+            Timer::Signal => self.step(fleet::Input::NoSignal),
+            Timer::Command => self.tell_command_waits(),
+        }
+    }
+
+    pub(super) fn hear(&mut self, message: Message) {
         match message {
             Message::Signal(signal) => self.signal(signal),
             Message::StopTold(at) => self.policy.stop_told(at),
@@ -356,12 +371,12 @@ impl<C: Children> Driver<C> {
     }
 
     /// Signals wait until all due timers have fired: those of many processes fire together.
-    fn has_chores(&self) -> bool {
+    pub(super) fn has_chores(&self) -> bool {
         let Chores { look, cleared, rest } = &self.chores;
         *look || !cleared.is_empty() || !rest.is_empty() && !self.timers.is_any_due()
     }
 
-    fn do_chore(&mut self) {
+    pub(super) fn do_chore(&mut self) {
         if let Some(run) = self.chores.cleared.pop_front() {
             // This may start it again.
             self.one(run.slot, machine::Input::GroupEmpty(run));
@@ -438,10 +453,10 @@ impl<C: Children> Driver<C> {
                 Effect::One(slot, effect) => self.perform(slot, effect),
                 Effect::StopRequested(sig) => self.children.tell(Event::StopRequested(sig)),
                 Effect::HurryAfter(after) => {
-                    self.timers.arm(Timer::Hurry, super::event::Epoch(0), after);
+                    self.timers.arm(Timer::Hurry, Epoch(0), after);
                 }
                 Effect::AwaitSignal(after) => {
-                    self.timers.arm(Timer::Signal, super::event::Epoch(0), after);
+                    self.timers.arm(Timer::Signal, Epoch(0), after);
                 }
                 Effect::Killing => self.children.killing(),
                 Effect::Done(outcome) => self.outcome = Some(outcome),
@@ -473,6 +488,7 @@ impl<C: Children> Driver<C> {
                     self.untold.push(Untold { run, end, after, again });
                     self.tell_ends();
                 }
+                self.renew(slot);
             }
         }
     }

@@ -5,7 +5,7 @@
 //! first part, what starts when, is in `opening`; the last, from the first signal to the exit
 //! status, in `ending`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::ending::Undecided;
@@ -53,6 +53,8 @@ pub struct Fleet {
     pub(super) needs: Needs,
     /// Orders to go down that wait for others to be gone.
     pub(super) turns: BTreeMap<Slot, Order>,
+    /// Processes that do not start before these runs are over.
+    pub(super) held: BTreeMap<Slot, BTreeSet<Run>>,
     pub(super) phase: Phase,
     pub(super) cause: Option<Cause>,
     /// What may have been caused by a signal that is on its way to us.
@@ -76,6 +78,7 @@ impl Fleet {
             last: None,
             needs: Needs::default(),
             turns: BTreeMap::new(),
+            held: BTreeMap::new(),
             phase: Phase::Running,
             cause: None,
             undecided: None,
@@ -196,11 +199,13 @@ impl Fleet {
         match input {
             Input::Start => self.begin(&mut effects),
             Input::One(slot, input) => self.one(slot, input, &mut effects),
-            Input::Order(slot, order) => self.order(slot, order, &mut effects),
+            Input::Orders(orders) => {
+                for (slot, order) in orders {
+                    self.order(slot, order, &mut effects);
+                }
+            }
             Input::Met(slot, epoch, place) => self.met(slot, epoch, place),
             Input::Ready(run) => self.told_ready(run),
-            // Who may go now is looked at after each input.
-            Input::Linked => {}
             Input::End => self.stop_for(Sig::TERM, &mut effects),
             Input::Stop(sig) => self.stop_for(sig, &mut effects),
             Input::Forward(sig) => {
@@ -217,6 +222,7 @@ impl Fleet {
             Input::NoSignal => self.decide(&mut effects),
         }
         self.take_turns(&mut effects);
+        self.release_held(&mut effects);
         self.go_on(&mut effects);
         if self.phase == Phase::Stopping {
             self.stop_next(&mut effects);

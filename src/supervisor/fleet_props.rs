@@ -345,7 +345,7 @@ impl World {
             }
             Move::Ordered(slot, order) => {
                 if slot < self.slots {
-                    self.feed(Input::Order(Slot(slot), order));
+                    self.feed(Input::Orders(vec![(Slot(slot), order)]));
                 }
             }
             Move::End => {

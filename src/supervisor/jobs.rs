@@ -32,11 +32,8 @@ enum Was {
 #[derive(Debug)]
 pub(super) struct Job {
     goals: Vec<Goal>,
-    /// What is ordered when these are reached.
-    later: Vec<(Slot, Order)>,
-    finished: Vec<(Slot, Did)>,
     wait: bool,
-    pub(super) answer: UnboundedSender<Answer>,
+    answer: UnboundedSender<Answer>,
 }
 
 impl Goal {
@@ -78,7 +75,7 @@ impl Goal {
             State::Backoff { end } | State::Over { end } | State::Crashed { end } => {
                 Some(Did::Failed(failure(end)))
             }
-            State::Down => Some(Did::Failed("another command has stopped it".into())),
+            State::Down => Some(Did::Superseded),
         }
     }
 
@@ -87,9 +84,7 @@ impl Goal {
             State::Down => Some(Did::WasDown),
             State::Over { .. } | State::Crashed { .. } if self.was == Was::AtRest => Some(Did::WasDown),
             State::Over { end } | State::Crashed { end } => Some(Did::Stopped(Some(end.clone()))),
-            State::Up { .. } if !fleet.awaits_turn(self.slot) => {
-                Some(Did::Failed("another command has started it again".into()))
-            }
+            State::Up { .. } if !fleet.awaits_turn(self.slot) => Some(Did::Superseded),
             State::Waiting(_)
             | State::Starting { .. }
             | State::Up { .. }
@@ -109,61 +104,50 @@ fn failure(end: &Ended) -> String {
 }
 
 impl Job {
-    /// With `wait` false it is done as soon as everything is ordered that can be ordered at once.
-    pub(super) fn new(
-        goals: Vec<Goal>,
-        later: Vec<(Slot, Order)>,
-        wait: bool,
-        answer: UnboundedSender<Answer>,
-    ) -> Self {
-        Self { goals, later, finished: Vec::new(), wait, answer }
+    /// With `wait` false it is done at once.
+    pub(super) fn new(goals: Vec<Goal>, wait: bool, answer: UnboundedSender<Answer>) -> Self {
+        Self { goals, wait, answer }
     }
 
-    /// Notes which goals are reached.
+    /// Notes which goals are reached. A process that could not be started may be up by the time the others are
+    /// done, since some are started again.
     pub(super) fn look(&mut self, fleet: &Fleet) {
-        for goal in self.goals.iter_mut().filter(|goal| goal.did.is_none()) {
-            goal.did = goal.look(fleet);
+        for goal in self.goals.iter_mut().filter(|goal| matches!(goal.did, None | Some(Did::Failed(_)))) {
+            goal.did = goal.look(fleet).or(goal.did.take());
+        }
+    }
+
+    /// A later command gives this order. A goal that does not agree with it will not be reached.
+    pub(super) fn supersede(&mut self, slot: Slot, order: Order) {
+        for goal in self.goals.iter_mut().filter(|goal| goal.slot == slot && goal.did.is_none()) {
+            if is_up(goal.order) != is_up(order) {
+                goal.did = Some(Did::Superseded);
+            }
         }
     }
 
     /// Whether all goals are reached, or nobody waits for them.
     pub(super) fn is_done(&self) -> bool {
-        let waits = self.wait || !self.later.is_empty();
-        !waits || self.goals.iter().all(|goal| goal.did.is_some())
+        !self.wait || self.goals.iter().all(|goal| goal.did.is_some())
     }
 
-    /// Whether more is to be ordered then.
-    pub(super) fn has_more(&self) -> bool {
-        !self.later.is_empty()
-    }
-
-    /// What is to be ordered now; [`Job::goals`] says what is to come of it.
-    pub(super) fn next(&mut self) -> Vec<(Slot, Order)> {
-        let done = self.goals.drain(..).map(|goal| (goal.slot, goal.did.unwrap_or(Did::Ordered)));
-        self.finished.extend(done);
-        std::mem::take(&mut self.later)
-    }
-
-    /// Goes on to these goals.
-    pub(super) fn goals(&mut self, goals: Vec<Goal>) {
-        self.goals = goals;
-    }
-
-    /// What was done with each process. One that went down to come up again was restarted.
-    pub(super) fn done(&mut self, who: impl Fn(Slot) -> (InstanceId, Option<Port>)) -> Vec<Done> {
-        let mut all = std::mem::take(&mut self.finished);
-        for goal in self.goals.drain(..) {
-            let did = goal.did.unwrap_or(Did::Ordered);
-            match (all.iter_mut().find(|(slot, _)| *slot == goal.slot), did) {
-                (Some((_, before @ Did::Stopped(_))), Did::Started(pid)) => *before = Did::Restarted(pid),
-                (Some((_, before)), did) => *before = did,
-                (None, did) => all.push((goal.slot, did)),
-            }
-        }
-        let done = |(slot, what)| {
-            let (id, port) = who(slot);
-            Done { id, port, what }
+    /// What was done with each process.
+    pub(super) fn done(
+        self,
+        who: impl Fn(Slot) -> (InstanceId, Option<Port>),
+    ) -> (Vec<Done>, UnboundedSender<Answer>) {
+        let done = |goal: Goal| {
+            let (id, port) = who(goal.slot);
+            Done { id, port, what: goal.did.unwrap_or(Did::Ordered) }
         };
-        all.into_iter().map(done).collect()
+        (self.goals.into_iter().map(done).collect(), self.answer)
+    }
+}
+
+/// Whether the process is to be up afterwards.
+fn is_up(order: Order) -> bool {
+    match order {
+        Order::Up | Order::Restart => true,
+        Order::Stop | Order::Retire => false,
     }
 }

@@ -32,13 +32,15 @@ pub struct Machine {
     pub(super) record: Record,
     /// How long it may wait before each of its runs, if it has something to wait for.
     pub(super) wait: Option<Duration>,
+    /// Its next run does not begin yet, whatever it waits for.
+    pub(super) is_held: bool,
 }
 
 impl Machine {
     /// A process that has not run yet.
     pub fn new(slot: Slot, policy: Policy) -> Self {
         let (state, epoch, record) = (State::Down, Epoch(0), Record::default());
-        Self { slot, policy, state, runs: 0, epoch, record, wait: None }
+        Self { slot, policy, state, runs: 0, epoch, record, wait: None, is_held: false }
     }
 
     /// Where it is.
@@ -87,6 +89,21 @@ impl Machine {
             | State::Waiting(_)
             | State::Starting { .. }
             | State::Draining(_)
+            | State::Backoff { .. }
+            | State::Over { .. }
+            | State::Crashed { .. } => None,
+        }
+    }
+
+    /// The run that has begun and is not over.
+    pub fn live_run(&self) -> Option<Run> {
+        match &self.state {
+            State::Up { run, .. }
+            | State::Stopping(Stopping { run, .. })
+            | State::Draining(Draining { run, .. }) => Some(*run),
+            State::Down
+            | State::Waiting(_)
+            | State::Starting { .. }
             | State::Backoff { .. }
             | State::Over { .. }
             | State::Crashed { .. } => None,
@@ -369,8 +386,10 @@ impl Machine {
 
     /// The next run, or the wait before it; `last` is the end of the one before.
     fn begin(&mut self, last: Option<Ended>, effects: &mut Vec<Effect>) -> State {
-        let Some(limit) = self.wait else { return self.spawn(effects) };
-        self.arm(limit, effects);
+        if self.wait.is_none() && !self.is_held {
+            return self.spawn(effects);
+        }
+        self.begin_wait(effects);
         State::Waiting(Waiting { epoch: self.epoch, last })
     }
 

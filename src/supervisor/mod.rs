@@ -28,6 +28,7 @@ pub mod machine;
 pub mod needs;
 mod opening;
 pub mod phase;
+mod plans;
 pub mod signals;
 pub mod state;
 pub mod step;
@@ -38,6 +39,8 @@ pub mod waits;
 pub mod watch;
 mod watching;
 
+#[cfg(test)]
+mod command_props;
 #[cfg(test)]
 mod driver_tests;
 #[cfg(test)]

@@ -94,14 +94,13 @@ pub enum Input {
     Start,
     /// Something about one process.
     One(Slot, machine::Input),
-    /// A command about one process.
-    Order(Slot, Order),
+    /// A command: what it wants of each process that it is about, all at once. There may be none, where only
+    /// what processes wait for has changed.
+    Orders(Vec<(Slot, Order)>),
     /// What the process waits for at this place of its conditions is there.
     Met(Slot, Epoch, usize),
     /// The process is ready: somebody has looked.
     Ready(Run),
-    /// What processes wait for has changed.
-    Linked,
     /// A command ends everything, as TERM does.
     End,
     /// A signal asks for the end of everything.

@@ -103,6 +103,25 @@ impl Timers {
         }
     }
 
+    /// Takes a timer that has rung.
+    #[cfg(test)]
+    pub(super) fn take_due(&mut self) -> Option<(Timer, Epoch)> {
+        let (timer, due) =
+            self.due.iter().min_by_key(|(_, due)| due.at).map(|(timer, due)| (*timer, *due))?;
+        if self.paused_at.is_some() || due.at > Instant::now() {
+            return None;
+        }
+        self.due.remove(&timer);
+        Some((timer, due.epoch))
+    }
+
+    /// Returns how long it takes until the next timer rings.
+    #[cfg(test)]
+    pub(super) fn until_next(&self) -> Option<Duration> {
+        let next = self.due.values().map(|due| due.at).min()?;
+        self.paused_at.is_none().then(|| next.saturating_duration_since(Instant::now()))
+    }
+
     /// Postpones all timers: they have at most as much time left as when we last ran.
     fn put_off(&mut self, by: Duration) {
         for due in self.due.values_mut().filter(|due| !due.is_late) {

@@ -2,10 +2,14 @@
 //!
 //! What holds at the end of everything holds here too: a process is asked when nobody who needs it
 //! is on its way down any more. Until then its order waits here, and the process runs on.
+//!
+//! A reload may give one process the port that another has until it has ended. So what it starts is held
+//! until all that it stops, or that is stopping already, is over: as a state of the process that is held, which a
+//! later command changes as any other, and not as a second half of the command.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::event::Slot;
+use super::event::{Run, Slot};
 use super::fleet::{Effect, Fleet, Order, Phase, Word};
 use super::machine;
 use super::state::State;
@@ -47,10 +51,18 @@ impl Fleet {
         if self.phase != Phase::Running {
             return;
         }
-        let waited = self.turns.remove(&slot).is_some();
+        let order = match (order, self.turns.remove(&slot)) {
+            // It is to run, so it is still to run again.
+            (Order::Up, Some(Order::Restart)) => Order::Restart,
+            (Order::Up, Some(Order::Up | Order::Stop | Order::Retire)) => {
+                self.stays(slot);
+                Order::Up
+            }
+            (order, _) => order,
+        };
         let is_up = matches!(self.machine(slot).state(), State::Up { .. });
         self.words[slot.0] = match order {
-            Order::Up if is_up && waited => Word::Policy,
+            Order::Up if is_up && matches!(self.words[slot.0], Word::Stop | Word::Retire) => Word::Policy,
             Order::Up if is_up => return,
             Order::Up | Order::Restart => Word::Start,
             Order::Stop => Word::Stop,
@@ -58,9 +70,54 @@ impl Fleet {
         };
         if order != Order::Up && is_up {
             self.turns.insert(slot, order);
-            self.take_turns(effects);
         } else {
             self.carry_out(slot, order, effects);
+        }
+    }
+
+    /// To be called before a reload's orders are given: what they bring up does not start while anything runs
+    /// that they take down or that is on its way down already.
+    pub fn hold(&mut self, orders: &[(Slot, Order)]) {
+        let downs = orders.iter().filter(|(_, order)| *order != Order::Up).map(|(slot, _)| *slot);
+        let slots: BTreeSet<Slot> = downs.chain(self.leaving()).collect();
+        let runs: BTreeSet<Run> =
+            slots.into_iter().filter_map(|slot| self.machine(slot).live_run()).collect();
+        if runs.is_empty() {
+            return;
+        }
+        for (slot, _) in orders.iter().filter(|(_, order)| matches!(order, Order::Up | Order::Restart)) {
+            self.machines[slot.0].hold();
+            self.held.entry(*slot).or_default().extend(&runs);
+        }
+    }
+
+    /// Whether the process is to start, but not before others are gone.
+    pub fn is_held(&self, slot: Slot) -> bool {
+        self.held.contains_key(&slot)
+    }
+
+    /// The process was to go down and is to run on now: nothing waits for its end any more.
+    fn stays(&mut self, slot: Slot) {
+        if let Some(run) = self.machine(slot).live_run() {
+            self.held.values_mut().for_each(|runs| runs.retain(|other| *other != run));
+        }
+    }
+
+    /// Lets those start that need not wait for any run to be over. Looked at after each input.
+    pub(super) fn release_held(&mut self, effects: &mut Vec<Effect>) {
+        if self.held.is_empty() || self.phase != Phase::Running {
+            return;
+        }
+        let machines = &self.machines;
+        for runs in self.held.values_mut() {
+            runs.retain(|run| machines[run.slot.0].live_run() == Some(*run));
+        }
+        let (free, held) = std::mem::take(&mut self.held).into_iter().partition(|(_, runs)| runs.is_empty());
+        self.held = held;
+        let free: BTreeMap<Slot, BTreeSet<Run>> = free;
+        for slot in free.into_keys() {
+            let released = self.machines[slot.0].release();
+            effects.extend(released.into_iter().map(|effect| Effect::One(slot, effect)));
         }
     }
 

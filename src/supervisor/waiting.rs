@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::event::Ended;
+use super::event::{Ended, Epoch};
 use super::machine::{Effect, Input, Machine};
 use super::state::{State, Then, Waiting};
 
@@ -13,6 +13,32 @@ impl Machine {
     /// Before each run from now on it waits, for so long at most; or, without a limit, not.
     pub fn wait(&mut self, limit: Option<Duration>) {
         self.wait = limit;
+    }
+
+    /// Its next run begins only after [`Machine::release`]. Time in which it is held is not time that it
+    /// waits.
+    pub fn hold(&mut self) {
+        self.is_held = true;
+    }
+
+    /// Lets it begin; what it waits for, it waits for from now on.
+    pub(super) fn release(&mut self) -> Vec<Effect> {
+        self.is_held = false;
+        match (self.state(), self.wait) {
+            (State::Waiting(_), Some(_)) => self.step(Input::Restart),
+            (State::Waiting(now), None) => self.step(Input::Go(now.epoch)),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Begins a wait, or begins it again.
+    pub(super) fn begin_wait(&mut self, effects: &mut Vec<Effect>) {
+        if let Some(limit) = self.wait.filter(|_| !self.is_held) {
+            self.arm(limit, effects);
+        } else {
+            self.epoch = Epoch(self.epoch.0 + 1);
+            effects.push(Effect::Disarm);
+        }
     }
 
     pub(super) fn waiting(&mut self, input: Input, now: Waiting, effects: &mut Vec<Effect>) -> State {
@@ -35,9 +61,7 @@ impl Machine {
             }
             Input::Restart => {
                 // Somebody wants it now: it has all its time again.
-                if let Some(limit) = self.wait {
-                    self.arm(limit, effects);
-                }
+                self.begin_wait(effects);
                 State::Waiting(Waiting { epoch: self.epoch, ..now })
             }
             Input::Stop | Input::Kill => {

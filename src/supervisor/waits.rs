@@ -83,9 +83,10 @@ impl Fleet {
         self.waits[slot.0].ready_when = when;
     }
 
-    /// Those that wait, and for how long already their wait is the same one.
+    /// Those that wait, and for how long already their wait is the same one. One that is held has not begun
+    /// to.
     pub fn waiting(&self) -> impl Iterator<Item = (Slot, Epoch)> + '_ {
-        self.slots().filter_map(|slot| Some((slot, self.wait_of(slot)?)))
+        self.slots().filter(|slot| !self.is_held(*slot)).filter_map(|slot| Some((slot, self.wait_of(slot)?)))
     }
 
     fn wait_of(&self, slot: Slot) -> Option<Epoch> {

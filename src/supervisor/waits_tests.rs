@@ -172,7 +172,7 @@ fn what_a_command_wants_and_waits_in_vain_ends_nothing() {
 
 #[test]
 fn a_stop_ends_a_wait_at_once_and_nothing_is_spawned() {
-    let stops = [Input::Order(Slot(0), Order::Stop), Input::Order(Slot(0), Order::Retire)];
+    let stops = [Order::Stop, Order::Retire].map(|order| Input::Orders(vec![(Slot(0), order)]));
     for stop in stops {
         let mut world = pair(OnExit::Stop, OnExit::Stop);
         world.feed(stop);

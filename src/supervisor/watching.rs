@@ -44,7 +44,8 @@ struct Client {
 }
 
 impl<C: Children> Driver<C> {
-    /// Tells the fleet who waits for what. To be called when processes or files have changed.
+    /// Tells the fleet who waits for what. To be called when processes or files have changed, before the next
+    /// input.
     pub(super) fn link(&mut self) {
         let last = self.fleet.last();
         for slot in (0..self.members.len()).map(Slot).filter(|slot| last != Some(*slot)) {
@@ -58,7 +59,6 @@ impl<C: Children> Driver<C> {
             self.fleet.waits_for(slot, conditions, limit);
             self.fleet.ready_when(slot, when);
         }
-        self.step(fleet::Input::Linked);
     }
 
     fn condition(&self, probe: &Probe) -> Condition {

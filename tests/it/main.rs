@@ -40,6 +40,7 @@ mod logs;
 mod mute;
 mod open;
 mod output;
+mod overlap;
 mod policies;
 mod prefix;
 mod pty;
