@@ -339,7 +339,7 @@ impl World {
             }
             Move::Hurry => {
                 // Only ever sent after HurryAfter, which comes with the end of the guard.
-                if self.fleet.phase() != Phase::Running {
+                if !matches!(self.fleet.phase(), Phase::Releasing | Phase::Running) {
                     self.feed(Input::Hurry);
                 }
             }
