@@ -8,9 +8,9 @@
 //! them:
 //!
 //! - The larger of the two receivers' counts is how often a sender has sent it.
-//! - Two signals of the same sender within [`ECHO`] are one, unless the first was reported in between: a script
+//! - Two signals of the same sender within 50 ms are one, unless the first was reported in between: a script
 //!   that has read of it and sends another one means it.
-//! - A signal of another sender less than [`SAME_WISH`] after a wish began belongs to that wish, however often it
+//! - A signal of another sender less than 1 s after a wish began belongs to that wish, however often it
 //!   comes. The same sender again is impatience.
 //! - The kernel is a person at a keyboard. If it takes part in a wish, it is the sender whose next signal
 //!   counts, and the other ones hand signals on.

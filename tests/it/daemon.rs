@@ -243,6 +243,21 @@ fn whoever_gives_up_while_it_starts_wants_none_of_it() {
 }
 
 #[test]
+fn tstp_freezes_nothing() {
+    // No shell could continue it.
+    let procfile = "web: exec gangling --log-signals USR1 --wait\n";
+    let test = Test::new().procfile(procfile).args(["-D", "--log-dir", "log"]);
+    let guard = up(&test);
+    wait_for_log(&test, "web.1", "ready ");
+    proc::send(guard, nix::sys::signal::Signal::SIGTSTP);
+    proc::send(guard, nix::sys::signal::Signal::SIGUSR1);
+    eventually("the signal behind it arrives", || {
+        fs::read_to_string(test.path("log/web.1.log")).expect("there").contains("got SIGUSR1 1")
+    });
+    stop(&test);
+}
+
+#[test]
 fn it_ends_by_signals_too() {
     for signal in [SIGTERM, SIGINT, SIGHUP] {
         let test = app();
