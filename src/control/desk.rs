@@ -149,7 +149,7 @@ impl Desk {
                     Some(mut answers) => {
                         let desk = self.clone();
                         tokio::spawn(async move {
-                            let answer = answers.recv().await;
+                            let answer = answers.get().await;
                             batch.answer(&desk.reply_or_end(answer));
                         });
                     }
@@ -183,13 +183,13 @@ impl Desk {
 
     /// Asks the driver. No answer if it has ended.
     pub(super) async fn tell(&self, what: What) -> Option<command::Answer> {
-        self.send(what)?.recv().await
+        self.send(what)?.get().await
     }
 
-    fn send(&self, what: What) -> Option<UnboundedReceiver<command::Answer>> {
+    fn send(&self, what: What) -> Option<Awaiting> {
         let (answer, answers) = unbounded_channel();
         self.driver.send(Message::Command(Command { what, answer })).ok()?;
-        Some(answers)
+        Some(Awaiting { answers, driver: self.driver.clone(), is_answered: false })
     }
 
     fn reply(&self, answer: &command::Answer) -> Reply {
@@ -215,6 +215,30 @@ impl Desk {
                 hint: refused.hint.clone(),
                 status: if refused.is_usage { USAGE } else { FAILURE },
             }),
+        }
+    }
+}
+
+/// An answer of the driver. Dropped before it has come, it lets the driver know that nothing waits for it.
+struct Awaiting {
+    answers: UnboundedReceiver<command::Answer>,
+    driver: UnboundedSender<Message>,
+    is_answered: bool,
+}
+
+impl Awaiting {
+    async fn get(&mut self) -> Option<command::Answer> {
+        let answer = self.answers.recv().await;
+        self.is_answered = true;
+        answer
+    }
+}
+
+impl Drop for Awaiting {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.answers.close();
+            let _ = self.driver.send(Message::ClientGone);
         }
     }
 }

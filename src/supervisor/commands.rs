@@ -112,9 +112,8 @@ impl<C: Children> Driver<C> {
             if job.is_done() {
                 let who = |slot: Slot| (self.members[slot.0].id.clone(), self.members[slot.0].port);
                 let (done, answer) = job.done(who);
-                // Whoever asked may have gone.
                 let _ = answer.send(Answer::Done(done, self.formation()));
-            } else {
+            } else if !job.is_abandoned() {
                 self.jobs.push(job);
             }
         }

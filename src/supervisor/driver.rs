@@ -17,6 +17,7 @@ use super::event::{Consequence, Ended, Epoch, Event, Pgid, Run, Slot, StartError
 use super::fleet::{self, Cause, Effect, Fleet, Outcome, Phase};
 use super::jobs::Job;
 use super::machine;
+use super::queue::Queue;
 use super::signals::{Decision, Policy, Signal, StopBy};
 use super::timers::{Timer, Timers};
 use super::watch::{Finding, Watch, WatchId};
@@ -109,6 +110,8 @@ pub enum Message {
     GuardGone,
     /// Somebody commands us from outside.
     Command(Command),
+    /// A client that waited for an answer has disconnected. Its receiver is closed by now.
+    ClientGone,
     /// A search has shown something.
     Found(WatchId, Finding),
     /// Somebody has seen, without being asked, that this run is ready.
@@ -189,7 +192,9 @@ pub struct Driver<C> {
     chores: Chores,
     /// What is looked for outside.
     pub(super) watching: Watching,
-    inbox: UnboundedReceiver<Message>,
+    queue: Queue,
+    /// Something has happened since it was last looked at which jobs are done and what is to be looked for.
+    pub(super) changed: bool,
     pub(super) timers: Timers,
     leaders: HashMap<i32, Run>,
     /// When the present run of a slot began, and when its leader ended.
@@ -227,7 +232,8 @@ impl<C: Children> Driver<C> {
             asked: HashSet::new(),
             chores: Chores::default(),
             watching: Watching::default(),
-            inbox,
+            queue: Queue::new(inbox),
+            changed: true,
             timers: Timers::default(),
             leaders: HashMap::new(),
             times: HashMap::new(),
@@ -257,12 +263,12 @@ impl<C: Children> Driver<C> {
             self.after_input();
             if let Some(outcome) = self.outcome {
                 self.report();
-                return (outcome, self.children, self.inbox, self.policy);
+                return (outcome, self.children, self.queue.into_inner(), self.policy);
             }
             tokio::select! {
                 // Signals and deaths before timers: a process that ended in time is not killed.
                 biased;
-                Some(message) = self.inbox.recv() => self.hear(message),
+                Some(message) = self.queue.next() => self.hear(message),
                 () = after_others(), if self.has_chores() => self.do_chore(),
                 (timer, epoch) = self.timers.next() => self.ring(timer, epoch),
             }
@@ -271,11 +277,16 @@ impl<C: Children> Driver<C> {
 
     /// Does what follows from anything that may have happened.
     pub(super) fn after_input(&mut self) {
-        // What is looked for may have been seen before, and start a process that a command waits for.
-        self.watch();
-        self.settle();
-        self.note_stages();
+        // All of these look at each process. Most messages of 500 searches say that it is not there yet.
+        while std::mem::take(&mut self.changed) {
+            // What is looked for may have been seen before, and start a process that a command waits for.
+            self.watch();
+            self.settle();
+            self.note_stages();
+        }
         self.hasten_drains();
+        #[cfg(test)]
+        self.assert_settled();
     }
 
     pub(super) fn ring(&mut self, timer: Timer, epoch: Epoch) {
@@ -297,7 +308,11 @@ impl<C: Children> Driver<C> {
                 // Where orphans do not come to us, closed output is the hint that they are gone.
                 self.chores.look = true;
             }
-            Message::Command(command) => self.command(command),
+            Message::Command(command) => {
+                self.changed = true;
+                self.command(command);
+            }
+            Message::ClientGone => self.changed = true,
             Message::Found(id, finding) => self.found(id, finding),
             Message::Ready(run) => self.step(fleet::Input::Ready(run)),
             Message::OutputGone(outcome) => self.step(fleet::Input::OutputGone(outcome)),
@@ -441,6 +456,7 @@ impl<C: Children> Driver<C> {
     }
 
     pub(super) fn step(&mut self, input: fleet::Input) {
+        self.changed = true;
         let is_command = matches!(input, fleet::Input::End);
         let effects = self.fleet.step(input);
         self.note_stop(is_command);

@@ -131,6 +131,11 @@ impl Job {
         !self.wait || self.goals.iter().all(|goal| goal.did.is_some())
     }
 
+    /// Whether the client that waits for it has disconnected.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.answer.is_closed()
+    }
+
     /// What was done with each process.
     pub(super) fn done(
         self,

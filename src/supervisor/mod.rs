@@ -29,6 +29,7 @@ pub mod needs;
 mod opening;
 pub mod phase;
 mod plans;
+mod queue;
 pub mod signals;
 pub mod state;
 pub mod step;

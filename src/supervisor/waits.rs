@@ -89,7 +89,7 @@ impl Fleet {
         self.slots().filter(|slot| !self.is_held(*slot)).filter_map(|slot| Some((slot, self.wait_of(slot)?)))
     }
 
-    fn wait_of(&self, slot: Slot) -> Option<Epoch> {
+    pub(super) fn wait_of(&self, slot: Slot) -> Option<Epoch> {
         match self.machine(slot).state() {
             State::Waiting(Waiting { epoch, .. }) => Some(*epoch),
             State::Down

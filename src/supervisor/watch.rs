@@ -25,7 +25,7 @@ pub struct Watch {
 }
 
 /// What a search is good for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Goal {
     /// The condition at this place, in this wait of the process.
     Start(Epoch, usize),

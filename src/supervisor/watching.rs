@@ -4,7 +4,7 @@
 //! asks; after each message it is compared with what is looked for already. So nobody has to call a
 //! search off, and none is left when nobody wants to know.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +26,9 @@ const NO_PORT: &str = "does not listen on its PORT";
 #[derive(Debug, Default)]
 pub(super) struct Watching {
     next: u64,
-    now: Vec<(WatchId, Watch, Option<Arc<str>>)>,
+    now: HashMap<Key, Search>,
+    /// What each of them is for.
+    keys: HashMap<WatchId, Key>,
     /// Runs that were not ready in time, though nobody waited for them.
     late: HashSet<Run>,
     /// Lines that were found, by probe, so that they need not be in what is kept of the output.
@@ -35,6 +37,17 @@ pub(super) struct Watching {
     told: HashSet<(Slot, Epoch)>,
     /// Clients that want to know when processes are ready.
     clients: Vec<Client>,
+}
+
+/// There is one search for each.
+type Key = (Slot, Goal);
+
+#[derive(Debug)]
+struct Search {
+    id: WatchId,
+    watch: Watch,
+    /// Why it is not there, as far as that is known.
+    why: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -89,15 +102,20 @@ impl<C: Children> Driver<C> {
     fn watch_once(&mut self) -> bool {
         self.watching.late.retain(|run| self.fleet.present(run.slot) == Some(*run));
         self.watching.lines.retain(|(run, _)| self.fleet.last_run(run.slot) == Some(*run));
-        let wanted = self.wanted();
-        let (kept, gone): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.watching.now).into_iter().partition(|(_, it, _)| wanted.contains(it));
-        self.watching.now = kept;
-        for (id, ..) in gone {
-            self.children.unwatch(id);
+        let (mut before, mut new) = (std::mem::take(&mut self.watching.now), Vec::new());
+        for watch in self.wanted() {
+            let key = (watch.slot, watch.goal);
+            match before.remove(&key) {
+                Some(search) if search.watch == watch => drop(self.watching.now.insert(key, search)),
+                search => {
+                    new.push(watch);
+                    before.extend(search.map(|search| (key, search)));
+                }
+            }
         }
-        let known = |watching: &Watching, watch: &Watch| watching.now.iter().any(|(_, it, _)| it == watch);
-        let new: Vec<Watch> = wanted.into_iter().filter(|watch| !known(&self.watching, watch)).collect();
+        for Search { id, .. } in before.into_values() {
+            self.unwatch(id);
+        }
         let mut found = false;
         for watch in new {
             if self.was_written(&watch.what) {
@@ -108,9 +126,29 @@ impl<C: Children> Driver<C> {
             self.watching.next += 1;
             let id = WatchId(self.watching.next);
             self.children.watch(id, &watch);
-            self.watching.now.push((id, watch, None));
+            let key = (watch.slot, watch.goal);
+            self.watching.keys.insert(id, key);
+            self.watching.now.insert(key, Search { id, watch, why: None });
         }
         found
+    }
+
+    fn unwatch(&mut self, id: WatchId) {
+        self.watching.keys.remove(&id);
+        self.children.unwatch(id);
+    }
+
+    /// Nothing is to be done before the next message, though not all of it was looked at after this one.
+    #[cfg(test)]
+    pub(super) fn assert_settled(&self) {
+        let wanted: HashMap<Key, Watch> =
+            self.wanted().into_iter().map(|watch| ((watch.slot, watch.goal), watch)).collect();
+        let now: HashMap<Key, Watch> =
+            self.watching.now.iter().map(|(key, search)| (*key, search.watch.clone())).collect();
+        assert_eq!(wanted, now);
+        assert_eq!(self.watching.now.len(), self.watching.keys.len());
+        let stages = self.since.iter().filter(|(slot, _)| slot.0 < self.members.len());
+        assert!(stages.into_iter().all(|(slot, (stage, _))| *stage == self.stage(*slot)));
     }
 
     /// Whether a line that is looked for has been found before, in the same run.
@@ -130,16 +168,15 @@ impl<C: Children> Driver<C> {
         }
         let mut awaited = self.fleet.awaited();
         awaited.extend(self.watching.clients.iter().flat_map(|client| &client.slots));
-        let mut runs: Vec<(Run, bool)> =
-            self.fleet.to_be_told(&awaited).into_iter().map(|run| (run, true)).collect();
+        let awaited = self.fleet.to_be_told(&awaited);
         // What has a word of its own for it is looked at in any case, but not for ever.
         let is_said = |slot: &Slot| self.members[slot.0].ready_is_said;
         let said: BTreeSet<Slot> = (0..self.members.len()).map(Slot).filter(is_said).collect();
         let others = self.fleet.to_be_told(&said).into_iter();
-        let others = others.filter(|run| !self.watching.late.contains(run));
-        let others: Vec<Run> = others.filter(|run| runs.iter().all(|(known, _)| known != run)).collect();
-        runs.extend(others.into_iter().map(|run| (run, false)));
-        for (run, for_ever) in runs {
+        let others = others.filter(|run| !self.watching.late.contains(run) && !awaited.contains(run));
+        let others: Vec<Run> = others.collect();
+        let for_ever = awaited.iter().map(|run| (*run, true));
+        for (run, for_ever) in for_ever.chain(others.into_iter().map(|run| (run, false))) {
             let (slot, goal) = (run.slot, Goal::Ready(run));
             let limit = (!for_ever).then_some(self.members[slot.0].wait_limit);
             wanted.extend(self.sign(slot).map(|what| Watch { slot, goal, what, limit }));
@@ -188,22 +225,21 @@ impl<C: Children> Driver<C> {
 
     /// A search has shown something.
     pub(super) fn found(&mut self, id: WatchId, finding: Finding) {
-        let Some(at) = self.watching.now.iter().position(|(known, ..)| *known == id) else { return };
-        match finding {
-            Finding::NotYet(why) => self.watching.now[at].2 = Some(why),
-            Finding::GaveUp => {
-                let (_, watch, _) = self.watching.now.remove(at);
-                self.children.unwatch(id);
-                match watch.goal {
-                    Goal::Ready(run) => drop(self.watching.late.insert(run)),
-                    Goal::Start(epoch, place) => self.in_vain(watch.slot, epoch, place),
-                }
+        let Some(key) = self.watching.keys.get(&id).copied() else { return };
+        if let Finding::NotYet(why) = finding {
+            if let Some(search) = self.watching.now.get_mut(&key) {
+                search.why = Some(why);
             }
-            Finding::There => {
-                let (_, watch, _) = self.watching.now.remove(at);
-                self.children.unwatch(id);
-                self.there(&watch);
-            }
+            return;
+        }
+        self.changed = true;
+        self.unwatch(id);
+        let Some(Search { watch, .. }) = self.watching.now.remove(&key) else { return };
+        match (finding, watch.goal) {
+            (Finding::There, _) => self.there(&watch),
+            (Finding::GaveUp, Goal::Ready(run)) => drop(self.watching.late.insert(run)),
+            (Finding::GaveUp, Goal::Start(epoch, place)) => self.in_vain(watch.slot, epoch, place),
+            (Finding::NotYet(_), _) => {}
         }
     }
 
@@ -223,14 +259,14 @@ impl<C: Children> Driver<C> {
 
     /// Says who waits, once for each wait.
     fn tell_waits(&mut self) {
-        let waits: Vec<(Slot, Epoch)> =
+        let waits: HashSet<(Slot, Epoch)> =
             self.fleet.waiting().filter(|(slot, _)| self.fleet.last() != Some(*slot)).collect();
         self.watching.told.retain(|told| waits.contains(told));
-        for (slot, epoch) in waits {
-            if self.watching.told.insert((slot, epoch)) {
-                let (id, what) = (self.id(slot), self.waits_for(slot));
-                self.children.tell(Event::Waiting { id, what });
-            }
+        let new: BTreeSet<Slot> = waits.difference(&self.watching.told).map(|(slot, _)| *slot).collect();
+        self.watching.told.extend(waits);
+        for slot in new {
+            let (id, what) = (self.id(slot), self.waits_for(slot));
+            self.children.tell(Event::Waiting { id, what });
         }
     }
 
@@ -264,7 +300,7 @@ impl<C: Children> Driver<C> {
 
     /// What a waiting process still waits for.
     pub(super) fn waits_for(&self, slot: Slot) -> Vec<String> {
-        if self.fleet.waiting().all(|(waiting, _)| waiting != slot) || self.fleet.last() == Some(slot) {
+        if self.fleet.wait_of(slot).is_none() || self.fleet.last() == Some(slot) {
             return Vec::new();
         }
         let probes = &self.members[slot.0].waits;
@@ -311,7 +347,7 @@ impl<C: Children> Driver<C> {
         }
         let in_words = |place: usize| {
             let probe = &self.members[slot.0].waits[place];
-            let why = match (&self.fleet.conditions(slot)[place], self.why(Goal::Start(epoch, place))) {
+            let why = match (&self.fleet.conditions(slot)[place], self.why(slot, Goal::Start(epoch, place))) {
                 (Condition::Written(_), _) => Some("no such line".to_owned()),
                 (Condition::Outside, why) => why.map(ToString::to_string),
                 (Condition::Ready(slots), _) => {
@@ -332,7 +368,7 @@ impl<C: Children> Driver<C> {
             let what = if waits.is_empty() { String::new() } else { format!(" for {}", waits.join(", ")) };
             return format!("{id} is {}{what}", stage.as_str());
         };
-        let why = self.why(Goal::Ready(run)).map(ToString::to_string);
+        let why = self.why(slot, Goal::Ready(run)).map(ToString::to_string);
         match (&self.members[slot.0].ready, why) {
             (Some(ReadyProbe::Port), _) => {
                 let port = self.members[slot.0].port.map(|port| format!(" {port}")).unwrap_or_default();
@@ -344,9 +380,8 @@ impl<C: Children> Driver<C> {
         }
     }
 
-    fn why(&self, goal: Goal) -> Option<&Arc<str>> {
-        let mut of_it = self.watching.now.iter().filter(|(_, watch, _)| watch.goal == goal);
-        of_it.find_map(|(.., why)| why.as_ref())
+    fn why(&self, slot: Slot, goal: Goal) -> Option<&Arc<str>> {
+        self.watching.now.get(&(slot, goal))?.why.as_ref()
     }
 
     /// Notes that a client wants to know when these processes are ready; or, with `now`, tells it how

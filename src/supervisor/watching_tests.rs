@@ -307,7 +307,7 @@ fn whoever_asks_is_answered_when_it_is_ready_or_never_will_be() {
             );
             // Who has gone wants nothing any more.
             drop(first);
-            outbox.send(Message::Resized).expect("heard");
+            outbox.send(Message::ClientGone).expect("heard");
             settle().await;
             assert!(words(&record).is_empty());
             first = wait(&outbox, &["db"], false);
