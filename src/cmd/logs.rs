@@ -42,6 +42,7 @@ pub(super) fn logs(app: &AppArgs, args: &LogsArgs, env: &Env) -> Result<u8, Erro
         paint(&mut renderer, &app.settings);
         Format::Text(renderer)
     };
+    remote.client.wait_while_read();
     let mut replay = Replay::new(format, allowed);
     let mut out = Out { json: args.json, buffer: Vec::new(), failed: None };
     let request = Request::Logs { lines: args.lines, follow: args.follow, names: args.names.clone() };
@@ -53,6 +54,7 @@ pub(super) fn logs(app: &AppArgs, args: &LogsArgs, env: &Env) -> Result<u8, Erro
         // As `… | head` of every other program ends.
         (_, Some(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Sig::PIPE.exit_status()),
         (_, Some(error)) => Err(Error::system("writing to stdout", error)),
+        (Err(Failure::Unread), None) => Ok(Sig::PIPE.exit_status()),
         (Ok(_), None) => Ok(0),
         // Who follows an instance to its end has seen all of it.
         (Err(Failure::Broken(_)), None) if args.follow => Ok(0),

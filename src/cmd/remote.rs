@@ -77,6 +77,7 @@ impl Remote {
             Failure::Refused(refusal) => Error::Refused(refusal),
             Failure::Invalid(why) => Error::Refused(Failure::invalid_reply(&why)),
             Failure::Silent(pid) => Error::Silent { pid },
+            Failure::Unread => Error::system("writing to stdout", io::Error::from(io::ErrorKind::BrokenPipe)),
             Failure::Broken(error) => match error.kind() {
                 io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
                     Error::Ended { root: root.to_owned() }

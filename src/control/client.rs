@@ -30,6 +30,8 @@ pub struct Client {
     stream: BufReader<UnixStream>,
     /// The peer's pid for a user to signal, if it is known.
     pid: Option<u32>,
+    /// There is no point in waiting once stdout cannot be written any more.
+    while_read: bool,
 }
 
 /// Why there is no connection.
@@ -54,6 +56,8 @@ pub enum Failure {
     Invalid(String),
     /// The connection broke: the instance has ended.
     Broken(io::Error),
+    /// The reader of our stdout has gone.
+    Unread,
 }
 
 impl From<io::Error> for Failure {
@@ -89,7 +93,12 @@ impl Client {
         }
         stream.set_write_timeout(Some(PATIENCE)).map_err(NoClient::Absent)?;
         let pid = lock::holder(socket).or(peer.pid.and_then(|pid| u32::try_from(pid).ok()));
-        Ok(Self { stream: BufReader::new(stream), pid })
+        Ok(Self { stream: BufReader::new(stream), pid, while_read: false })
+    }
+
+    /// From now on a wait for the instance ends when the reader of our stdout has gone: it is for that reader.
+    pub fn wait_while_read(&mut self) {
+        self.while_read = true;
     }
 
     /// Asks for one result.
@@ -144,7 +153,16 @@ impl Client {
         loop {
             if self.stream.buffer().is_empty() {
                 let limit = if line.is_empty() { limit } else { Some(PATIENCE) };
-                self.stream.get_ref().set_read_timeout(limit)?;
+                let stream = self.stream.get_ref();
+                stream.set_read_timeout(limit)?;
+                if self.while_read {
+                    match unix_socket::readable_while_read(stream, io::stdout(), limit) {
+                        Ok(true) => {}
+                        Ok(false) => return Err(Failure::Unread),
+                        Err(error) if is_over(&error) => return Err(Failure::Silent(self.pid)),
+                        Err(error) => return Err(error.into()),
+                    }
+                }
             }
             let read = match self.stream.fill_buf() {
                 Ok([]) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),

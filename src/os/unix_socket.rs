@@ -2,10 +2,13 @@
 
 use std::future::Future;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -25,7 +28,6 @@ pub fn connect(path: &Path, limit: Duration) -> io::Result<UnixStream> {
     use std::os::fd::AsRawFd as _;
     use std::time::Instant;
 
-    use nix::errno::Errno;
     use nix::sys::socket::{
         AddressFamily, SockFlag, SockType, UnixAddr, connect, setsockopt, socket, sockopt,
     };
@@ -74,6 +76,28 @@ pub fn peer(stream: &UnixStream) -> io::Result<Peer> {
 
     let it = getsockopt(stream, sockopt::LocalPeerCred)?;
     Ok(Peer { uid: it.uid(), pid: None })
+}
+
+/// Waits until there is something to read, or the end of it, for `limit` at most. Returns false if `out` cannot
+/// be written any more: a pipe without a reader has an error (`pipe_poll` in the kernel's fs/pipe.c), a
+/// terminal that was closed has hung up.
+pub fn readable_while_read(stream: &UnixStream, out: impl AsFd, limit: Option<Duration>) -> io::Result<bool> {
+    let limit =
+        limit.map_or(PollTimeout::NONE, |limit| PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX));
+    let mut fds =
+        [PollFd::new(stream.as_fd(), PollFlags::POLLIN), PollFd::new(out.as_fd(), PollFlags::empty())];
+    loop {
+        match poll(&mut fds, limit) {
+            Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+            Ok(_) => break,
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let gone = PollFlags::POLLERR | PollFlags::POLLHUP;
+    // What was received is written first, and fails then.
+    let [stream, out] = fds.map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
+    Ok(!stream.is_empty() || !out.intersects(gone))
 }
 
 /// Waits until a client connects, and returns the listener with the client still in its queue. Needs tokio's
