@@ -6,7 +6,7 @@
 //! given up, and is told how much. So no reader slows anybody, and memory has one bound.
 //!
 //! The pump needs the same lock for each chunk, so it is held for one bounded step at a time, whatever a reader
-//! asks for: [`BATCH`] bytes are copied, or [`Seek::LINES`] lines are passed on the way back.
+//! asks for: 64 KiB are copied, or 1,000 lines are passed on the way back.
 
 mod store;
 mod track;
