@@ -315,9 +315,14 @@ fn a_signal_after_the_report_of_the_first_is_a_second_one() {
 fn one_signal_after_a_stop_by_a_command_kills() {
     on_paused_clock(async {
         let stage = stage(&[Temper::Stubborn], &Policy::default());
-        let (answer, _answers) = unbounded_channel();
-        stage.outbox.send(Message::Command(Command { what: What::End, answer })).expect("heard");
-        stage.outbox.send(signal(Sig::INT, Via::Guard)).expect("heard");
+        let (answer, mut answers) = unbounded_channel();
+        let outbox = stage.outbox.clone();
+        outbox.send(Message::Command(Command { what: What::End, answer })).expect("heard");
+        tokio::task::spawn_local(async move {
+            // A signal overtakes a command that was not carried out yet.
+            answers.recv().await.expect("answered");
+            outbox.send(signal(Sig::INT, Via::Guard)).expect("heard");
+        });
         let (outcome, ..) = stage.driver.run().await;
         assert_eq!(outcome, Outcome::Signal(Sig::TERM));
         assert_eq!(signals(&stage.record.borrow(), Sig::KILL), [(0, 1)]);
