@@ -102,8 +102,12 @@ impl<T> Scoped<T> {
 impl<T: Clone> Scoped<T> {
     /// The value for a type, if one was given.
     pub fn of(&self, name: &ProcessName) -> Option<T> {
-        let own = self.named.iter().rev().find(|(named, _)| named == name).map(|(_, value)| value);
-        own.or(self.general.as_ref()).cloned()
+        self.own(name).or_else(|| self.general.clone())
+    }
+
+    /// The value for this type alone, if one was given.
+    pub fn own(&self, name: &ProcessName) -> Option<T> {
+        self.named.iter().rev().find(|(named, _)| named == name).map(|(_, value)| value.clone())
     }
 }
 

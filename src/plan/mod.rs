@@ -217,9 +217,12 @@ impl App<'_> {
         common: Environment,
     ) -> ProcessSpec {
         let mut policy = wishes.policy(&entry.name);
-        if wishes.release && is_release(entry) {
-            // Its end with 0 starts the others, any other ends everything.
-            policy.on_exit = OnExit::Ignore;
+        if is_release(entry) {
+            policy.is_task = true;
+            // Its end with 0 is what everyone waits for, with `--release` before the others start; any other
+            // ends everything. A value for all types is not meant for it.
+            let own = wishes.on_exit.own(&entry.name).filter(|_| !wishes.release);
+            policy.on_exit = own.unwrap_or(OnExit::Ignore);
         }
         ProcessSpec {
             port,
@@ -357,6 +360,7 @@ impl Wishes {
             stop_signal: self.stop_signal.of(name).unwrap_or(default.stop_signal),
             grace: self.grace(name),
             on_exit: self.on_exit.of(name).unwrap_or(default.on_exit),
+            is_task: default.is_task,
         }
     }
 }
@@ -478,8 +482,12 @@ mod tests {
             ..Wishes::default()
         };
         let specs = plan("web: x\nworker: y\n", PORTS, &wishes);
-        let policy =
-            |stop_signal, secs, on_exit| Policy { stop_signal, grace: Duration::from_secs(secs), on_exit };
+        let policy = |stop_signal, secs, on_exit| Policy {
+            stop_signal,
+            grace: Duration::from_secs(secs),
+            on_exit,
+            is_task: false,
+        };
         assert_eq!(specs[0].policy, policy(Sig::TERM, 2, OnExit::Restart));
         assert_eq!(specs[1].policy, policy(Sig::QUIT, 30, OnExit::Stop));
     }

@@ -125,7 +125,7 @@ impl<C: Children> Driver<C> {
         let mut slots: Vec<Slot> = self.ours().collect();
         if names.is_empty() {
             // All, but what somebody stopped stays so.
-            slots.retain(|slot| !self.fleet.is_stopped(*slot));
+            slots.retain(|slot| !self.fleet.is_left_alone(*slot));
         } else {
             slots.retain(|slot| wanted.contains(&self.members[slot.0].id));
             let found = |id: &InstanceId| slots.iter().any(|slot| self.members[slot.0].id == *id);
@@ -243,7 +243,7 @@ impl<C: Children> Driver<C> {
                 continue;
             };
             // What somebody stopped stays so, and runs as the files say when it is wanted again.
-            if !self.fleet.is_stopped(slot) && self.differs(slot, &new) {
+            if !self.fleet.is_left_alone(slot) && self.differs(slot, &new) {
                 let is_at_rest = self.fleet.machine(slot).is_at_rest();
                 orders.push((slot, if is_at_rest { Order::Up } else { Order::Restart }));
             }

@@ -140,7 +140,8 @@ impl Fleet {
             self.machines.iter().zip(&self.words).filter(|(_, word)| **word != Word::Retire).peekable();
         // A machine that is down is still to be started; one that is over has run.
         let ended = |(machine, word): (&Machine, &Word)| {
-            matches!(machine.state(), State::Over { .. } | State::Crashed { .. }) && *word != Word::Stop
+            let is_by_itself = !matches!(word, Word::Stop | Word::Task);
+            matches!(machine.state(), State::Over { .. } | State::Crashed { .. }) && is_by_itself
         };
         self.last.is_none()
             && ours.peek().is_some()

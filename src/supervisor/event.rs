@@ -95,11 +95,19 @@ pub struct Policy {
     pub grace: Duration,
     /// What its end means for the others.
     pub on_exit: OnExit,
+    /// It does some work and ends, like the release. Where a command started it, its end with 0 leaves
+    /// the others as if it had not run.
+    pub is_task: bool,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { stop_signal: Sig::TERM, grace: Duration::from_secs(10), on_exit: OnExit::default() }
+        Self {
+            stop_signal: Sig::TERM,
+            grace: Duration::from_secs(10),
+            on_exit: OnExit::default(),
+            is_task: false,
+        }
     }
 }
 

@@ -30,6 +30,9 @@ pub(super) enum Word {
     /// A command started it, and has not been answered yet: if it cannot be started, that is the
     /// command's failure and ends nothing.
     Start,
+    /// A command started it, and it is a task: when it has ended with 0 it is left alone, as if a command had
+    /// stopped it.
+    Task,
     /// A command stopped it. As long as there is such a process somebody may want it up again, so
     /// that nothing ends because all others have.
     Stop,
@@ -127,6 +130,17 @@ impl Fleet {
     /// Whether a command stopped it.
     pub fn is_stopped(&self, slot: Slot) -> bool {
         self.words[slot.0] == Word::Stop
+    }
+
+    /// Whether it is down, and a command that does not name it leaves it alone.
+    pub fn is_left_alone(&self, slot: Slot) -> bool {
+        let is_done = matches!(self.machine(slot).state(), State::Over { end } if end.is_success());
+        self.is_stopped(slot) || self.words[slot.0] == Word::Task && is_done
+    }
+
+    /// What is to come of a process that a command has brought up.
+    pub(super) fn word_of_command(&self, slot: Slot) -> Word {
+        if self.machine(slot).policy().is_task { Word::Task } else { Word::Policy }
     }
 
     /// Whether what the dead leader at `slot` has left outside its group is to end too, before the
@@ -235,7 +249,7 @@ impl Fleet {
         let cause = self.cause_in(slot, &input);
         if self.is_ordered(slot) {
             match input {
-                machine::Input::Spawned(..) => self.words[slot.0] = Word::Policy,
+                machine::Input::Spawned(..) => self.words[slot.0] = self.word_of_command(slot),
                 machine::Input::SpawnFailed(..) | machine::Input::GiveUp(..) if !self.tries_again(slot) => {
                     self.words[slot.0] = Word::Stop;
                 }

@@ -62,7 +62,9 @@ impl Fleet {
         };
         let is_up = matches!(self.machine(slot).state(), State::Up { .. });
         self.words[slot.0] = match order {
-            Order::Up if is_up && matches!(self.words[slot.0], Word::Stop | Word::Retire) => Word::Policy,
+            Order::Up if is_up && matches!(self.words[slot.0], Word::Stop | Word::Retire) => {
+                self.word_of_command(slot)
+            }
             Order::Up if is_up => return,
             Order::Up | Order::Restart => Word::Start,
             Order::Stop => Word::Stop,

@@ -79,3 +79,44 @@ fn without_an_entry_nothing_starts() {
         assert!(!test.path("started").exists());
     }
 }
+
+#[test]
+fn one_that_a_command_starts_ends_nothing_and_runs_once() {
+    let release = "release: echo migrated $V; exec gangling --exit 0";
+    let wait = "exec gangling --wait";
+    let test = Test::new().procfile(format!("{release}\nweb: {wait}\n")).file(".env", "V=1\n");
+    // What is said of all types is not meant for it.
+    let test = test.args(["--on-exit", "restart"]);
+    let running = test.start();
+    running.wait_ready("web.1");
+    test.beside(["scale", "release=1"]).code(0);
+    running.wait_for_line("system", "release.1 exited with code 0");
+    test.beside(["wait", "release"]).code(0);
+    test.beside(["restart", "release"]).code(0).stdout_has("release.1 restarted");
+    running.wait_for_lines(2, |line| line.text.starts_with("release.1 exited with code 0"));
+    // Neither of these names it.
+    let test = test.file(".env", "V=2\n");
+    test.beside(["reload"]).code(0).stdout("web.1 restarted, pid N, port PORT\n");
+    test.beside(["restart"]).code(0).stdout("web.1 restarted, pid N, port PORT\n");
+    // Nor is it the end if nothing else is left.
+    test.beside(["scale", "web=0", "release=0"]).code(0);
+    test.beside(["scale", "release=1"]).code(0);
+    running.wait_for_lines(3, |line| line.text.starts_with("release.1 exited with code 0"));
+    test.beside(["scale", "web=1"]).code(0).stdout_has("web at 1");
+    let finished = running.finish().killed_by(Signal::SIGINT);
+    assert_eq!(finished.lines_of("release.1"), ["migrated 1", "migrated 1", "migrated 2"]);
+}
+
+#[test]
+fn one_that_is_named_at_the_start_ends_nothing_unless_that_is_said() {
+    let test =
+        Test::new().procfile("release: true\nweb: exec gangling --wait\n").args(["start", "release,web"]);
+    let running = test.start();
+    running.wait_for_line("system", "release.1 exited with code 0");
+    running.wait_ready("web.1");
+    running.finish().killed_by(Signal::SIGINT);
+    test.clone().args(["--on-exit", "release=stop"]).run().code(0);
+    // A failure is the end, and it is the end where it is alone.
+    test.clone().procfile("release: exit 3\nweb: exec gangling --wait\n").run().code(3);
+    Test::new().procfile("release: true\n").args(["start", "release"]).run().code(0);
+}
