@@ -15,7 +15,7 @@ impl Machine {
         self.wait = limit;
     }
 
-    /// Its next run begins only after [`Machine::release`]. Time in which it is held is not time that it
+    /// Its next run begins only after `release`. Time in which it is held is not time that it
     /// waits.
     pub fn hold(&mut self) {
         self.is_held = true;
