@@ -882,3 +882,18 @@ fn overlapping_commands_keep_their_promises() {
         panic!("{error}");
     }
 }
+
+/// Two processes are released at once, and the start of the first lets the second go, which fails.
+#[test]
+fn a_timer_of_an_outer_step_does_not_replace_a_newer_one() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = Rc::new(runtime.expect("a runtime"));
+    let _guard = runtime.enter();
+    let files =
+        |has_ports, waits| Files { commands: [Some(0), Some(0), None], is_swapped: false, has_ports, waits };
+    let mut history = History::new(runtime.clone(), &files(true, 0), OnExit::Restart, vec![Temper::Tame]);
+    history.play(Move::Ask(Ask::Reload(files(false, 3)), false));
+    history.play(Move::Broken(1, true));
+    history.play(Move::Ask(Ask::Wait(Vec::new()), false));
+    history.end();
+}

@@ -489,7 +489,12 @@ impl<C: Children> Driver<C> {
             machine::Effect::CloseOutput(run) => self.children.close_output(run),
             machine::Effect::Disarm => self.timers.disarm(Timer::Process(slot)),
             machine::Effect::OutOfTime(epoch) => self.out_of_time(slot, epoch),
-            machine::Effect::Arm(epoch, after) => self.timers.arm(Timer::Process(slot), epoch, after),
+            machine::Effect::Arm(epoch, after) => {
+                // What another effect has led to meanwhile may have set a newer one.
+                if self.fleet.machine(slot).epoch == epoch {
+                    self.timers.arm(Timer::Process(slot), epoch, after);
+                }
+            }
             machine::Effect::Overdue => {
                 let (id, after) = (self.id(slot), self.fleet.machine(slot).policy().grace);
                 self.children.tell(Event::Killed { id, after });
