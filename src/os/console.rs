@@ -7,6 +7,8 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
+#[cfg(target_os = "linux")]
+use std::os::fd::AsRawFd as _;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +16,8 @@ use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
+#[cfg(target_os = "linux")]
+use nix::sys::stat::{fstat, major, minor};
 use nix::sys::termios::{LocalFlags, OutputFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 
 use super::pty::Size;
@@ -82,6 +86,36 @@ fn set(modes: &Termios) -> io::Result<()> {
     let result = tcsetattr(io::stdin(), SetArg::TCSANOW, modes);
     pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&former), None)?;
     Ok(result?)
+}
+
+/// Opens the terminal behind `out` once more to write to it, so that whoever shares `out` is not affected
+/// by its not blocking.
+pub fn open_again(out: &OwnedFd) -> io::Result<File> {
+    let mut own = OpenOptions::new();
+    own.write(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    let of_device = || -> io::Result<File> {
+        #[cfg(target_os = "linux")]
+        {
+            // To open the other side of a pty would make another pty (pts(4)).
+            let about = fstat(out)?;
+            if (major(about.st_rdev), minor(about.st_rdev)) == (5, 2) {
+                return Err(io::ErrorKind::InvalidInput.into());
+            }
+            own.open(format!("/proc/self/fd/{}", out.as_raw_fd()))
+        }
+        #[cfg(not(target_os = "linux"))]
+        own.open(nix::unistd::ttyname(out)?)
+    };
+    match of_device() {
+        // As another user, after `su`. `/dev/tty` may be opened all the same; it is the same terminal if
+        // `out` is the one that controls us, which only then has a foreground group (tcgetpgrp(3)).
+        Err(error)
+            if error.kind() == io::ErrorKind::PermissionDenied && nix::unistd::tcgetpgrp(out).is_ok() =>
+        {
+            own.open("/dev/tty")
+        }
+        other => other,
+    }
 }
 
 impl Console {

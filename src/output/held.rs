@@ -1,5 +1,5 @@
 //! What the main view does not show now: the lines of a process whose terminal somebody has, or
-//! everything, while our own terminal is a process's.
+//! everything, while our own terminal is a process's or takes nothing.
 //!
 //! A part of the [`Worker`]. Nothing is copied for it: the lines are in the history, and here is
 //! from where on they have not been shown. What the history has given up by the time they are is
@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use jiff::Timestamp;
 use mio::Token;
 
-use super::history::{Cursor, Line, Said};
+use super::history::{Cursor, Line, Said, TrackId};
 use super::replay::{Told, Voices};
 use super::sink::FULL;
 use super::worker::Worker;
@@ -21,9 +21,14 @@ use crate::supervisor::event::Event;
 const MAX_EVENTS: usize = 1000;
 
 /// What is held.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Held {
+    /// Our terminal is a process's.
     all: bool,
+    /// Our terminal is stuck.
+    stuck: bool,
+    /// To be called when all that came before `all` is written.
+    when_written: Vec<Box<dyn FnOnce() + Send>>,
     ids: Vec<InstanceId>,
     /// From where on each output has not been shown.
     from: Vec<Cursor>,
@@ -43,7 +48,16 @@ struct Kept {
 
 impl Held {
     fn covers(&self, id: &InstanceId) -> bool {
-        self.all || self.ids.contains(id)
+        self.is_everything() || self.ids.contains(id)
+    }
+
+    /// Whether the terminal takes nothing.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.stuck
+    }
+
+    fn is_everything(&self) -> bool {
+        self.all || self.stuck
     }
 }
 
@@ -59,14 +73,46 @@ impl Worker {
         }
     }
 
-    /// Holds everything. What was to be shown before is out when this returns.
-    pub(super) fn hold_all(&mut self) {
+    /// Holds everything, and calls `done` when what was to be shown before is out.
+    pub(super) fn hold_all(&mut self, done: Box<dyn FnOnce() + Send>) {
+        self.new_line();
+        self.flush();
+        self.held.all = true;
+        self.hold_shown();
+        if self.held.stuck { self.held.when_written.push(done) } else { done() }
+    }
+
+    /// The terminal takes nothing: holds everything until it does. Of the output `track` the bytes `unsaid`
+    /// were read last, and none of them has been shown.
+    pub(super) fn hold_while_stuck(&mut self, unsaid: Option<(TrackId, &[u8])>) {
+        if let Some((track, bytes)) = unsaid {
+            self.held.from.push(self.history.line_begin_before(track, bytes));
+        }
+        self.new_line();
+        self.held.stuck = true;
+        self.hold_shown();
+    }
+
+    /// The terminal takes what is written again.
+    pub(super) fn show_after_stuck(&mut self) {
+        self.held.stuck = false;
+        for done in std::mem::take(&mut self.held.when_written) {
+            done();
+        }
+        if !self.held.all {
+            self.catch_up();
+        }
+    }
+
+    fn new_line(&mut self) {
         if let Some(screen) = &mut self.printer.screen {
             screen.new_line(&mut self.printer.sink.buffer);
         }
-        self.flush();
-        self.held.all = true;
-        let ids: Vec<InstanceId> = self.sources.values().map(|source| source.id().clone()).collect();
+    }
+
+    fn hold_shown(&mut self) {
+        let shown = self.sources.values().filter(|source| source.is_shown());
+        let ids: Vec<InstanceId> = shown.map(|source| source.id().clone()).collect();
         for id in ids {
             self.begin(&id);
         }
@@ -97,7 +143,8 @@ impl Worker {
 
     /// Keeps an event if it is not to be shown now.
     pub(super) fn keep_event(&mut self, event: &Event) -> bool {
-        if self.held.all {
+        let holds = self.held.is_everything();
+        if holds {
             if self.held.events.len() == MAX_EVENTS {
                 self.held.events.pop_front();
                 self.held.left_out += 1;
@@ -105,24 +152,27 @@ impl Worker {
             let (behind, time) = (self.history.order(), self.now);
             self.held.events.push_back(Kept { behind, time, event: event.clone() });
         }
-        self.held.all
+        holds
     }
 
     pub(super) fn show(&mut self, id: &InstanceId) {
         self.held.ids.retain(|held| held != id);
-        if !self.held.all {
+        if !self.held.is_everything() {
             self.catch_up();
         }
     }
 
     pub(super) fn show_all(&mut self) {
-        if std::mem::take(&mut self.held.all) {
+        if std::mem::take(&mut self.held.all) && !self.held.stuck {
             self.catch_up();
         }
     }
 
-    /// Nothing is held any more.
+    /// Nothing is held any more, unless the terminal is stuck: then what is held is never shown.
     pub(super) fn show_rest(&mut self) {
+        if self.held.stuck {
+            return;
+        }
         self.held.all = false;
         self.held.ids.clear();
         self.catch_up();
@@ -132,7 +182,7 @@ impl Worker {
     /// The output of a run has ended, and its end is about to be told: its lines stand before that.
     /// Those of the next run are held again.
     pub(super) fn show_of_ended(&mut self, id: &InstanceId) {
-        if !self.held.all && self.held.ids.contains(id) {
+        if !self.held.is_everything() && self.held.ids.contains(id) {
             self.held.ids.retain(|held| held != id);
             self.catch_up();
             self.hold(id);
@@ -146,6 +196,10 @@ impl Worker {
             from.into_iter().partition(|cursor| self.held.covers(&self.history.id_of(*cursor)));
         self.held.from = still;
         self.show_lines(&mut cursors);
+        if self.held.stuck {
+            self.held.from.extend(cursors);
+            return;
+        }
         self.show_events(u64::MAX);
         self.printer.format.set_time(self.now);
         for cursor in cursors {
@@ -158,12 +212,10 @@ impl Worker {
 
     /// Shows whole lines from these places on, with the time at which they came.
     fn show_lines(&mut self, cursors: &mut [Cursor]) {
-        if let Some(screen) = &mut self.printer.screen {
-            screen.new_line(&mut self.printer.sink.buffer);
-        }
+        self.new_line();
         self.notice_events_left_out();
         let mut voices = Voices::new(self.printer.screen.as_ref().map(|screen| screen.abilities.allowed));
-        loop {
+        while !self.held.stuck {
             let said = self.history.read(cursors);
             if said.is_empty() {
                 break;

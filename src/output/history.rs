@@ -167,6 +167,11 @@ impl History {
         store.ends(&tracks, false)
     }
 
+    /// The begin of the line that an output was in before the last bytes of it, which are `behind`.
+    pub(super) fn line_begin_before(&self, track: TrackId, behind: &[u8]) -> Cursor {
+        self.lock().before(track, behind)
+    }
+
     /// Whose output it is.
     pub(super) fn id_of(&self, cursor: Cursor) -> InstanceId {
         self.lock().id(cursor.track).clone()

@@ -1,14 +1,16 @@
 //! The one writer of stdout.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{self, ErrorKind, IsTerminal as _, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::os::console;
 
 /// Since when stdout takes nothing, for threads that must not wait for it.
 #[derive(Debug)]
@@ -26,9 +28,13 @@ impl Default for Progress {
 }
 
 impl Progress {
+    fn time(&self) -> Duration {
+        self.began.elapsed()
+    }
+
     /// A write begins, or some of it is out. Returns the time of that.
     fn note(&self) -> Duration {
-        let now = self.began.elapsed();
+        let now = self.time();
         let nanos = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
         self.since.store(nanos.max(1), Ordering::Relaxed);
         now
@@ -51,8 +57,15 @@ impl Progress {
 /// Collects what one wake-up brings and writes it at once.
 #[derive(Debug)]
 pub(super) struct Sink {
+    /// What is to be written. While stdout is stuck, what it has not taken is here, too.
     pub(super) buffer: Vec<u8>,
     out: File,
+    /// Stdout is a terminal, and a write does not block.
+    is_patient: bool,
+    /// The terminal has taken nothing for so long that nobody waits for it.
+    is_stuck: bool,
+    /// How much it has to take until it is waited for as long as any other.
+    distrust: usize,
     /// Bytes written, for whoever has to know whether the reader is stuck.
     written: Arc<AtomicU64>,
     progress: Arc<Progress>,
@@ -72,14 +85,33 @@ const PIECE: usize = 16 * 1024;
 /// at once makes room for as many quick writes.
 const CAREFUL: usize = 1024 * 1024;
 
+/// How long a terminal may take nothing before it is not waited for any more.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The same for one that was stuck, until it has taken [`TRUSTED`]: Ctrl-C makes room in a terminal that is
+/// not read (`n_tty_receive_signal_char` in `n_tty.c` empties it), and that is not worth two seconds.
+const LITTLE_PATIENCE: Duration = Duration::from_millis(100);
+
+/// More than the system itself holds for a terminal.
+const TRUSTED: usize = 64 * 1024;
+
+/// How long to wait if a terminal that can be written to takes nothing: one byte of room is too little for
+/// a newline that becomes two.
+const NO_ROOM: Duration = Duration::from_millis(10);
+
 /// What the buffer may hold before it is written in the middle of a wake-up.
 pub(super) const FULL: usize = 512 * 1024;
 
 impl Sink {
     pub(super) fn new(out: OwnedFd, written: Arc<AtomicU64>, progress: Arc<Progress>) -> Self {
+        // Where that fails, a write blocks as it does for a pipe.
+        let own = out.is_terminal().then(|| console::open_again(&out)).and_then(Result::ok);
         Self {
             buffer: Vec::with_capacity(FULL),
-            out: File::from(out),
+            is_patient: own.is_none(),
+            out: own.unwrap_or_else(|| File::from(out)),
+            is_stuck: false,
+            distrust: 0,
             written,
             progress,
             gone: false,
@@ -92,12 +124,17 @@ impl Sink {
         (!std::mem::replace(&mut self.gone, true)).then(|| Errno::EPIPE.into())
     }
 
-    /// Writes what was collected and blocks until it is out. The first failure is answered;
-    /// from then on everything is thrown away, so that the processes can still end.
+    /// Writes what was collected and blocks until it is out. A terminal that takes nothing for too long is
+    /// stuck from then on ([`Self::is_stuck`]), and what is left stays in the buffer. The first failure is
+    /// answered; from then on everything is thrown away, so that the processes can still end.
     pub(super) fn flush(&mut self) -> io::Result<()> {
+        if self.is_stuck {
+            return Ok(());
+        }
         let mut result = Ok(());
         let mut rest = &self.buffer[..];
         let mut before = if self.gone || rest.is_empty() { Duration::ZERO } else { self.progress.note() };
+        let mut refused = 0;
         while !self.gone && !rest.is_empty() {
             let piece = if self.careful == 0 { rest.len() } else { rest.len().min(PIECE) };
             match self.out.write(&rest[..piece]) {
@@ -107,12 +144,26 @@ impl Sink {
                     let now = self.progress.note();
                     let is_slow = now.saturating_sub(before) > SLOW;
                     self.careful = if is_slow { CAREFUL } else { self.careful.saturating_sub(count) };
-                    before = now;
+                    self.distrust = self.distrust.saturating_sub(count);
+                    (before, refused) = (now, 0);
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock && !self.is_patient => {
+                    let patience = if self.distrust > 0 { LITTLE_PATIENCE } else { PATIENCE };
+                    let left = patience.saturating_sub(self.progress.time().saturating_sub(before));
+                    if left.is_zero() {
+                        (self.is_stuck, self.distrust) = (true, TRUSTED);
+                        break;
+                    }
+                    if refused > 0 {
+                        std::thread::sleep(left.min(NO_ROOM));
+                    }
+                    refused += 1;
+                    wait_for_room(&self.out, Some(left));
+                }
                 // Whoever gave us stdout made it non-blocking: wait for it as if it were not.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    let _ = poll(&mut [PollFd::new(self.out.as_fd(), PollFlags::POLLOUT)], PollTimeout::NONE);
+                    wait_for_room(&self.out, None);
                 }
                 Err(error) => {
                     self.gone = true;
@@ -121,11 +172,66 @@ impl Sink {
             }
         }
         self.progress.rest();
-        self.buffer.clear();
-        // A piece of a long line may have made it large.
-        self.buffer.shrink_to(2 * FULL);
+        let left = if self.is_stuck { rest.len() } else { 0 };
+        self.keep_last(left);
         result
     }
+
+    /// Whether the terminal has taken nothing for so long that nothing is written any more.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.is_stuck
+    }
+
+    /// Writes as much of what is left as a stuck terminal takes now. When all is out, it is not stuck any
+    /// more; neither is it if it is gone.
+    pub(super) fn go_on(&mut self) -> io::Result<()> {
+        let mut rest = &self.buffer[..];
+        let mut result = Ok(());
+        while self.is_stuck && !rest.is_empty() {
+            match self.out.write(rest) {
+                Ok(count) => {
+                    rest = &rest[count..];
+                    self.written.fetch_add(count as u64, Ordering::Relaxed);
+                    self.distrust = self.distrust.saturating_sub(count);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => {
+                    rest = &[];
+                    self.gone = true;
+                    result = Err(error);
+                }
+            }
+        }
+        let left = rest.len();
+        self.is_stuck &= left > 0;
+        self.keep_last(left);
+        result
+    }
+
+    /// Waits for the terminal as long as it takes, now and from now on: nothing tells when it takes more.
+    pub(super) fn be_patient(&mut self) -> io::Result<()> {
+        (self.is_patient, self.is_stuck) = (true, false);
+        self.flush()
+    }
+
+    fn keep_last(&mut self, count: usize) {
+        self.buffer.drain(..self.buffer.len() - count);
+        // A piece of a long line may have made it large.
+        self.buffer.shrink_to(2 * FULL);
+    }
+}
+
+impl AsRawFd for Sink {
+    fn as_raw_fd(&self) -> RawFd {
+        self.out.as_raw_fd()
+    }
+}
+
+fn wait_for_room(out: &File, limit: Option<Duration>) {
+    let limit =
+        limit.map_or(PollTimeout::NONE, |limit| PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX));
+    let _ = poll(&mut [PollFd::new(out.as_fd(), PollFlags::POLLOUT)], limit);
 }
 
 #[cfg(test)]

@@ -264,6 +264,10 @@ impl Source {
         }
     }
 
+    pub(super) fn is_shown(&self) -> bool {
+        matches!(self.voice, Voice::Shown(_))
+    }
+
     pub(super) fn id(&self) -> &InstanceId {
         &self.id
     }

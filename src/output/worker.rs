@@ -15,7 +15,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::held::Held;
-use super::history::History;
+use super::history::{History, TrackId};
 use super::log::{LogFile, Logs};
 use super::pace::Pace;
 use super::printer::Printer;
@@ -137,9 +137,10 @@ impl Worker {
             self.show_half_lines();
             // Before the write, which may take as long as our reader likes.
             self.history.tell();
-            let bytes = self.printer.sink.buffer.len();
+            let bytes = if self.held.is_stuck() { 0 } else { self.printer.sink.buffer.len() };
             self.flush();
             if end {
+                self.go_on();
                 self.show_rest();
                 self.history.close();
                 self.finish_logs();
@@ -186,6 +187,9 @@ impl Worker {
     }
 
     fn mark(&mut self, event: &mio::event::Event) {
+        if event.token() == STDOUT && self.held.is_stuck() {
+            return self.go_on();
+        }
         if event.token() == STDOUT {
             // Without a reader a pipe has an error (pipe_poll in the kernel's fs/pipe.c).
             if event.is_write_closed()
@@ -227,10 +231,7 @@ impl Worker {
                 }
                 Order::Hold(id) => self.hold(&id),
                 Order::Show(id) => self.show(&id),
-                Order::HoldAll(done) => {
-                    self.hold_all();
-                    done();
-                }
+                Order::HoldAll(done) => self.hold_all(done),
                 Order::ShowAll => self.show_all(),
                 Order::End => return true,
             }
@@ -334,17 +335,20 @@ impl Worker {
 
     fn read(&mut self, token: Token) {
         let Some(source) = self.sources.get_mut(&token) else { return };
-        let (filled, state) = source.read(&mut self.chunk);
+        let track = source.track();
+        let mut chunk = std::mem::take(&mut self.chunk);
+        let (filled, state) = source.read(&mut chunk);
         let mut from = 0;
         while from < filled
             && let Some(source) = self.sources.get_mut(&token)
         {
-            from += source.say(&self.chunk[from..filled], &mut self.printer.paper());
+            from += source.say(&chunk[from..filled], &mut self.printer.paper());
             // The output may become much longer on a terminal: a link continues in each line.
             if from < filled && self.printer.sink.buffer.len() >= FULL {
-                self.flush();
+                self.flush_before(Some((track, &chunk[from..filled])));
             }
         }
+        self.chunk = chunk;
         match state {
             State::Open => {}
             State::Closed => self.close(token),
@@ -361,12 +365,42 @@ impl Worker {
     }
 
     pub(super) fn flush(&mut self) {
+        self.flush_before(None);
+    }
+
+    /// Writes what is in the buffer; of one output these bytes were read and are not in it.
+    fn flush_before(&mut self, unsaid: Option<(TrackId, &[u8])>) {
         // Before it is written: whoever has read it may answer faster than we could say so. Nobody
         // can have read it earlier, and the echo of a signal comes within microseconds.
         if std::mem::take(&mut self.tells_stop) {
             (self.notify)(Notice::StopTold);
         }
-        if let Err(error) = self.printer.sink.flush() {
+        let sink = &mut self.printer.sink;
+        let mut result = sink.flush();
+        if sink.is_stuck() && !self.held.is_stuck() {
+            let fd = sink.as_raw_fd();
+            match self.poll.registry().register(&mut SourceFd(&fd), STDOUT, Interest::WRITABLE) {
+                Ok(()) => self.hold_while_stuck(unsaid),
+                Err(_) => result = sink.be_patient(),
+            }
+        }
+        if let Err(error) = result {
+            (self.notify)(Notice::Gone(error));
+        }
+    }
+
+    /// Writes what a stuck terminal takes by now.
+    fn go_on(&mut self) {
+        if !self.held.is_stuck() {
+            return;
+        }
+        let sink = &mut self.printer.sink;
+        let result = sink.go_on();
+        if !sink.is_stuck() {
+            let _ = self.poll.registry().deregister(&mut SourceFd(&sink.as_raw_fd()));
+            self.show_after_stuck();
+        }
+        if let Err(error) = result {
             (self.notify)(Notice::Gone(error));
         }
     }

@@ -62,6 +62,7 @@ mod survivors;
 mod survivors_killed;
 mod survivors_matrix;
 mod terminal;
+mod unread;
 mod wrapped;
 mod wrappers;
 mod zsh;

@@ -7,6 +7,8 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 
+use memchr::memchr_iter;
+
 use super::track::{Mark, Track};
 use crate::model::InstanceId;
 use crate::output::lines::MAX_LINE;
@@ -189,6 +191,14 @@ impl Store {
     pub(super) fn at_end(&self, track: TrackId) -> Cursor {
         let it = self.get(track);
         Cursor { track, offset: it.end(), lines: it.lines(), until: u64::MAX }
+    }
+
+    /// The line that an output was in before the last bytes of it, which are `behind`.
+    pub(super) fn before(&self, track: TrackId, behind: &[u8]) -> Cursor {
+        let it = self.get(track);
+        let offset = it.line_begin(it.end() - behind.len() as u64);
+        let lines = it.lines() - memchr_iter(b'\n', behind).count() as u64;
+        Cursor { track, offset, lines, until: u64::MAX }
     }
 
     /// Where a reader of what comes next begins: at the end of each output, or at the begin of the line that is

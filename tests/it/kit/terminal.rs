@@ -7,6 +7,7 @@ use std::os::fd::{AsFd as _, AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::rc::Rc;
+use std::sync::{Arc, Condvar, Mutex};
 
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -26,6 +27,7 @@ pub(crate) struct Terminal {
     output: Capture,
     /// Closed to have the reading end.
     stop_reading: Option<PipeWriter>,
+    gate: Gate,
     /// How much of the output was waited for already.
     seen: usize,
     world: Rc<World>,
@@ -96,13 +98,16 @@ impl Terminal {
         drop((command, slave));
         let master = File::from(OwnedFd::from(master));
         let (stop, stop_reading) = std::io::pipe().expect("a pipe");
-        let output = Capture::of(Screen { master: master.try_clone().expect("a descriptor"), stop });
+        let gate = Gate::default();
+        let screen = Screen { master: master.try_clone().expect("a descriptor"), stop, gate: gate.clone() };
+        let output = Capture::of(screen);
         Self {
             child,
             master: Some(master),
             output,
             seen: 0,
             stop_reading: Some(stop_reading),
+            gate,
             world: test.world().clone(),
         }
     }
@@ -111,6 +116,17 @@ impl Terminal {
     pub(crate) fn type_text(&mut self, text: &str) {
         let master = self.master.as_mut().expect("an open window");
         master.write_all(text.as_bytes()).expect("typed");
+    }
+
+    /// Reads nothing from now on, as a window that hangs.
+    pub(crate) fn pause(&self) {
+        *self.gate.0.lock().expect("no panic") = true;
+    }
+
+    /// Reads again.
+    pub(crate) fn go_on(&self) {
+        *self.gate.0.lock().expect("no panic") = false;
+        self.gate.1.notify_all();
     }
 
     pub(crate) fn resize(&self, rows: u16, columns: u16) {
@@ -166,6 +182,7 @@ impl Terminal {
     /// Closes the window.
     pub(crate) fn close(&mut self) {
         self.master = None;
+        self.go_on();
         // The thread that reads has the master too.
         self.stop_reading = None;
     }
@@ -184,6 +201,7 @@ impl Terminal {
     pub(crate) fn wait_beside(&mut self) -> ExitStatus {
         let status = poll_for(LIMIT, || self.child.try_wait().expect("waited"));
         let status = status.unwrap_or_else(|| panic!("it does not end; the screen:\n{}", self.text()));
+        self.go_on();
         assert!(self.output.wait_closed(), "somebody holds the window; the screen:\n{}", self.text());
         status
     }
@@ -200,10 +218,14 @@ impl Drop for Terminal {
     }
 }
 
+/// Whether the window is not to read, and changes of that.
+type Gate = Arc<(Mutex<bool>, Condvar)>;
+
 /// The output of a terminal, until `stop` is closed.
 struct Screen {
     master: File,
     stop: PipeReader,
+    gate: Gate,
 }
 
 impl Read for Screen {
@@ -213,6 +235,8 @@ impl Read for Screen {
             PollFd::new(self.stop.as_fd(), PollFlags::empty()),
         ];
         poll(&mut fds, PollTimeout::NONE)?;
+        let closed = self.gate.0.lock().expect("no panic");
+        drop(self.gate.1.wait_while(closed, |closed| *closed).expect("no panic"));
         if fds[1].any().unwrap_or(true) { Ok(0) } else { self.master.read(buffer) }
     }
 }
