@@ -19,7 +19,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::options::Options;
 use crate::config::scoped::Seconds;
 use crate::config::settings::Settings;
-use crate::model::PtyChoice;
+use crate::model::{ControlKey, PtyChoice};
 use crate::output::clock::TimeFormat;
 use crate::output::format::FormatChoice;
 use crate::output::style::ColorChoice;
@@ -378,6 +378,9 @@ pub struct AttachArgs {
     /// Where ganger runs, go on showing its lines meanwhile
     #[arg(long)]
     pub tee: bool,
+    /// The key that detaches: `ctrl-` and a letter, `]`, `\`, `^`, `_`, `@` or a digit from 4 to 7
+    #[arg(long, value_name = "KEY", env = "GANGER_DETACH_KEY", hide_env = true, default_value = "ctrl-]")]
+    pub detach_key: ControlKey,
 }
 
 /// `ganger open`.

@@ -8,10 +8,11 @@ use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::detach_key::DetachKey;
 use super::remote::Remote;
-use super::{complain, detach_key, print};
+use super::{complain, print};
 use crate::cli::{AppArgs, AttachArgs};
 use crate::control::frames::{
     Attached, Bytes, MAX_FRAME, MAX_INPUT, RunEnd, ToClient, ToInstance, WINDOW, Writer,
@@ -19,7 +20,7 @@ use crate::control::frames::{
 use crate::control::proto::{Exit, Request, signal_in_words};
 use crate::env::Env;
 use crate::error::{Error, FAILURE};
-use crate::model::{Sig, sentence};
+use crate::model::{ControlKey, Sig, sentence};
 use crate::os::console::Console;
 use crate::os::group;
 use crate::os::pty::Size;
@@ -34,6 +35,10 @@ const MAX_SHOWN: usize = 256 * 1024;
 
 /// How long a terminal may take nothing at the end.
 const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How long what may be the start of the key that detaches waits for the rest: a terminal writes a sequence
+/// at once, and Escape alone is for the process.
+const REST_OF_KEY: Duration = Duration::from_millis(30);
 
 /// For keys that nobody takes.
 const BELL: u8 = 0x07;
@@ -64,9 +69,9 @@ pub(super) fn attach(app: &AppArgs, args: AttachArgs, env: &Env) -> Result<u8, E
     stream.set_nonblocking(true).map_err(wrong)?;
     let signals = Signals::new(&signals).map_err(wrong)?;
     let console = Console::take().map_err(wrong)?;
-    let modes = Modes::of_terminal(env.is_utf8());
+    let (modes, key) = (Modes::of_terminal(env.is_utf8()), args.detach_key);
     let name = sentence(&attached.name);
-    let mut session = Session::new(name, size, (stream, unread), (console, signals), modes);
+    let mut session = Session::new(name, size, key, (stream, unread), (console, signals), modes);
     let end = session.run();
     session.leave();
     let name = std::mem::take(&mut session.name);
@@ -108,6 +113,9 @@ struct Session {
     stream: UnixStream,
     console: Console,
     signals: Signals,
+    key: DetachKey,
+    /// Until when what may be the start of that key is held back.
+    key_due: Option<Instant>,
     /// What came and is no whole frame yet.
     unread: Vec<u8>,
     /// What was typed and is not sent.
@@ -130,16 +138,19 @@ impl Session {
     fn new(
         name: String,
         size: Size,
+        key: ControlKey,
         (stream, unread): (UnixStream, Vec<u8>),
         (console, signals): (Console, Signals),
         modes: Modes,
     ) -> Self {
-        let hello = format!("attached to {name}, Ctrl-] detaches\r\n");
+        let hello = format!("attached to {name}, {key} detaches\r\n");
         Self {
             size,
             stream,
             console,
             signals,
+            key: DetachKey::new(key),
+            key_due: None,
             unread,
             typed: VecDeque::new(),
             on_its_way: 0,
@@ -168,6 +179,7 @@ impl Session {
                 &self.stream,
                 &self.signals,
                 (wants.0, wants.1, !self.frames.is_empty()),
+                self.key_due.map(|due| due.saturating_duration_since(Instant::now())),
             )?;
             if ready.signal
                 && let Some(end) = self.hear_signals()?
@@ -178,6 +190,11 @@ impl Session {
                 && let Some(end) = self.read_keys()?
             {
                 return Ok(end);
+            }
+            if self.key_due.is_some_and(|due| due <= Instant::now()) {
+                self.key_due = None;
+                let typed = self.key.give_up();
+                self.type_in(&typed);
             }
             if ready.output {
                 self.show()?;
@@ -229,10 +246,10 @@ impl Session {
             Err(error) if is_for_later(&error) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let keys = &keys[..count];
-        let detach = detach_key::find(keys);
-        self.type_in(&keys[..detach.unwrap_or(count)]);
-        if detach.is_none() {
+        let (typed, detaches) = self.key.find(&keys[..count]);
+        self.key_due = self.key.holds().then(|| Instant::now() + REST_OF_KEY);
+        self.type_in(&typed);
+        if !detaches {
             return Ok(None);
         }
         // What was typed before it is the process's, if it takes it.

@@ -4,6 +4,7 @@
 //! Nothing here does I/O, and nothing here imports from the rest of the crate.
 
 mod color;
+mod control_key;
 pub mod json;
 mod name;
 mod port;
@@ -14,6 +15,7 @@ mod time;
 mod visible;
 
 pub use color::{ParseColorError, ProcessColor};
+pub use control_key::{ControlKey, ParseControlKeyError};
 pub use name::{InstanceId, ParseInstanceError, ParseNameError, ProcessName};
 pub use port::{ParsePortError, Port};
 pub use pty::{ParsePtyError, PtyChoice};

@@ -167,12 +167,13 @@ impl Console {
     }
 
     /// Waits until one of these has something; `output` and `tell` say whether anything waits to be
-    /// written to the terminal and to the peer, `hear` whether it is listened to.
+    /// written to the terminal and to the peer, `hear` whether it is listened to. Not longer than `patience`.
     pub fn wait(
         &self,
         peer: impl AsFd,
         signals: impl AsFd,
         (output, hear, tell): (bool, bool, bool),
+        patience: Option<Duration>,
     ) -> io::Result<Ready> {
         let flag = |wanted, flag| if wanted { flag } else { PollFlags::empty() };
         let peers = flag(hear, PollFlags::POLLIN) | flag(tell, PollFlags::POLLOUT);
@@ -182,7 +183,11 @@ impl Console {
             PollFd::new(peer.as_fd(), peers),
             PollFd::new(signals.as_fd(), PollFlags::POLLIN),
         ];
-        match poll(&mut fds, PollTimeout::NONE) {
+        // Rounded up, or the last millisecond would be spent in polls that do not wait.
+        let patience = patience.map(|patience| patience + Duration::from_millis(1));
+        let patience =
+            patience.map_or(PollTimeout::NONE, |it| PollTimeout::try_from(it).unwrap_or(PollTimeout::MAX));
+        match poll(&mut fds, patience) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }

@@ -383,3 +383,22 @@ fn a_daemon_s_processes_can_be_typed_at() {
     leave(window);
     test.beside(["stop"]).code(0);
 }
+
+#[test]
+fn another_key_detaches_if_one_is_chosen() {
+    let test = app(ECHO);
+    let running = start(&test);
+    let mut window = Terminal::with_shell(&test);
+    window.type_text("GANGER_DETACH_KEY=ctrl-x ganger attach web; echo \"<$?>\"\r");
+    window.wait_for("attached to web.1, Ctrl-X detaches\r\n");
+    window.type_text("\x18");
+    window.wait_for("detached from web.1\r\n<0>\r\n$ ");
+    // The command line wins.
+    window.type_text("GANGER_DETACH_KEY=ctrl-x ganger attach --detach-key ctrl-a web; echo \"<$?>\"\r");
+    window.wait_for("attached to web.1, Ctrl-A detaches\r\n");
+    window.type_text("\x01");
+    window.wait_for("detached from web.1\r\n<0>\r\n$ ");
+    leave(window);
+    test.beside(["attach", "--detach-key", "ctrl-m", "web"]).code(2).stderr_has("not a key like `ctrl-a`");
+    running.finish();
+}
