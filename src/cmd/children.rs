@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ahead::{Ahead, Job};
+use super::batch::{self, Job};
 use super::beside::Beside;
 use super::check::missing_program;
 use super::daemon::Starter;
@@ -39,7 +39,6 @@ pub(super) struct OsChildren {
     pub(super) spawner: Arc<Spawner>,
     /// What is looked for.
     pub(super) prober: Prober,
-    pub(super) ahead: Ahead,
     pub(super) terminals: Terminals,
     /// The terminals that processes have.
     pub(super) seats: Seats,
@@ -64,6 +63,29 @@ impl OsChildren {
         self.specs.iter().find(|spec| spec.id == *id)
     }
 
+    fn start_beside(&mut self, run: Run) -> Option<Result<Pgid, StartError>> {
+        self.beside.as_mut()?.start(run, &self.specs[run.slot.0], &self.root)
+    }
+
+    /// Has the output of a process read that was started.
+    fn opened(&mut self, run: Run, spawned: io::Result<Spawned>) -> Result<Pgid, StartError> {
+        let spec = &self.specs[run.slot.0];
+        let Spawned { pid, outputs, terminal } = spawned.map_err(|error| start_error_of(spec, &error))?;
+        // Nothing of it has been read yet.
+        self.prober.begins(&spec.id);
+        let kind = if terminal.is_some() { Kind::Pty } else { Kind::Pipe };
+        let started = Event::Started { id: spec.id.clone(), pid, port: spec.port };
+        // Room is made before the first byte is read, or the main view would show that one too.
+        if let (Some(front), Some(_)) = (&self.front, &terminal) {
+            front.opened(&spec.id, &self.pump.view());
+        }
+        self.pump.open(run, spec.id.clone(), started, kind, outputs);
+        if let Some(terminal) = terminal {
+            self.seats.open(spec.id.clone(), pid, terminal);
+        }
+        Ok(Pgid(pid))
+    }
+
     /// What the user can do about an end, where the shell's exit status says what happened.
     fn hint(&self, id: &InstanceId, end: &Ended) -> Option<String> {
         let spec = self.spec(id)?;
@@ -85,34 +107,23 @@ impl OsChildren {
 }
 
 impl Children for OsChildren {
-    fn announce(&mut self, runs: &[Run]) {
-        self.ahead.announce(runs);
-    }
-
-    fn spawn(&mut self, run: Run) -> Result<Pgid, StartError> {
-        if let Some(beside) = &mut self.beside
-            && let Some(started) = beside.start(run, &self.specs[run.slot.0], &self.root)
+    fn spawn(&mut self, runs: &[Run]) -> Vec<Result<Pgid, StartError>> {
+        let mut results = Vec::new();
+        while let left @ [run, ..] = &runs[results.len()..]
+            && results.iter().all(Result::is_ok)
         {
-            return started;
+            if let Some(started) = self.start_beside(*run) {
+                results.push(started);
+                continue;
+            }
+            let Self { specs, root, spawner, terminals, seats, apart, beside, .. } = self;
+            let own = left.iter().take_while(|run| beside.as_ref().is_none_or(|it| it.slot() != run.slot));
+            let own: Vec<Run> = own.copied().collect();
+            let job = |run: &Run| job(&specs[run.slot.0], root, (terminals, seats), *apart);
+            let started = batch::start(&own, results.is_empty(), spawner, job);
+            results.extend(own.into_iter().zip(started).map(|(run, spawned)| self.opened(run, spawned)));
         }
-        self.prober.begins(&self.specs[run.slot.0].id);
-        let Self { specs, root, spawner, terminals, seats, apart, ahead, .. } = self;
-        let job = |run: Run| job(&specs[run.slot.0], root, (terminals, seats), *apart);
-        let spawned =
-            ahead.start(run, spawner, job).map_err(|error| start_error_of(&specs[run.slot.0], &error))?;
-        let spec = &self.specs[run.slot.0];
-        let Spawned { pid, outputs, terminal } = spawned;
-        let kind = if terminal.is_some() { Kind::Pty } else { Kind::Pipe };
-        let started = Event::Started { id: spec.id.clone(), pid, port: spec.port };
-        // Room is made before the first byte is read, or the main view would show that one too.
-        if let (Some(front), Some(_)) = (&self.front, &terminal) {
-            front.opened(&spec.id, &self.pump.view());
-        }
-        self.pump.open(run, spec.id.clone(), started, kind, outputs);
-        if let Some(terminal) = terminal {
-            self.seats.open(spec.id.clone(), pid, terminal);
-        }
-        Ok(Pgid(pid))
+        results
     }
 
     fn signal(&mut self, pgid: Pgid, sig: Sig) {

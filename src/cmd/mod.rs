@@ -3,9 +3,9 @@
 //! Output of commands goes to stdout and everything about ganger itself to stderr, through `say`.
 
 mod again;
-mod ahead;
 mod attach;
 mod background;
+mod batch;
 mod beside;
 mod check;
 mod children;

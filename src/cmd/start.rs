@@ -12,7 +12,6 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
 use super::again::read_again;
-use super::ahead::Ahead;
 use super::background::Background;
 use super::beside::{self, Beside};
 use super::children::{OsChildren, starting};
@@ -218,7 +217,6 @@ fn start_all(it: It, show: Show, open_files: OpenFiles, link: Link) -> io::Resul
         root,
         spawner,
         prober,
-        ahead: Ahead::default(),
         terminals,
         seats,
         apart,

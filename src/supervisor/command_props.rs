@@ -263,10 +263,8 @@ impl World {
 #[derive(Debug, Clone)]
 struct Fake(Rc<RefCell<World>>);
 
-impl Children for Fake {
-    fn announce(&mut self, _: &[Run]) {}
-
-    fn spawn(&mut self, run: Run) -> Result<Pgid, StartError> {
+impl Fake {
+    fn start(&mut self, run: Run) -> Result<Pgid, StartError> {
         let mut world = self.0.borrow_mut();
         let spec = world.specs[run.slot.0].clone();
         let id = spec.id.to_string();
@@ -299,6 +297,19 @@ impl Children for Fake {
         };
         world.processes.push(it);
         Ok(Pgid(pid))
+    }
+}
+
+impl Children for Fake {
+    fn spawn(&mut self, runs: &[Run]) -> Vec<Result<Pgid, StartError>> {
+        let mut results = Vec::new();
+        for run in runs {
+            results.push(self.start(*run));
+            if results.iter().any(Result::is_err) {
+                break;
+            }
+        }
+        results
     }
 
     fn signal(&mut self, pgid: Pgid, sig: Sig) {

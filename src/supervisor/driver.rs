@@ -37,10 +37,11 @@ const A_WHILE: Duration = Duration::from_millis(1500);
 /// What the driver does to the world. A trait so that tests can put processes that die on
 /// command in its place; the one real implementation is [`crate::cmd`]'s.
 pub trait Children {
-    /// These are spawned next, in this order, unless one before them fails.
-    fn announce(&mut self, runs: &[Run]);
-    /// Starts the process as this run, tells [`Event::Started`], then sends its output on.
-    fn spawn(&mut self, run: Run) -> Result<Pgid, StartError>;
+    /// Starts these in order: for each, tells [`Event::Started`], then sends its output on. Returns what
+    /// became of the first of them, at least of one, in the same order. Once one has failed no other is begun;
+    /// those that were being started beside it are among the results and run. It is up to the caller to start
+    /// the rest.
+    fn spawn(&mut self, runs: &[Run]) -> Vec<Result<Pgid, StartError>>;
     /// Signals a whole group whose leader has not been reaped.
     fn signal(&mut self, pgid: Pgid, sig: Sig);
     /// Signals what is left of groups whose leaders were reaped.
@@ -458,14 +459,17 @@ impl<C: Children> Driver<C> {
     pub(super) fn step(&mut self, input: fleet::Input) {
         self.changed = true;
         let is_command = matches!(input, fleet::Input::End);
-        let effects = self.fleet.step(input);
+        let mut effects = VecDeque::from(self.fleet.step(input));
         self.note_stop(is_command);
-        let spawns: Vec<Run> = effects.iter().filter_map(Effect::spawns).collect();
-        if spawns.len() > 1 {
-            self.children.announce(&spawns);
-        }
-        for effect in effects {
+        while let Some(effect) = effects.pop_front() {
             match effect {
+                Effect::One(_, machine::Effect::Spawn(run)) => {
+                    let runs = self.batch(run, &mut effects);
+                    // What follows from these starts comes before what else the step wanted.
+                    for effect in self.spawn(runs).into_iter().rev() {
+                        effects.push_front(effect);
+                    }
+                }
                 Effect::One(slot, effect) => self.perform(slot, effect),
                 Effect::StopRequested(sig) => self.children.tell(Event::StopRequested(sig)),
                 Effect::HurryAfter(after) => {
@@ -483,7 +487,8 @@ impl<C: Children> Driver<C> {
 
     fn perform(&mut self, slot: Slot, effect: machine::Effect) {
         match effect {
-            machine::Effect::Spawn(run) => self.spawn(run),
+            // Taken by `step`.
+            machine::Effect::Spawn(_) => {}
             machine::Effect::Signal(pgid, sig) => self.children.signal(pgid, sig),
             machine::Effect::SignalRest(pgid, sig) => self.chores.rest.push((slot, pgid, sig)),
             machine::Effect::CloseOutput(run) => self.children.close_output(run),
@@ -541,27 +546,75 @@ impl<C: Children> Driver<C> {
         self.times.insert(slot, (Instant::now(), None));
     }
 
-    fn spawn(&mut self, run: Run) {
-        self.times.remove(&run.slot);
-        if !self.fleet.wants(run) {
-            let withdrawn = StartError { message: "not started".into(), hint: None };
-            return self.one(run.slot, machine::Input::SpawnFailed(run, withdrawn));
+    /// Takes from `effects` all that are to be started together with `first`: those that follow with nothing
+    /// between them but timers, which are of other processes and are set at once.
+    fn batch(&mut self, first: Run, effects: &mut VecDeque<Effect>) -> Vec<Run> {
+        use machine::Effect::{Arm, Disarm, Spawn};
+        let mut runs = vec![first];
+        while let Some(Effect::One(_, Spawn(_) | Arm(..) | Disarm)) = effects.front() {
+            match effects.pop_front() {
+                Some(Effect::One(_, Spawn(run))) => runs.push(run),
+                Some(Effect::One(slot, timer)) => self.perform(slot, timer),
+                _ => {}
+            }
         }
-        self.begin_times(run.slot);
-        if let Some(error) = self.port_error(run.slot) {
-            return self.one(run.slot, machine::Input::SpawnFailed(run, error));
+        runs
+    }
+
+    /// Starts these in order, and returns what the fleet wants in response. It is told of all that were
+    /// started together before any of that is done: what is done then finds every process that runs known.
+    ///
+    /// After a failure the others are started only if the fleet still wants them. A process that was being
+    /// started beside the one that failed runs, and is stopped like all others if everything ends.
+    fn spawn(&mut self, runs: Vec<Run>) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        // Before the first of them is started: afterwards a port in use may be its own.
+        let mut left: VecDeque<(Run, Option<StartError>)> =
+            runs.into_iter().map(|run| (run, self.port_error(run.slot))).collect();
+        for (run, _) in &left {
+            self.times.remove(&run.slot);
         }
-        match self.children.spawn(run) {
-            Ok(pgid) => {
-                self.leaders.insert(pgid.0, run);
-                self.one(run.slot, machine::Input::Spawned(run, pgid));
-                if self.fleet.last() == Some(run.slot) {
-                    // It writes where it likes: nothing of it comes by us.
-                    self.one(run.slot, machine::Input::OutputClosed(run));
+        while let Some((run, error)) = left.pop_front() {
+            if !self.fleet.wants(run) {
+                let withdrawn = StartError { message: "not started".into(), hint: None };
+                effects.extend(self.feed(machine::Input::SpawnFailed(run, withdrawn), run.slot));
+            } else if let Some(error) = error {
+                self.begin_times(run.slot);
+                effects.extend(self.feed(machine::Input::SpawnFailed(run, error), run.slot));
+            } else {
+                let others = left.iter().take_while(|(run, error)| error.is_none() && self.fleet.wants(*run));
+                let batch: Vec<Run> = [run].into_iter().chain(others.map(|(run, _)| *run)).collect();
+                let began = Instant::now();
+                let results = self.children.spawn(&batch);
+                left.drain(..results.len().saturating_sub(1));
+                for (run, result) in batch.into_iter().zip(results) {
+                    self.times.insert(run.slot, (began, None));
+                    effects.extend(self.spawned(run, result));
                 }
             }
-            Err(error) => self.one(run.slot, machine::Input::SpawnFailed(run, error)),
         }
+        effects
+    }
+
+    fn spawned(&mut self, run: Run, result: Result<Pgid, StartError>) -> Vec<Effect> {
+        let slot = run.slot;
+        let pgid = match result {
+            Ok(pgid) => pgid,
+            Err(error) => return self.feed(machine::Input::SpawnFailed(run, error), slot),
+        };
+        self.leaders.insert(pgid.0, run);
+        let mut effects = self.feed(machine::Input::Spawned(run, pgid), slot);
+        if self.fleet.last() == Some(slot) {
+            // It writes where it likes: nothing of it comes by us.
+            effects.extend(self.feed(machine::Input::OutputClosed(run), slot));
+        }
+        effects
+    }
+
+    fn feed(&mut self, input: machine::Input, slot: Slot) -> Vec<Effect> {
+        let effects = self.fleet.step(fleet::Input::One(slot, input));
+        self.note_stop(false);
+        effects
     }
 
     /// Why a process that a command wants up would not get its port. At the start of everything all

@@ -3,7 +3,7 @@
 //! real children would jump ahead of them.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -32,6 +32,8 @@ pub(super) enum Temper {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Did {
     Spawned(Run),
+    /// It could not be started.
+    Failed(Run),
     Signaled(i32, Sig),
     Suspended,
 }
@@ -43,12 +45,33 @@ pub(super) struct Record {
     pub(super) dead: VecDeque<(i32, Ended)>,
     pub(super) reaped: Vec<i32>,
     pub(super) running: Vec<Run>,
+    /// How starts go.
+    pub(super) starts: Starts,
+    /// The slots of processes that hold a port while they run.
+    pub(super) holders: BTreeMap<Port, Slot>,
     /// How often all processes were scanned.
     pub(super) looks: usize,
     /// How long our output has taken nothing.
     pub(super) blocked: Option<Duration>,
     /// What is looked for.
     pub(super) watches: BTreeMap<WatchId, Watch>,
+}
+
+/// How starts go.
+#[derive(Debug, Clone)]
+pub(super) struct Starts {
+    /// These fail.
+    pub(super) failing: BTreeSet<Run>,
+    /// One more is being started beside each that fails.
+    pub(super) overlaps: bool,
+    /// How many are tried in one call at most.
+    pub(super) at_once: usize,
+}
+
+impl Default for Starts {
+    fn default() -> Self {
+        Self { failing: BTreeSet::new(), overlaps: false, at_once: usize::MAX }
+    }
 }
 
 pub(super) struct Fake {
@@ -86,12 +109,28 @@ pub(super) fn die(record: &RefCell<Record>, outbox: &UnboundedSender<Message>, r
 }
 
 impl Children for Fake {
-    fn announce(&mut self, _: &[Run]) {}
-
-    fn spawn(&mut self, run: Run) -> Result<Pgid, StartError> {
-        self.did(Did::Spawned(run));
-        self.record.borrow_mut().running.push(run);
-        Ok(Pgid(pid(run)))
+    /// As the real ones: the first alone, then up to two at a time, so that one may be running behind a failure.
+    fn spawn(&mut self, runs: &[Run]) -> Vec<Result<Pgid, StartError>> {
+        let Starts { failing, overlaps, at_once } = self.record.borrow().starts.clone();
+        let mut results: Vec<Result<Pgid, StartError>> = Vec::new();
+        let mut more = usize::from(overlaps);
+        for run in runs.iter().take(at_once) {
+            if results.iter().any(Result::is_err) {
+                if more == 0 || results.len() == 1 {
+                    break;
+                }
+                more -= 1;
+            }
+            if failing.contains(run) {
+                self.did(Did::Failed(*run));
+                results.push(Err(StartError { message: "no".into(), hint: None }));
+                continue;
+            }
+            self.did(Did::Spawned(*run));
+            self.record.borrow_mut().running.push(*run);
+            results.push(Ok(Pgid(pid(*run))));
+        }
+        results
     }
 
     fn signal(&mut self, pgid: Pgid, sig: Sig) {
@@ -121,8 +160,10 @@ impl Children for Fake {
         Environment::default()
     }
 
-    fn port_holder(&mut self, _: Port) -> Option<Holder> {
-        None
+    fn port_holder(&mut self, port: Port) -> Option<Holder> {
+        let record = self.record.borrow();
+        let slot = record.holders.get(&port)?;
+        record.running.iter().any(|run| run.slot == *slot).then_some(Holder(None))
     }
 
     fn strays(&mut self, of: &[(InstanceId, Option<Sig>)], _: &[Pgid]) -> Vec<bool> {
@@ -203,7 +244,19 @@ pub(super) fn stage_with(
     planner: Planner,
     change: impl FnOnce(&mut Vec<Member>),
 ) -> Stage {
+    stage_prepared(tempers, policies, planner, |_| {}, change)
+}
+
+/// The same for how starts go.
+pub(super) fn stage_prepared(
+    tempers: &[Temper],
+    policies: Vec<Policy>,
+    planner: Planner,
+    prepare: impl FnOnce(&mut Record),
+    change: impl FnOnce(&mut Vec<Member>),
+) -> Stage {
     let record = Rc::new(RefCell::new(Record::default()));
+    prepare(&mut record.borrow_mut());
     let (outbox, inbox) = unbounded_channel();
     let fake = Fake {
         record: record.clone(),

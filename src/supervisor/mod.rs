@@ -55,6 +55,8 @@ mod restart_tests;
 #[cfg(test)]
 mod signals_tests;
 #[cfg(test)]
+mod start_tests;
+#[cfg(test)]
 mod turns_tests;
 #[cfg(test)]
 mod waits_tests;

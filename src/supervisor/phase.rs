@@ -136,10 +136,3 @@ pub enum Effect {
     /// Nothing is alive any more.
     Done(Outcome),
 }
-
-impl Effect {
-    /// The run it starts, if it starts one.
-    pub fn spawns(&self) -> Option<Run> {
-        if let Self::One(_, machine::Effect::Spawn(run)) = self { Some(*run) } else { None }
-    }
-}

@@ -57,6 +57,7 @@ mod smoke;
 mod socket_bounds;
 mod socket_users;
 mod start;
+mod start_together;
 mod stuck_output;
 mod survivors;
 mod survivors_killed;
