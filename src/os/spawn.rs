@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 #[cfg(target_os = "linux")]
 use std::sync::OnceLock;
+#[cfg(target_vendor = "apple")]
+use std::sync::{Mutex, PoisonError};
 
 use super::exec::Program;
 use super::limits::OpenFiles;
@@ -72,6 +74,11 @@ pub struct Spawner {
     /// Where our arguments are, for processes that need another name; found when first needed.
     #[cfg(target_os = "linux")]
     arguments: OnceLock<Option<Arguments>>,
+    /// Held from the first pipe of a process until that process runs. Here a pipe is inherited until it has
+    /// been told otherwise, so a process that another thread starts in between would keep it open, and the
+    /// end of the output would not come before that process ends too.
+    #[cfg(target_vendor = "apple")]
+    one_at_a_time: Mutex<()>,
     /// How many processes the start has: what each one's pipe holds. Those that `scale` adds are not counted.
     count: usize,
 }
@@ -87,6 +94,8 @@ impl Spawner {
             ignored: signals::ignored(),
             #[cfg(target_os = "linux")]
             arguments: OnceLock::new(),
+            #[cfg(target_vendor = "apple")]
+            one_at_a_time: Mutex::new(()),
             count,
         })
     }
@@ -94,6 +103,8 @@ impl Spawner {
     /// Starts a process in a group of its own, and a session that no other process of ours is
     /// in. The program is a path, as [`SHELL`] is.
     pub fn spawn(&self, order: &Order<'_>, outlet: Outlet) -> io::Result<Spawned> {
+        #[cfg(target_vendor = "apple")]
+        let _alone = self.one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
         let (pid, outputs) = match outlet {
             Outlet::Pty(pty) => return self.spawn_on_pty(order, pty),
             Outlet::Pipe => {
