@@ -136,6 +136,11 @@ fn describe_in(fields: &mut Map<String, Value>, event: &Event) {
             fields.insert("path".into(), path.display().to_string().into());
             fields.insert("error".into(), error.as_str().into());
         }
+        Event::OutputLost { id, error } => {
+            set("event", "output_lost".into());
+            whose(fields, id);
+            fields.insert("error".into(), error.as_str().into());
+        }
         Event::Hint(_) => set("event", "hint".into()),
         Event::Report { id, end, after } => {
             set("event", "report".into());

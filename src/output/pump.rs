@@ -203,3 +203,36 @@ impl Handle {
         let _ = self.waker.wake();
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+    use crate::output::json::Json;
+    use crate::supervisor::event::Slot;
+
+    #[test]
+    fn output_that_cannot_be_watched_is_reported_and_closed() {
+        let (mut read, write) = io::pipe().expect("a pipe");
+        let format = Format::Json(Json::new(jiff::tz::TimeZone::UTC));
+        let setup = Setup { format, muted: Names::default(), logs: Vec::new(), screen: None };
+        let (sender, notices) = channel();
+        let notify = move |notice| drop(sender.send(notice));
+        let pump = Pump::start(setup, write.into(), || {}, notify).expect("started");
+        let (id, run) =
+            (InstanceId::new("web".parse().expect("a name"), 1), Run { slot: Slot(0), number: 1 });
+        let started = Event::Started { id: id.clone(), pid: 7, port: None };
+        // epoll refuses files (epoll_ctl(2), EPERM).
+        let outputs = vec![File::open("/proc/self/exe").expect("a file")];
+        pump.open(run, id, started, Kind::Pipe, outputs);
+        pump.end();
+        let all: Vec<Notice> = notices.iter().collect();
+        assert!(all.iter().any(|notice| matches!(notice, Notice::Closed(of) if *of == run)), "{all:?}");
+        drop(pump);
+        let mut text = String::new();
+        read.read_to_string(&mut text).expect("text");
+        assert!(text.contains(r#""event":"output_lost","process":"web.1""#), "{text}");
+        assert!(text.contains("cannot read the output of web.1: Operation not permitted"), "{text}");
+    }
+}

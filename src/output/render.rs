@@ -239,7 +239,7 @@ fn is_failure(event: &Event) -> bool {
             !end.is_success() && *then != Consequence::Nothing
         }
         Event::Report { end, .. } => !end.is_success(),
-        Event::Killed { .. } | Event::LogLost { .. } => true,
+        Event::Killed { .. } | Event::LogLost { .. } | Event::OutputLost { .. } => true,
         Event::Started { .. }
         | Event::Waiting { .. }
         | Event::CommandWaiting { .. }

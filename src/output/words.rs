@@ -36,6 +36,7 @@ pub fn describe(event: &Event) -> String {
         Event::LogLost { id, path, error } => {
             format!("the log of {id} ends here: {}: {error}", path.display())
         }
+        Event::OutputLost { id, error } => format!("cannot read the output of {id}: {error}"),
         Event::Hint(text) => format!("hint: {text}"),
     };
     sentence(&text)

@@ -255,8 +255,9 @@ impl Worker {
         for (stream, output) in Stream::ALL.into_iter().zip(outputs) {
             let token = Token(usize::try_from(output.as_raw_fd()).unwrap_or(0));
             let mut fd = SourceFd(&output.as_raw_fd());
-            if self.poll.registry().register(&mut fd, token, Interest::READABLE).is_err() {
-                // Out of memory for watches; the process must not wait for a reader for ever.
+            if let Err(error) = self.poll.registry().register(&mut fd, token, Interest::READABLE) {
+                // Out of memory for watches. It is closed, as the process must not wait for a reader for ever.
+                self.tell(&Event::OutputLost { id: id.clone(), error: error.to_string() });
                 continue;
             }
             let muted = self.muted.contains(id);

@@ -184,6 +184,13 @@ pub enum Event {
         /// Why.
         error: String,
     },
+    /// The output of a process cannot be read. The process gets SIGPIPE when it writes.
+    OutputLost {
+        /// Whose.
+        id: InstanceId,
+        /// Why.
+        error: String,
+    },
     /// What the user can do about what was just told.
     Hint(String),
     /// The last word: who ended first, how, and how it looked.
