@@ -208,6 +208,10 @@ pub struct StartOptions {
     /// The signal that asks a process to stop [default: TERM]
     #[arg(long, value_name = "[NAME=]SIG", env = "GANGER_STOP_SIGNAL", hide_env = true)]
     pub stop_signal: Vec<String>,
+    /// How a process is stopped: `mixed` signals the program itself first and its children later, `group`
+    /// signals all of them at once [default: mixed]
+    #[arg(long, value_name = "[NAME=]MODE", env = "GANGER_KILL_MODE", hide_env = true)]
+    pub kill_mode: Vec<String>,
     /// What happens when a process ends: `stop` everything, `ignore` an end with 0, `restart` it
     /// [default: stop]
     #[arg(long, value_name = "[NAME=]WHAT", env = "GANGER_ON_EXIT", hide_env = true)]

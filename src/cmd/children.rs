@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::batch::{self, Job};
+use super::belongings::Belongings;
 use super::beside::Beside;
 use super::check::missing_program;
 use super::daemon::Starter;
@@ -25,8 +26,9 @@ use crate::os::{descendants, group, ports, sweep};
 use crate::output::log::LogFile;
 use crate::output::pump::{Kind, Pump};
 use crate::plan::ProcessSpec;
-use crate::supervisor::driver::{Children, Holder};
+use crate::supervisor::driver::{Children, Holder, Left, Look};
 use crate::supervisor::event::{Ended, Event, Pgid, Run, Slot, StartError};
+use crate::supervisor::machine::Whom;
 use crate::supervisor::watch::{Watch, WatchId};
 
 const UNBUFFERED: &str = "PYTHONUNBUFFERED";
@@ -48,6 +50,8 @@ pub(super) struct OsChildren {
     /// Where those that join later have their log files too.
     pub(super) log_folder: Option<PathBuf>,
     pub(super) link: Link,
+    /// What belongs to the processes that run.
+    pub(super) belongings: Belongings,
     /// The command that runs beside them, if there is one.
     pub(super) beside: Option<Beside>,
     /// Who has our terminal, if a process is to.
@@ -64,7 +68,12 @@ impl OsChildren {
     }
 
     fn start_beside(&mut self, run: Run) -> Option<Result<Pgid, StartError>> {
-        self.beside.as_mut()?.start(run, &self.specs[run.slot.0], &self.root)
+        let spec = &self.specs[run.slot.0];
+        let started = self.beside.as_mut()?.start(run, spec, &self.root)?;
+        if let Ok(pgid) = &started {
+            self.belongings.begins(run.slot, &spec.id, pgid.0);
+        }
+        Some(started)
     }
 
     /// Has the output of a process read that was started.
@@ -73,6 +82,7 @@ impl OsChildren {
         let Spawned { pid, outputs, terminal } = spawned.map_err(|error| start_error_of(spec, &error))?;
         // Nothing of it has been read yet.
         self.prober.begins(&spec.id);
+        self.belongings.begins(run.slot, &spec.id, pid);
         let kind = if terminal.is_some() { Kind::Pty } else { Kind::Pipe };
         let started = Event::Started { id: spec.id.clone(), pid, port: spec.port };
         // Room is made before the first byte is read, or the main view would show that one too.
@@ -132,6 +142,20 @@ impl Children for OsChildren {
         }
     }
 
+    fn ask(&mut self, slot: Slot, pgid: Pgid, sig: Sig, whom: Whom) {
+        if !self.beside.as_ref().is_some_and(|beside| beside.signal(pgid, sig)) {
+            self.belongings.ask(slot, pgid, sig, whom);
+        }
+    }
+
+    fn first_are_left(&mut self, slots: &[Slot]) -> Vec<bool> {
+        self.belongings.first_are_left(slots)
+    }
+
+    fn look(&mut self, of: &[Look], running: &[Slot]) -> Vec<Vec<Left>> {
+        self.belongings.look(of, running)
+    }
+
     fn signal_rest(&mut self, groups: &[(Pgid, Sig)]) {
         group::signal_rest(&groups.iter().map(|(pgid, sig)| (pgid.0, *sig)).collect::<Vec<_>>());
     }
@@ -170,20 +194,6 @@ impl Children for OsChildren {
         // A system that does not answer is no reason not to try.
         let in_use = ports::in_use(port).unwrap_or(false);
         in_use.then(|| Holder(ports::holder(port).map(|holder| (holder.pid, holder.command))))
-    }
-
-    fn strays(&mut self, of: &[(InstanceId, Option<Sig>)], groups: &[Pgid]) -> Vec<bool> {
-        let groups: Vec<i32> = groups.iter().map(|pgid| pgid.0).collect();
-        let variables: Vec<String> = of.iter().map(|(id, _)| format!("PS={id}")).collect();
-        let mut found = vec![false; of.len()];
-        for (whose, process) in descendants::strays(&groups, &variables) {
-            found[whose] = true;
-            if let Some(sig) = of[whose].1 {
-                descendants::signal(process, sig);
-                descendants::signal(process, Sig::CONT);
-            }
-        }
-        found
     }
 
     fn watch(&mut self, id: WatchId, watch: &Watch) {
@@ -253,9 +263,9 @@ impl Children for OsChildren {
         }
     }
 
-    fn alone(&mut self, groups: &[Pgid]) {
+    fn alone(&mut self, running: &[Slot]) {
         self.alone = true;
-        for process in descendants::find().into_iter().filter(|it| !groups.contains(&Pgid(it.pgid))) {
+        for process in self.belongings.unclaimed(running) {
             descendants::signal(process, Sig::TERM);
             descendants::signal(process, Sig::CONT);
         }

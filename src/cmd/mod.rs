@@ -6,6 +6,7 @@ mod again;
 mod attach;
 mod background;
 mod batch;
+mod belongings;
 mod beside;
 mod check;
 mod children;

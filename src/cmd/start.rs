@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::again::read_again;
 use super::background::Background;
+use super::belongings::Belongings;
 use super::beside::{self, Beside};
 use super::children::{OsChildren, starting};
 use super::daemon::{self, Starter};
@@ -223,6 +224,7 @@ fn start_all(it: It, show: Show, open_files: OpenFiles, link: Link) -> io::Resul
         log_folder,
         pump,
         link,
+        belongings: Belongings::default(),
         beside,
         front,
         starter,

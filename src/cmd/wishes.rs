@@ -34,6 +34,7 @@ pub(super) fn wishes(args: &AppArgs, start: &StartArgs, types: &[ProcessName]) -
         wait_timeout: options.wait_timeout,
         timeout: scoped("timeout", &options.timeout, args, types)?,
         stop_signal: scoped("stop-signal", &options.stop_signal, args, types)?,
+        kill_mode: scoped("kill-mode", &options.kill_mode, args, types)?,
         on_exit: scoped("on-exit", &options.on_exit, args, types)?,
         pty: pty(args, start, types)?,
         release: options.release,

@@ -43,6 +43,8 @@ pub enum Value {
     Seconds,
     /// A signal, by name or number.
     Signal,
+    /// Which processes of a group are asked first.
+    KillMode,
     /// What an end means.
     OnExit,
     /// Whether there is a terminal.
@@ -90,6 +92,7 @@ pub const OPTIONS: &[Key] = &[
     key("exclude", Shape::List, Value::Types, r#"["worker"]"#),
     key("timeout", Shape::Scoped, Value::Seconds, r#"[5, "worker=30"]"#).in_process(),
     key("stop-signal", Shape::Scoped, Value::Signal, r#""worker=QUIT""#).in_process(),
+    key("kill-mode", Shape::Scoped, Value::KillMode, r#""worker=group""#).in_process(),
     key("on-exit", Shape::Scoped, Value::OnExit, r#""worker=restart""#).in_process(),
     key("wait-for", Shape::Named, Value::Wait, r#"["web=tcp:5432", "web=worker"]"#).in_process(),
     key("wait-timeout", Shape::One, Value::Seconds, "90"),
@@ -164,6 +167,7 @@ impl Value {
     /// The words it can be, where these are no option's of the command line.
     pub fn words(self) -> Vec<&'static str> {
         match self {
+            Self::KillMode => vec!["mixed", "group"],
             Self::OnExit => vec!["stop", "ignore", "restart"],
             Self::Color => ProcessColor::NAMES.iter().map(|(name, _)| *name).collect(),
             _ => Vec::new(),

@@ -12,12 +12,14 @@
 use crate::model::Sig;
 
 /// A living process below us.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Process {
     /// Its pid when it was seen.
     pub pid: i32,
     /// Its group when it was seen.
     pub pgid: i32,
+    /// Its session when it was seen.
+    pub session: i32,
     /// Its parent when it was seen.
     pub parent: i32,
     /// Whether it was stopped (Ctrl-Z, SIGSTOP) when it was seen.
@@ -25,6 +27,21 @@ pub struct Process {
     /// Clock ticks from boot to its start: with the pid it names a process for good. `None` of a
     /// child of ours that `/proc` does not show; until we reap it nobody else gets its pid.
     start: Option<u64>,
+}
+
+/// Two are the same process though one of them was seen earlier, in another group or state.
+impl PartialEq for Process {
+    fn eq(&self, other: &Self) -> bool {
+        (self.pid, self.start) == (other.pid, other.start)
+    }
+}
+
+impl Eq for Process {}
+
+impl std::hash::Hash for Process {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        (self.pid, self.start).hash(state);
+    }
 }
 
 /// All living descendants, or only our children where `/proc` does not show us. Zombies are left
@@ -52,20 +69,77 @@ pub fn sees_all() -> bool {
     false
 }
 
-/// Returns living descendants that have left all of `groups`, as have their ancestors up to us, and that
-/// have one of the `variables` (`NAME=value`) in their initial environment, each with the index of that one.
+/// What tells which processes are another one's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The group.
+    pub pgid: i32,
+    /// The session, if it is not ours. Its leader may be none of the claimed (see [`super::pty`]).
+    pub session: Option<i32>,
+    /// A variable (`NAME=value`) of all their initial environments.
+    pub mark: String,
+}
+
+/// How a process belongs to a [`Claim`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tie {
+    /// It is in the group.
+    Group,
+    /// It is in the session, in another group.
+    Session,
+    /// It has left the session, and has the mark.
+    Stray,
+}
+
+/// Returns what belongs to these claims of all living descendants: each with the index of its claim.
 ///
-/// The second condition leaves out what belongs to somebody in those groups, such as the processes
-/// of a ganger that one of ours runs. What has cleared its environment is not found, and without a
-/// `/proc` nothing is.
+/// A stray is one only if its ancestors up to us have left all claimed groups and sessions too. That leaves
+/// out what belongs to a process in these, such as the processes of a ganger that one of ours runs.
+/// What has cleared its environment is not found, and without a `/proc` nothing is.
 #[cfg(target_os = "linux")]
-pub fn strays(groups: &[i32], variables: &[String]) -> Vec<(usize, Process)> {
-    linux::strays(groups, variables)
+pub fn claimed(claims: &[Claim]) -> Vec<(usize, Tie, Process)> {
+    linux::claimed(claims)
 }
 
 /// See the Linux version.
 #[cfg(not(target_os = "linux"))]
-pub fn strays(_: &[i32], _: &[String]) -> Vec<(usize, Process)> {
+pub fn claimed(_: &[Claim]) -> Vec<(usize, Tie, Process)> {
+    Vec::new()
+}
+
+/// Returns the process that has this pid now, dead or alive. `None` without a `/proc`.
+#[cfg(target_os = "linux")]
+pub fn look_at(pid: i32) -> Option<Process> {
+    linux::look_at(pid)
+}
+
+/// See the Linux version.
+#[cfg(not(target_os = "linux"))]
+pub fn look_at(_: i32) -> Option<Process> {
+    None
+}
+
+/// Returns whether the process is alive.
+#[cfg(target_os = "linux")]
+pub fn is_alive(process: &Process) -> bool {
+    linux::is_alive(process)
+}
+
+/// See the Linux version.
+#[cfg(not(target_os = "linux"))]
+pub fn is_alive(_: &Process) -> bool {
+    false
+}
+
+/// Returns the children of a process with one thread.
+#[cfg(target_os = "linux")]
+pub fn children_of(pid: i32) -> Vec<Process> {
+    linux::children_of(pid)
+}
+
+/// See the Linux version.
+#[cfg(not(target_os = "linux"))]
+pub fn children_of(_: i32) -> Vec<Process> {
     Vec::new()
 }
 
@@ -83,6 +157,11 @@ pub fn children() -> Vec<i32> {
     Vec::new()
 }
 
+/// Returns whether [`children`] lists all children, as long as none is reaped meanwhile.
+pub fn lists_children() -> bool {
+    cfg!(target_os = "linux") && std::path::Path::new("/proc/thread-self/children").exists()
+}
+
 /// Signals the process, and never another one that has its pid now.
 #[cfg(target_os = "linux")]
 pub fn signal(process: Process, sig: Sig) {
@@ -95,13 +174,13 @@ pub fn signal(_: Process, _: Sig) {}
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::collections::{HashMap, HashSet};
+    use std::collections::HashMap;
     use std::ops::RangeInclusive;
     use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-    use nix::unistd::{Pid, getpgid, getpid};
+    use nix::unistd::{Pid, getpgid, getpid, getsid};
 
-    use super::Process;
+    use super::{Claim, Process, Tie};
     use crate::model::Sig;
     use crate::os::{group, reap};
 
@@ -135,51 +214,95 @@ mod linux {
     pub(super) fn find() -> Vec<Process> {
         if !is_shown() {
             let group = |pid| getpgid(Some(Pid::from_raw(pid))).map_or(0, Pid::as_raw);
+            let session = |pid| getsid(Some(Pid::from_raw(pid))).map_or(0, Pid::as_raw);
             let parent = getpid().as_raw();
             // Whether it is stopped cannot be asked without taking that from whoever waits for it.
-            let process = |pid| Process { pid, pgid: group(pid), parent, is_stopped: false, start: None };
+            let process = |pid| Process {
+                pid,
+                pgid: group(pid),
+                session: session(pid),
+                parent,
+                is_stopped: false,
+                start: None,
+            };
             return children_by_asking().into_iter().map(process).collect();
         }
-        walk(|_| true)
+        let mut found = Vec::new();
+        walk((), |process, (), is_alive| {
+            if is_alive {
+                found.push(*process);
+            }
+        });
+        found
     }
 
-    pub(super) fn strays(groups: &[i32], variables: &[String]) -> Vec<(usize, Process)> {
+    pub(super) fn claimed(claims: &[Claim]) -> Vec<(usize, Tie, Process)> {
         if !is_shown() {
             return Vec::new();
         }
-        let groups: HashSet<i32> = groups.iter().copied().collect();
-        let places = variables.iter().enumerate().map(|(place, it)| (it.as_bytes(), place));
-        let places: HashMap<&[u8], usize> = places.collect();
-        let whose = |process: &Process| {
-            let environment = std::fs::read(format!("/proc/{}/environ", process.pid)).unwrap_or_default();
-            environment.split(|byte| *byte == 0).find_map(|item| places.get(item).copied())
+        let numbered = || claims.iter().enumerate();
+        let groups: HashMap<i32, usize> = numbered().map(|(place, it)| (it.pgid, place)).collect();
+        let sessions: HashMap<i32, usize> =
+            numbered().filter_map(|(place, it)| Some((it.session?, place))).collect();
+        let marks: HashMap<&[u8], usize> =
+            numbered().map(|(place, it)| (it.mark.as_bytes(), place)).collect();
+        let marked = |pid: i32| {
+            let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environment.split(|byte| *byte == 0).find_map(|item| marks.get(item).copied())
         };
-        let strays = walk(|process| !groups.contains(&process.pgid));
-        strays.into_iter().filter_map(|process| Some((whose(&process)?, process))).collect()
+        let mut found = Vec::new();
+        // Whether an ancestor is in one of the groups or sessions.
+        walk(false, |process, is_inside, is_alive| {
+            let tie = match (groups.get(&process.pgid), sessions.get(&process.session)) {
+                (Some(place), _) => Some((*place, Tie::Group)),
+                // The leader that is in no claimed group is the anchor of a terminal.
+                (None, Some(place)) if process.pid != process.session => Some((*place, Tie::Session)),
+                (None, Some(_)) => return true,
+                (None, None) => None,
+            };
+            if is_alive {
+                let stray = || marked(process.pid).map(|place| (place, Tie::Stray));
+                let tie = tie.or_else(|| if is_inside { None } else { stray() });
+                found.extend(tie.map(|(place, tie)| (place, tie, *process)));
+            }
+            is_inside || matches!(tie, Some((_, Tie::Group | Tie::Session)))
+        });
+        found
     }
 
-    /// From parent to child, as long as `enter` lets us.
-    fn walk(enter: impl Fn(&Process) -> bool) -> Vec<Process> {
+    /// From parent to child: what `visit` returns for a process is passed with each of its children. It also
+    /// learns whether the process is alive.
+    fn walk<T: Copy>(ours: T, mut visit: impl FnMut(&Process, T, bool) -> T) {
         let mut children: HashMap<i32, Vec<Stat>> = HashMap::new();
-        let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+        let Ok(entries) = std::fs::read_dir("/proc") else { return };
         let all = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         for process in all.filter_map(read) {
             children.entry(process.process.parent).or_default().push(process);
         }
-        let mut found = Vec::new();
-        let mut parents = vec![i32::try_from(std::process::id()).unwrap_or(0)];
-        while let Some(parent) = parents.pop() {
+        let mut parents = vec![(i32::try_from(std::process::id()).unwrap_or(0), ours)];
+        while let Some((parent, passed)) = parents.pop() {
             for child in children.remove(&parent).unwrap_or_default() {
-                if !enter(&child.process) {
-                    continue;
-                }
-                parents.push(child.process.pid);
-                if !child.is_zombie {
-                    found.push(child.process);
-                }
+                parents.push((child.process.pid, visit(&child.process, passed, !child.is_zombie)));
             }
         }
-        found
+    }
+
+    pub(super) fn look_at(pid: i32) -> Option<Process> {
+        read(pid).filter(|_| is_shown()).map(|stat| stat.process)
+    }
+
+    pub(super) fn is_alive(process: &Process) -> bool {
+        read(process.pid).is_some_and(|now| !now.is_zombie && now.process.start == process.start)
+    }
+
+    pub(super) fn children_of(pid: i32) -> Vec<Process> {
+        let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        list.split_whitespace()
+            .filter_map(|pid| read(pid.parse().ok()?))
+            // What was a child is checked again: the number may belong to another process by now.
+            .filter(|child| child.process.parent == pid && !child.is_zombie)
+            .map(|child| child.process)
+            .collect()
     }
 
     pub(super) fn children() -> Vec<i32> {
@@ -203,8 +326,9 @@ mod linux {
         let state = fields.next()?;
         let parent = fields.next()?.parse().ok()?;
         let group = fields.next()?.parse().ok()?;
-        let start = Some(fields.nth(16)?.parse().ok()?);
-        let process = Process { pid, pgid: group, parent, is_stopped: state == "T", start };
+        let session = fields.next()?.parse().ok()?;
+        let start = Some(fields.nth(15)?.parse().ok()?);
+        let process = Process { pid, pgid: group, session, parent, is_stopped: state == "T", start };
         Some(Stat { process, is_zombie: matches!(state, "Z" | "X") })
     }
 

@@ -112,6 +112,12 @@ fn is_other_member_watched() -> bool {
     false
 }
 
+/// Returns the session of a child of ours that has not been reaped, if it is not our own.
+pub fn session_of(pid: i32) -> Option<i32> {
+    let session = getsid(Some(Pid::from_raw(pid))).ok()?;
+    (Ok(session) != getsid(None)).then_some(session.as_raw())
+}
+
 /// Whether this process is in the session of another one, and so on its terminal if it has one.
 pub fn in_session_of(pid: i32) -> bool {
     let own = getsid(None);

@@ -18,6 +18,7 @@ pub mod ports;
 pub mod pty;
 pub mod reap;
 mod reserve;
+pub mod shells;
 pub mod signals;
 pub mod spawn;
 pub mod sweep;

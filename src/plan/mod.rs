@@ -21,7 +21,7 @@ use crate::config::settings::{ProcessTable, Settings, Variable};
 use crate::config::waits::Wait;
 use crate::error::Error;
 use crate::model::{InstanceId, Port, ProcessName, PtyChoice, Sig};
-use crate::supervisor::event::{OnExit, Policy};
+use crate::supervisor::event::{KillMode, OnExit, Policy};
 
 /// One process to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +89,8 @@ pub struct Wishes {
     pub timeout: Scoped<Seconds>,
     /// `--stop-signal`.
     pub stop_signal: Scoped<Sig>,
+    /// `--kill-mode`.
+    pub kill_mode: Scoped<KillMode>,
     /// `--on-exit`.
     pub on_exit: Scoped<OnExit>,
     /// `--pty`.
@@ -358,9 +360,22 @@ impl Wishes {
         let default = Policy::default();
         Policy {
             stop_signal: self.stop_signal.of(name).unwrap_or(default.stop_signal),
+            kill_mode: self.kill_mode.of(name).unwrap_or(default.kill_mode),
             grace: self.grace(name),
             on_exit: self.on_exit.of(name).unwrap_or(default.on_exit),
             is_task: default.is_task,
+        }
+    }
+}
+
+impl FromStr for KillMode {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "mixed" => Ok(Self::Mixed),
+            "group" => Ok(Self::Group),
+            _ => Err("expected `mixed` or `group`"),
         }
     }
 }
@@ -478,18 +493,20 @@ mod tests {
         let wishes = Wishes {
             timeout: Scoped::parse(["worker=30,2"], &types).expect("good"),
             stop_signal: Scoped::parse(["worker=QUIT"], &types).expect("good"),
+            kill_mode: Scoped::parse(["worker=group"], &types).expect("good"),
             on_exit: Scoped::parse(["web=restart"], &types).expect("good"),
             ..Wishes::default()
         };
         let specs = plan("web: x\nworker: y\n", PORTS, &wishes);
-        let policy = |stop_signal, secs, on_exit| Policy {
+        let policy = |stop_signal, kill_mode, secs, on_exit| Policy {
             stop_signal,
+            kill_mode,
             grace: Duration::from_secs(secs),
             on_exit,
             is_task: false,
         };
-        assert_eq!(specs[0].policy, policy(Sig::TERM, 2, OnExit::Restart));
-        assert_eq!(specs[1].policy, policy(Sig::QUIT, 30, OnExit::Stop));
+        assert_eq!(specs[0].policy, policy(Sig::TERM, KillMode::Mixed, 2, OnExit::Restart));
+        assert_eq!(specs[1].policy, policy(Sig::QUIT, KillMode::Group, 30, OnExit::Stop));
     }
 
     #[test]

@@ -16,10 +16,11 @@ use proptest::test_runner::TestRunner;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::command::{Answer, Command, Did, Done, Stage, What};
-use super::driver::{Children, Driver, Holder, Member, Message};
+use super::driver::{Act, Children, Driver, Holder, Left, Look, Member, Message};
 use super::driver_tests::signal;
 use super::event::{Ended, Event, OnExit, Pgid, Run, Slot, StartError};
 use super::fleet::{Fleet, Order, Phase, Via};
+use super::machine::Whom;
 use super::watch::{Finding, Watch, WatchId};
 use crate::config::environment::Environment;
 use crate::config::procfile;
@@ -355,8 +356,22 @@ impl Children for Fake {
         (is_ours || world.busy.contains(&port)).then_some(Holder(None))
     }
 
-    fn strays(&mut self, of: &[(InstanceId, Option<Sig>)], _: &[Pgid]) -> Vec<bool> {
-        vec![false; of.len()]
+    fn ask(&mut self, _: Slot, pgid: Pgid, sig: Sig, _: Whom) {
+        self.signal(pgid, sig);
+    }
+
+    fn first_are_left(&mut self, slots: &[Slot]) -> Vec<bool> {
+        vec![false; slots.len()]
+    }
+
+    fn look(&mut self, of: &[Look], _: &[Slot]) -> Vec<Vec<Left>> {
+        let mut world = self.0.borrow_mut();
+        for look in of.iter().filter(|look| look.act == Act::Kill) {
+            if let Some(at) = world.processes.iter().position(|it| it.run.slot == look.slot && !it.is_gone) {
+                world.empty(at);
+            }
+        }
+        vec![Vec::new(); of.len()]
     }
 
     fn watch(&mut self, id: WatchId, watch: &Watch) {
@@ -407,7 +422,7 @@ impl Children for Fake {
 
     fn killing(&mut self) {}
 
-    fn alone(&mut self, _: &[Pgid]) {}
+    fn alone(&mut self, _: &[Slot]) {}
 }
 
 /// What the clients were promised of one instance of the formation.

@@ -4,7 +4,7 @@
 //! It never waits for output: what it tells people goes into an unbounded channel, so that a
 //! stuck terminal cannot delay a signal.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -16,7 +16,7 @@ use super::command::{Command, Stage};
 use super::event::{Consequence, Ended, Epoch, Event, Pgid, Run, Slot, StartError};
 use super::fleet::{self, Cause, Effect, Fleet, Outcome, Phase};
 use super::jobs::Job;
-use super::machine;
+use super::machine::{self, Whom};
 use super::queue::Queue;
 use super::signals::{Decision, Policy, Signal, StopBy};
 use super::timers::{Timer, Timers};
@@ -54,10 +54,15 @@ pub trait Children {
     fn environment(&self, slot: Slot) -> Environment;
     /// Who has a port that a process is to get, if anybody has.
     fn port_holder(&mut self, port: Port) -> Option<Holder>;
-    /// Signals everything that each of these has started and that is in none of the `groups`; without a
-    /// signal, only looks. Returns for each whether there is any. One scan of all processes of the machine,
-    /// which takes milliseconds, serves all of them.
-    fn strays(&mut self, of: &[(InstanceId, Option<Sig>)], groups: &[Pgid]) -> Vec<bool>;
+    /// Asks processes of the present run to stop. Its leader has not been reaped.
+    fn ask(&mut self, slot: Slot, pgid: Pgid, sig: Sig, whom: Whom);
+    /// Returns for each, whose leader is dead, whether any of those is alive that were asked first. What they
+    /// have left is asked too.
+    fn first_are_left(&mut self, slots: &[Slot]) -> Vec<bool>;
+    /// Looks at all that belongs to each of these, and does what they say. Returns for each what there is
+    /// outside of its group. `running` are all slots that have a group. One scan of all processes of the
+    /// machine, which takes milliseconds, serves all of them.
+    fn look(&mut self, of: &[Look], running: &[Slot]) -> Vec<Vec<Left>>;
     /// Looks for something from now on; what is found comes as a [`Message::Found`].
     fn watch(&mut self, id: WatchId, watch: &Watch);
     /// Looks no longer, and ends what looks.
@@ -78,14 +83,43 @@ pub trait Children {
     fn tell(&mut self, event: Event);
     /// From now on everything is killed; what left its group is not to be asked any more either.
     fn killing(&mut self);
-    /// The guard is dead, so that nobody else will ask what left all these groups.
-    fn alone(&mut self, groups: &[Pgid]);
+    /// The guard is dead, so that nothing else will ask what belongs to none of these.
+    fn alone(&mut self, running: &[Slot]);
     /// All groups are stopped. What left them is to be stopped too; then ganger itself may stop.
     fn suspended(&mut self);
     /// All groups continue; so does what left them.
     fn resumed(&mut self);
     /// Our terminal has another size.
     fn resized(&mut self);
+}
+
+/// What is to be done with all that belongs to a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// Where the run is.
+    pub slot: Slot,
+    /// Whether what has left its session is meant too.
+    pub strays: bool,
+    /// What is done.
+    pub act: Act,
+}
+
+/// See [`Look`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// Nothing.
+    Look,
+    /// What was not asked to stop is asked.
+    Ask,
+    /// It is killed.
+    Kill,
+}
+
+/// A process outside of the group that it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
+    /// Its pid.
+    pub pid: i32,
 }
 
 /// Who has a port: pid and command, where the system tells.
@@ -162,8 +196,8 @@ struct Chores {
     look: bool,
     /// Their groups are empty, and what left these groups is gone too.
     cleared: VecDeque<Run>,
-    /// Groups without a leader to signal.
-    rest: Vec<(Slot, Pgid, Sig)>,
+    /// Whatever belongs to these runs is asked or killed.
+    rest: Vec<(Run, Act)>,
 }
 
 /// An end that was not told yet.
@@ -187,8 +221,6 @@ pub struct Driver<C> {
     pub(super) plans: Vec<Arc<Planner>>,
     /// Commands that are not done.
     pub(super) jobs: Vec<Job>,
-    /// The dead whose strays were asked to end.
-    asked: HashSet<Run>,
     /// Work that waits until the inbox is empty.
     chores: Chores,
     /// What is looked for outside.
@@ -230,7 +262,6 @@ impl<C: Children> Driver<C> {
             children,
             planner,
             jobs: Vec::new(),
-            asked: HashSet::new(),
             chores: Chores::default(),
             watching: Watching::default(),
             queue: Queue::new(inbox),
@@ -320,7 +351,12 @@ impl<C: Children> Driver<C> {
             Message::Resized => self.children.resized(),
             Message::GuardGone => {
                 self.step(fleet::Input::GuardGone);
-                self.children.alone(&self.groups());
+                // They have half a second, so nothing waits for those that were asked first.
+                let running = self.running();
+                for slot in &running {
+                    self.rest(*slot, Act::Ask);
+                }
+                self.children.alone(&running);
             }
         }
     }
@@ -403,45 +439,68 @@ impl<C: Children> Driver<C> {
         }
     }
 
-    /// Checks which of the groups that have to become empty are, and whether nothing that their processes
-    /// left outside of them hinders the next run. Such leftovers get one signal, the same timeout as the
-    /// group, and are killed with it.
+    /// Checks which of the groups that have to become empty are, and whether nothing is left outside of them
+    /// that belongs to their processes: in their session, or as a stray that hinders the next run.
     fn look_at_groups(&mut self) {
+        self.look_at_first();
         let draining: Vec<(Run, Pgid)> = self.fleet.draining_groups().collect();
         let is_empty = |(run, pgid): (Run, Pgid)| self.children.group_is_empty(pgid).then_some(run);
         let empty: Vec<Run> = draining.into_iter().filter_map(is_empty).collect();
-        let (with_strays, cleared): (Vec<Run>, Vec<Run>) =
-            empty.into_iter().partition(|run| self.fleet.clears(run.slot));
-        self.chores.cleared.extend(cleared);
-        if with_strays.is_empty() {
+        if empty.is_empty() {
             return;
         }
-        let ask = |run: &Run| (self.id(run.slot), (!self.asked.contains(run)).then_some(Sig::TERM));
-        let asked: Vec<(InstanceId, Option<Sig>)> = with_strays.iter().map(ask).collect();
-        let found = self.children.strays(&asked, &self.groups());
-        for (run, any) in with_strays.into_iter().zip(found) {
-            if any {
-                self.asked.insert(run);
-            } else {
-                self.asked.remove(&run);
-                self.chores.cleared.push_back(run);
-            }
+        let look = |run: &Run| {
+            // Not only once: a scan may miss what changes its parent meanwhile.
+            let act = if self.fleet.is_asked(run.slot) { Act::Ask } else { Act::Look };
+            Look { slot: run.slot, strays: self.fleet.clears(run.slot), act }
+        };
+        let looks: Vec<Look> = empty.iter().map(look).collect();
+        let found = self.children.look(&looks, &self.running());
+        let cleared = empty.into_iter().zip(found).filter(|(_, left)| left.is_empty());
+        self.chores.cleared.extend(cleared.map(|(run, _)| run));
+    }
+
+    /// Checks where all are dead that were asked first: then the others are asked.
+    fn look_at_first(&mut self) {
+        let waiting: Vec<Run> = self.fleet.await_first().collect();
+        if waiting.is_empty() {
+            return;
+        }
+        let slots: Vec<Slot> = waiting.iter().map(|run| run.slot).collect();
+        let left = self.children.first_are_left(&slots);
+        for (run, _) in waiting.into_iter().zip(left).filter(|(_, is_left)| !is_left) {
+            self.one(run.slot, machine::Input::FirstEnded(run));
         }
     }
 
+    fn rest(&mut self, slot: Slot, act: Act) {
+        if let Some(run) = self.fleet.machine(slot).run() {
+            self.chores.rest.push((run, act));
+        }
+    }
+
+    /// Asks or kills whatever belongs to runs, as was ordered meanwhile.
     fn signal_rest(&mut self) {
         let rest = std::mem::take(&mut self.chores.rest);
-        self.children.signal_rest(&rest.iter().map(|(_, pgid, sig)| (*pgid, *sig)).collect::<Vec<_>>());
-        let clearing = rest.iter().filter(|(slot, ..)| self.fleet.clears(*slot));
-        let strays: Vec<_> = clearing.map(|(slot, _, sig)| (self.id(*slot), Some(*sig))).collect();
-        if !strays.is_empty() {
-            self.children.strays(&strays, &self.groups());
+        let mut looks: Vec<Look> = Vec::new();
+        for (run, act) in rest {
+            if self.fleet.machine(run.slot).run() != Some(run) {
+                continue;
+            }
+            let strays = self.fleet.clears(run.slot);
+            // The last order counts.
+            looks.retain(|look| look.slot != run.slot);
+            looks.push(Look { slot: run.slot, strays, act });
+        }
+        if !looks.is_empty() {
+            self.children.look(&looks, &self.running());
         }
     }
 
-    fn groups(&self) -> Vec<Pgid> {
-        let live = self.fleet.live_groups().map(|(_, pgid)| pgid);
-        live.chain(self.fleet.draining_groups().map(|(_, pgid)| pgid)).collect()
+    /// All that have a group.
+    fn running(&self) -> Vec<Slot> {
+        let live = self.fleet.live_groups().map(|(slot, _)| slot);
+        live.chain(self.fleet.draining_groups().map(|(run, _)| run.slot)).collect()
     }
 
     fn signal_everyone(&mut self, sig: Sig) {
@@ -490,7 +549,9 @@ impl<C: Children> Driver<C> {
             // Taken by `step`.
             machine::Effect::Spawn(_) => {}
             machine::Effect::Signal(pgid, sig) => self.children.signal(pgid, sig),
-            machine::Effect::SignalRest(pgid, sig) => self.chores.rest.push((slot, pgid, sig)),
+            machine::Effect::Ask(pgid, sig, whom) => self.children.ask(slot, pgid, sig, whom),
+            machine::Effect::AskRest => self.rest(slot, Act::Ask),
+            machine::Effect::KillRest => self.rest(slot, Act::Kill),
             machine::Effect::CloseOutput(run) => self.children.close_output(run),
             machine::Effect::Disarm => self.timers.disarm(Timer::Process(slot)),
             machine::Effect::OutOfTime(epoch) => self.out_of_time(slot, epoch),

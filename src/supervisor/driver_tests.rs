@@ -11,9 +11,10 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
 use super::command::{Command, What};
-use super::driver::{Children, Driver, Holder, Member, Message};
+use super::driver::{Children, Driver, Holder, Left, Look, Member, Message};
 use super::event::{Ended, Event, Pgid, Policy, Run, Slot, StartError};
 use super::fleet::{Fleet, Outcome, Via};
+use super::machine::Whom;
 use super::signals::Signal;
 use super::watch::{Watch, WatchId};
 use crate::config::environment::Environment;
@@ -166,9 +167,17 @@ impl Children for Fake {
         record.running.iter().any(|run| run.slot == *slot).then_some(Holder(None))
     }
 
-    fn strays(&mut self, of: &[(InstanceId, Option<Sig>)], _: &[Pgid]) -> Vec<bool> {
+    fn ask(&mut self, _: Slot, pgid: Pgid, sig: Sig, _: Whom) {
+        self.signal(pgid, sig);
+    }
+
+    fn first_are_left(&mut self, slots: &[Slot]) -> Vec<bool> {
+        vec![false; slots.len()]
+    }
+
+    fn look(&mut self, of: &[Look], _: &[Slot]) -> Vec<Vec<Left>> {
         self.record.borrow_mut().looks += 1;
-        vec![false; of.len()]
+        vec![Vec::new(); of.len()]
     }
 
     fn watch(&mut self, id: WatchId, watch: &Watch) {
@@ -213,7 +222,7 @@ impl Children for Fake {
 
     fn killing(&mut self) {}
 
-    fn alone(&mut self, _: &[Pgid]) {}
+    fn alone(&mut self, _: &[Slot]) {}
 }
 
 /// A signal of a process, received now.

@@ -86,11 +86,24 @@ pub enum OnExit {
     Restart,
 }
 
+/// Which processes of a group are asked first when it is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum KillMode {
+    /// The leader and, where that is a shell, what it runs; the others once these have ended, at the latest
+    /// after half of the time.
+    #[default]
+    Mixed,
+    /// All at once.
+    Group,
+}
+
 /// How one process is stopped and what its end means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// What asks it to stop.
     pub stop_signal: Sig,
+    /// Which of its processes are asked first.
+    pub kill_mode: KillMode,
     /// How long it may take before it is killed.
     pub grace: Duration,
     /// What its end means for the others.
@@ -104,6 +117,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             stop_signal: Sig::TERM,
+            kill_mode: KillMode::default(),
             grace: Duration::from_secs(10),
             on_exit: OnExit::default(),
             is_task: false,

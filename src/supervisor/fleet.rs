@@ -143,22 +143,22 @@ impl Fleet {
         if self.machine(slot).policy().is_task { Word::Task } else { Word::Policy }
     }
 
-    /// Whether what the dead leader at `slot` has left outside its group is to end too, before the
-    /// next run or the answer to a command. When everything ends the guard sees to that.
+    /// Whether what the process at `slot` has left outside its session is to end with it: before the
+    /// next run, the answer to a command, or the end of everything.
     pub fn clears(&self, slot: Slot) -> bool {
         let machine = self.machine(slot);
         let starts_or_answers = match machine.state() {
+            State::Stopping(_) => true,
             State::Draining(now) => now.then != Then::Policy || machine.policy().on_exit == OnExit::Restart,
             State::Down
             | State::Waiting(_)
             | State::Starting { .. }
             | State::Up { .. }
-            | State::Stopping(_)
             | State::Backoff { .. }
             | State::Over { .. }
             | State::Crashed { .. } => false,
         };
-        starts_or_answers && self.phase == Phase::Running
+        starts_or_answers || self.phase != Phase::Running
     }
 
     /// What the whole is doing.
@@ -179,6 +179,16 @@ impl Fleet {
     /// Groups whose leader is dead and that may have become empty.
     pub fn draining_groups(&self) -> impl Iterator<Item = (Run, Pgid)> {
         self.machines.iter().filter_map(Machine::draining_group)
+    }
+
+    /// Runs whose leader is dead, and of which only those were asked to stop that are asked first.
+    pub fn await_first(&self) -> impl Iterator<Item = Run> {
+        self.machines.iter().filter(|machine| machine.awaits_first()).filter_map(Machine::run)
+    }
+
+    /// Whether all that belongs to the process at `slot` is to be asked to stop, or was.
+    pub fn is_asked(&self, slot: Slot) -> bool {
+        self.machine(slot).is_asked()
     }
 
     /// Groups whose leader is alive.

@@ -11,9 +11,9 @@
 use std::time::Duration;
 
 use super::backoff::{Record, Verdict};
-use super::event::{Ended, Epoch, OnExit, Pgid, Policy, Run, Slot};
+use super::event::{Ended, Epoch, KillMode, OnExit, Pgid, Policy, Run, Slot};
 use super::state::{Draining, Force, Open, Output, State, Stopping, Then, Waiting};
-pub use super::step::{Effect, Input};
+pub use super::step::{Effect, Input, Whom};
 use crate::model::Sig;
 
 /// How long output may stay open after the leader has ended and the group is empty or was
@@ -81,6 +81,21 @@ impl Machine {
         }
     }
 
+    /// The run that is there, as long as there may be anything of it.
+    pub fn run(&self) -> Option<Run> {
+        match &self.state {
+            State::Up { run, .. }
+            | State::Stopping(Stopping { run, .. })
+            | State::Draining(Draining { run, .. }) => Some(*run),
+            State::Down
+            | State::Waiting(_)
+            | State::Starting { .. }
+            | State::Backoff { .. }
+            | State::Over { .. }
+            | State::Crashed { .. } => None,
+        }
+    }
+
     /// The group to signal while its leader has not been reaped.
     pub fn live_group(&self) -> Option<Pgid> {
         match self.state {
@@ -133,6 +148,38 @@ impl Machine {
         matches!(self.state, State::Draining(Draining { open: Open::Output, .. }))
     }
 
+    /// Whether only those that are asked first have been, and the leader is dead.
+    pub fn awaits_first(&self) -> bool {
+        match &self.state {
+            State::Draining(Draining { force, open, .. }) => {
+                matches!(force, Force::First(_)) && *open != Open::Output
+            }
+            State::Down
+            | State::Waiting(_)
+            | State::Starting { .. }
+            | State::Up { .. }
+            | State::Stopping(_)
+            | State::Backoff { .. }
+            | State::Over { .. }
+            | State::Crashed { .. } => false,
+        }
+    }
+
+    /// Whether its leader is dead and all others were asked to stop, but not killed.
+    pub fn is_asked(&self) -> bool {
+        match &self.state {
+            State::Draining(Draining { force, .. }) => matches!(force, Force::Early(_) | Force::Asked),
+            State::Down
+            | State::Waiting(_)
+            | State::Starting { .. }
+            | State::Up { .. }
+            | State::Stopping(_)
+            | State::Backoff { .. }
+            | State::Over { .. }
+            | State::Crashed { .. } => false,
+        }
+    }
+
     /// Takes one input and answers what to do.
     pub fn step(&mut self, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
@@ -162,6 +209,7 @@ impl Machine {
             | Input::Spawned(..)
             | Input::SpawnFailed(..)
             | Input::Exited(..)
+            | Input::FirstEnded(_)
             | Input::GroupEmpty(_)
             | Input::OutputClosed(_)
             | Input::Timeout(_)
@@ -184,6 +232,7 @@ impl Machine {
             | Input::Spawned(..)
             | Input::SpawnFailed(..)
             | Input::Exited(..)
+            | Input::FirstEnded(_)
             | Input::GroupEmpty(_)
             | Input::OutputClosed(_) => State::Backoff { end },
         }
@@ -211,6 +260,7 @@ impl Machine {
             Input::Spawned(..)
             | Input::SpawnFailed(..)
             | Input::Exited(..)
+            | Input::FirstEnded(_)
             | Input::GroupEmpty(_)
             | Input::OutputClosed(_)
             | Input::Timeout(_)
@@ -224,12 +274,12 @@ impl Machine {
             Input::Stop => self.stop(run, pgid, output, Then::Rest, effects),
             Input::Restart => self.stop(run, pgid, output, Then::Restart, effects),
             Input::Kill => {
-                effects.push(Effect::Signal(pgid, Sig::KILL));
+                effects.extend([Effect::Signal(pgid, Sig::KILL), Effect::KillRest]);
                 State::Stopping(Stopping { run, pgid, output, then: Then::Rest, force: Force::Killed })
             }
             Input::Exited(exited, end) if exited == run => {
                 // What the leader left in its group is asked now, while the number is surely ours.
-                self.ask(pgid, effects);
+                self.ask_all(pgid, effects);
                 let (then, open, force) = (Then::Policy, output.with_group(), Force::Asked);
                 State::Draining(Draining { run, pgid, end, then, open, force })
             }
@@ -246,6 +296,7 @@ impl Machine {
             | Input::Spawned(..)
             | Input::SpawnFailed(..)
             | Input::Exited(..)
+            | Input::FirstEnded(_)
             | Input::GroupEmpty(_)
             | Input::OutputClosed(_)
             | Input::Go(_)
@@ -256,21 +307,30 @@ impl Machine {
     fn stopping(&mut self, input: Input, mut now: Stopping, effects: &mut Vec<Effect>) -> State {
         match input {
             Input::Kill => {
-                effects.push(Effect::Signal(now.pgid, Sig::KILL));
+                effects.extend([Effect::Signal(now.pgid, Sig::KILL), Effect::KillRest]);
                 now.then = Then::Rest;
                 now.force = Force::Killed;
             }
-            Input::Timeout(epoch) if epoch == self.epoch && now.force == Force::Asked => {
-                effects.extend([Effect::Overdue, Effect::Signal(now.pgid, Sig::KILL)]);
-                now.force = Force::Killed;
-            }
+            Input::Timeout(epoch) if epoch == self.epoch => match now.force {
+                Force::First(half) | Force::Early(half) => {
+                    self.half_time(&mut now.force, half, effects);
+                }
+                Force::Asked => {
+                    let kill = [Effect::Signal(now.pgid, Sig::KILL), Effect::KillRest];
+                    effects.push(Effect::Overdue);
+                    effects.extend(kill);
+                    now.force = Force::Killed;
+                }
+                Force::Killed => {}
+            },
             Input::Stop => now.then = Then::Rest,
             Input::Start => now.then = Then::Restart,
             Input::Exited(exited, end) if exited == now.run => {
                 let Stopping { run, pgid, output, then, force } = now;
                 match force {
-                    // The grace timer runs on: the rest of the group was asked with the leader.
-                    Force::Asked => {}
+                    // The grace timer runs on. What was not asked with the leader is asked when all that was
+                    // has ended.
+                    Force::First(_) | Force::Early(_) | Force::Asked => {}
                     Force::Killed => self.arm(DRAIN, effects),
                 }
                 return State::Draining(Draining { run, pgid, end, then, open: output.with_group(), force });
@@ -281,6 +341,7 @@ impl Machine {
             | Input::Spawned(..)
             | Input::SpawnFailed(..)
             | Input::Exited(..)
+            | Input::FirstEnded(_)
             | Input::GroupEmpty(_)
             | Input::OutputClosed(_)
             | Input::Go(_)
@@ -292,7 +353,10 @@ impl Machine {
     fn draining(&mut self, input: &Input, mut now: Draining, effects: &mut Vec<Effect>) -> State {
         match (input, now.open) {
             (Input::GroupEmpty(run), Open::GroupAndOutput) if *run == now.run => {
-                self.arm(DRAIN, effects);
+                // After a kill that is what the timer is at.
+                if now.force != Force::Killed {
+                    self.arm(DRAIN, effects);
+                }
                 now.open = Open::Output;
             }
             (Input::OutputClosed(run), Open::GroupAndOutput) if *run == now.run => now.open = Open::Group,
@@ -301,12 +365,21 @@ impl Machine {
             {
                 return self.finish(now.run, now.end, now.then, effects);
             }
+            (Input::FirstEnded(run), Open::GroupAndOutput | Open::Group) if *run == now.run => {
+                if let Force::First(half) = now.force {
+                    effects.push(Effect::AskRest);
+                    now.force = Force::Early(half);
+                }
+            }
             (Input::Timeout(epoch), open) if *epoch == self.epoch => match (open, now.force) {
+                (Open::GroupAndOutput | Open::Group, Force::First(half) | Force::Early(half)) => {
+                    self.half_time(&mut now.force, half, effects);
+                }
                 (Open::GroupAndOutput | Open::Group, Force::Asked) => {
                     effects.push(Effect::Overdue);
                     self.kill_rest(&mut now, effects);
                 }
-                (Open::Output, Force::Asked | Force::Killed)
+                (Open::Output, Force::First(_) | Force::Early(_) | Force::Asked | Force::Killed)
                 | (Open::GroupAndOutput | Open::Group, Force::Killed) => {
                     effects.push(Effect::CloseOutput(now.run));
                     return self.finish(now.run, now.end, now.then, effects);
@@ -330,6 +403,7 @@ impl Machine {
                 | Input::Spawned(..)
                 | Input::SpawnFailed(..)
                 | Input::Exited(..)
+                | Input::FirstEnded(_)
                 | Input::GroupEmpty(_)
                 | Input::OutputClosed(_)
                 | Input::Go(_)
@@ -341,22 +415,50 @@ impl Machine {
     }
 
     fn kill_rest(&mut self, now: &mut Draining, effects: &mut Vec<Effect>) {
-        effects.push(Effect::SignalRest(now.pgid, Sig::KILL));
-        self.arm(DRAIN, effects);
+        effects.push(Effect::KillRest);
+        if now.force != Force::Killed {
+            self.arm(DRAIN, effects);
+        }
         now.force = Force::Killed;
     }
 
     fn stop(&mut self, run: Run, pgid: Pgid, output: Output, then: Then, effects: &mut Vec<Effect>) -> State {
-        self.ask(pgid, effects);
-        State::Stopping(Stopping { run, pgid, output, then, force: Force::Asked })
+        let force = match self.policy.kill_mode {
+            KillMode::Mixed => {
+                self.ask(pgid, Whom::First, effects);
+                let half = self.policy.grace / 2;
+                self.arm(half, effects);
+                Force::First(self.policy.grace.saturating_sub(half))
+            }
+            KillMode::Group => {
+                self.ask_all(pgid, effects);
+                Force::Asked
+            }
+        };
+        State::Stopping(Stopping { run, pgid, output, then, force })
     }
 
-    /// Asks the whole group to stop, once. A stopped process (Ctrl-Z, SIGSTOP) would not hear
-    /// it, so it is also told to go on, as service managers do.
-    fn ask(&mut self, pgid: Pgid, effects: &mut Vec<Effect>) {
-        effects.push(Effect::Signal(pgid, self.policy.stop_signal));
-        effects.push(Effect::Signal(pgid, Sig::CONT));
+    /// Asks the whole group to stop, and what else belongs to it.
+    fn ask_all(&mut self, pgid: Pgid, effects: &mut Vec<Effect>) {
+        self.ask(pgid, Whom::Group, effects);
+        effects.push(Effect::AskRest);
         self.arm(self.policy.grace, effects);
+    }
+
+    /// A stopped process (Ctrl-Z, SIGSTOP) does not react until it is continued, so that follows, as with
+    /// service managers.
+    fn ask(&mut self, pgid: Pgid, whom: Whom, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Ask(pgid, self.policy.stop_signal, whom));
+        effects.push(Effect::Signal(pgid, Sig::CONT));
+    }
+
+    /// Half of the time is over: the rest is asked, if it was not, and has the other half.
+    fn half_time(&mut self, force: &mut Force, half: Duration, effects: &mut Vec<Effect>) {
+        if matches!(force, Force::First(_)) {
+            effects.push(Effect::AskRest);
+        }
+        self.arm(half, effects);
+        *force = Force::Asked;
     }
 
     pub(super) fn finish(&mut self, run: Run, end: Ended, then: Then, effects: &mut Vec<Effect>) -> State {

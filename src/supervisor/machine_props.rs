@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::event::{Ended, Epoch, OnExit, Pgid, Policy, Run, Slot, StartError};
-use super::machine::{DRAIN, Effect, Input, Machine};
+use super::event::{Ended, Epoch, KillMode, OnExit, Pgid, Policy, Run, Slot, StartError};
+use super::machine::{DRAIN, Effect, Input, Machine, Whom};
 use super::state::{Force, State, Then};
 use crate::model::Sig;
 
@@ -30,6 +30,7 @@ enum Move {
     LeaderDies(Age),
     GroupEmpties(Age),
     OutputCloses(Age),
+    FirstEnd(Age),
     TimerRings(Age),
     Goes(Age),
     GivesUp(Age),
@@ -47,6 +48,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         4 => age.clone().prop_map(Move::LeaderDies),
         4 => age.clone().prop_map(Move::GroupEmpties),
         4 => age.clone().prop_map(Move::OutputCloses),
+        3 => age.clone().prop_map(Move::FirstEnd),
         3 => age.clone().prop_map(Move::TimerRings),
         4 => age.clone().prop_map(Move::Goes),
         1 => age.prop_map(Move::GivesUp),
@@ -61,7 +63,13 @@ fn waits() -> impl Strategy<Value = Option<Duration>> {
 
 fn policies() -> impl Strategy<Value = Policy> {
     let on_exit = prop_oneof![Just(OnExit::Stop), Just(OnExit::Ignore), Just(OnExit::Restart)];
-    on_exit.prop_map(|on_exit| Policy { on_exit, stop_signal: Sig::QUIT, ..Policy::default() })
+    let kill_mode = prop_oneof![Just(KillMode::Mixed), Just(KillMode::Group)];
+    (on_exit, kill_mode).prop_map(|(on_exit, kill_mode)| Policy {
+        on_exit,
+        kill_mode,
+        stop_signal: Sig::QUIT,
+        ..Policy::default()
+    })
 }
 
 /// The outside world of one machine: what is really alive, and what was promised.
@@ -73,9 +81,29 @@ struct World {
     output: bool,
     last: Option<Run>,
     timer: Option<Epoch>,
-    asked_in_run: u32,
+    asked: Asked,
+    clock: Clock,
     unfinished: u32,
     wanted_down: bool,
+}
+
+/// Which processes of the present run were signaled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is independent of the others")]
+struct Asked {
+    leader: bool,
+    group: bool,
+    rest: bool,
+    killed: bool,
+}
+
+/// The latest that it can be. Whatever is not the timer happens just before that fires.
+#[derive(Debug, Default)]
+struct Clock {
+    now: Duration,
+    due: Duration,
+    /// When the present run was first asked to stop.
+    asked_at: Option<Duration>,
 }
 
 fn pgid_of(run: Run) -> Pgid {
@@ -92,7 +120,8 @@ impl World {
             output: false,
             last: None,
             timer: None,
-            asked_in_run: 0,
+            asked: Asked::default(),
+            clock: Clock::default(),
             unfinished: 0,
             wanted_down: false,
         }
@@ -144,7 +173,7 @@ impl World {
             Move::SpawnWorks => {
                 let run = self.ordered.take()?;
                 (self.alive, self.group, self.output) = (Some(run), true, true);
-                self.asked_in_run = 0;
+                self.asked = Asked::default();
                 Some(Input::Spawned(run, pgid_of(run)))
             }
             Move::SpawnFails => {
@@ -168,6 +197,10 @@ impl World {
                 happens.then_some(Input::OutputClosed(self.last?))
             }
             Move::OutputCloses(Age::Old) => Some(Input::OutputClosed(self.run(Age::Old)?)),
+            Move::FirstEnd(Age::Present) => {
+                self.machine.awaits_first().then_some(Input::FirstEnded(self.last?))
+            }
+            Move::FirstEnd(Age::Old) => Some(Input::FirstEnded(self.run(Age::Old)?)),
             Move::TimerRings(Age::Present) => Some(Input::Timeout(self.timer.take()?)),
             Move::TimerRings(Age::Old) => {
                 let Epoch(now) = self.timer?;
@@ -188,6 +221,9 @@ impl World {
             self.unfinished += 1;
         }
         let waited = self.wait(Age::Present).is_some();
+        self.clock.now = self.clock.due;
+        let in_time = !matches!(input, Input::Kill);
+        let leader_dies = matches!(input, Input::Exited(..));
         let effects = self.machine.step(input);
         for effect in &effects {
             match effect {
@@ -204,20 +240,40 @@ impl World {
                 Effect::Signal(pgid, sig) => {
                     let leader_unreaped = self.last.expect("a run");
                     assert_eq!(*pgid, pgid_of(leader_unreaped), "only the present group is signalled");
-                    if *sig == self.machine.policy().stop_signal {
-                        self.asked_in_run += 1;
-                        assert_eq!(self.asked_in_run, 1, "asked to stop twice");
-                    }
+                    assert_ne!(*sig, self.machine.policy().stop_signal, "that is an `Ask`");
+                    self.asked.killed |= *sig == Sig::KILL;
                 }
-                Effect::SignalRest(pgid, sig) => {
-                    assert_eq!(self.alive, None, "the leader is alive");
-                    assert_eq!((*pgid, *sig), (pgid_of(self.last.expect("a run")), Sig::KILL));
+                Effect::Ask(pgid, sig, whom) => {
+                    assert_eq!(*pgid, pgid_of(self.last.expect("a run")), "only the present group is asked");
+                    assert!(self.alive.is_some() || leader_dies, "its number may be another's");
+                    assert_eq!(*sig, self.machine.policy().stop_signal);
+                    assert_eq!(self.asked, Asked::default(), "asked twice");
+                    self.asked = Asked { leader: true, group: *whom == Whom::Group, ..self.asked };
+                    self.clock.asked_at = Some(self.clock.now);
+                }
+                Effect::AskRest => {
+                    assert!(self.asked.leader && !self.asked.rest && !self.asked.killed, "{:?}", self.asked);
+                    self.asked.rest = true;
+                }
+                Effect::KillRest => {
+                    assert!(self.asked.rest || !in_time, "killed and not asked");
+                    self.asked.killed = true;
+                    let asked_at = self.clock.asked_at.unwrap_or(self.clock.now);
+                    let due = asked_at + self.machine.policy().grace;
+                    assert!(self.clock.now <= due || !in_time, "killed late");
                 }
                 Effect::CloseOutput(run) => assert_eq!(Some(*run), self.last),
-                Effect::Arm(epoch, _) => self.timer = Some(*epoch),
+                Effect::Arm(epoch, after) => {
+                    self.timer = Some(*epoch);
+                    self.clock.due = self.clock.now + *after;
+                }
                 Effect::Finished { run, .. } => {
                     assert_eq!((Some(*run), self.alive), (self.last, None));
                     self.unfinished -= 1;
+                    if let Some(asked_at) = self.clock.asked_at.take() {
+                        let limit = self.machine.policy().grace + DRAIN;
+                        assert!(self.clock.now <= asked_at + limit, "ended late");
+                    }
                 }
                 Effect::Disarm => self.timer = None,
                 Effect::OutOfTime(epoch) => assert_eq!(Some(*epoch), self.wait(Age::Present)),
@@ -232,7 +288,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
     /// Two runs never live at once, nothing is spawned after a stop, only the present group is
-    /// signalled, and asked once: asserted by [`World::feed`] at each step.
+    /// signaled, each process is asked once and before it is killed, and none has more than its time: asserted
+    /// by [`World::feed`] at each step.
     #[test]
     fn every_order_of_events_keeps_the_promises(policy in policies(), moves in moves(), limit in waits()) {
         let mut world = World::waiting(policy, limit);
@@ -243,9 +300,9 @@ proptest! {
         }
     }
 
-    /// However it came there: after a stop one timeout kills, and the deaths end it.
+    /// However it came there: after a stop two timeouts kill, and the deaths end it.
     #[test]
-    fn a_stop_and_one_timeout_are_always_enough(policy in policies(), moves in moves(), limit in waits()) {
+    fn a_stop_and_two_timeouts_are_always_enough(policy in policies(), moves in moves(), limit in waits()) {
         let mut world = World::waiting(policy, limit);
         for it in moves {
             if let Some(input) = world.input(it) {
@@ -253,15 +310,16 @@ proptest! {
             }
         }
         let stop = world.input(Move::Stop).expect("possible");
-        let mut killed = world.feed(stop).iter().any(|e| matches!(e, Effect::Signal(_, Sig::KILL)));
+        world.feed(stop);
         if let Some(spawned) = world.input(Move::SpawnWorks) {
             world.feed(spawned);
         }
         if world.alive.is_some() {
             if !matches!(world.machine.state(), State::Stopping(s) if s.force == Force::Killed) {
-                let rings = world.input(Move::TimerRings(Age::Present)).expect("the grace timer is set");
-                killed |= world.feed(rings).iter().any(|e| matches!(e, Effect::Signal(_, Sig::KILL)));
-                prop_assert!(killed, "not killed: {:?}", world.machine.state());
+                while !world.asked.killed {
+                    let rings = world.input(Move::TimerRings(Age::Present)).expect("the grace timer is set");
+                    world.feed(rings);
+                }
             }
             let dies = world.input(Move::LeaderDies(Age::Present)).expect("alive");
             world.feed(dies);
@@ -295,12 +353,47 @@ const GRACE: Duration = Duration::from_secs(10);
 #[test]
 fn stop_asks_the_group_once_and_gives_it_the_grace_time() {
     let (mut machine, _, pgid) = up(OnExit::Stop);
+    machine.change(Policy { kill_mode: KillMode::Group, ..Policy::default() });
     let asked = machine.step(Input::Stop);
-    let expected =
-        [Effect::Signal(pgid, Sig::TERM), Effect::Signal(pgid, Sig::CONT), Effect::Arm(Epoch(1), GRACE)];
+    let expected = [
+        Effect::Ask(pgid, Sig::TERM, Whom::Group),
+        Effect::Signal(pgid, Sig::CONT),
+        Effect::AskRest,
+        Effect::Arm(Epoch(1), GRACE),
+    ];
     assert_eq!(asked, expected);
     assert_eq!(machine.step(Input::Timeout(Epoch(0))), [], "an old timer");
-    assert_eq!(machine.step(Input::Timeout(Epoch(1))), [Effect::Overdue, Effect::Signal(pgid, Sig::KILL)]);
+    let killed = [Effect::Overdue, Effect::Signal(pgid, Sig::KILL), Effect::KillRest];
+    assert_eq!(machine.step(Input::Timeout(Epoch(1))), killed);
+}
+
+#[test]
+fn a_leader_that_stays_is_asked_alone_for_half_of_the_time() {
+    let (mut machine, _, pgid) = up(OnExit::Stop);
+    let asked = machine.step(Input::Stop);
+    let expected = [
+        Effect::Ask(pgid, Sig::TERM, Whom::First),
+        Effect::Signal(pgid, Sig::CONT),
+        Effect::Arm(Epoch(1), GRACE / 2),
+    ];
+    assert_eq!(asked, expected);
+    assert_eq!(machine.step(Input::Timeout(Epoch(1))), [Effect::AskRest, Effect::Arm(Epoch(2), GRACE / 2)]);
+    let killed = [Effect::Overdue, Effect::Signal(pgid, Sig::KILL), Effect::KillRest];
+    assert_eq!(machine.step(Input::Timeout(Epoch(2))), killed);
+}
+
+#[test]
+fn the_rest_is_asked_when_the_first_have_ended_and_keeps_the_whole_time() {
+    let (mut machine, run, _) = up(OnExit::Stop);
+    machine.step(Input::Stop);
+    assert!(!machine.awaits_first(), "the leader is alive");
+    assert_eq!(machine.step(Input::Exited(run, Ended::Signaled(Sig::TERM))), []);
+    assert!(machine.awaits_first());
+    assert_eq!(machine.step(Input::FirstEnded(run)), [Effect::AskRest]);
+    assert_eq!(machine.step(Input::FirstEnded(run)), [], "asked twice");
+    assert_eq!(machine.step(Input::Timeout(Epoch(1))), [Effect::Arm(Epoch(2), GRACE / 2)]);
+    let killed = [Effect::Overdue, Effect::KillRest, Effect::Arm(Epoch(3), DRAIN)];
+    assert_eq!(machine.step(Input::Timeout(Epoch(2))), killed);
 }
 
 #[test]
@@ -308,14 +401,14 @@ fn a_second_stop_changes_nothing_and_a_kill_kills() {
     let (mut machine, _, pgid) = up(OnExit::Stop);
     machine.step(Input::Stop);
     assert_eq!(machine.step(Input::Stop), []);
-    assert_eq!(machine.step(Input::Kill), [Effect::Signal(pgid, Sig::KILL)]);
+    assert_eq!(machine.step(Input::Kill), [Effect::Signal(pgid, Sig::KILL), Effect::KillRest]);
 }
 
 #[test]
 fn a_leader_that_ends_leaves_a_group_that_is_asked_too() {
     let (mut machine, run, pgid) = up(OnExit::Stop);
     let effects = machine.step(Input::Exited(run, Ended::Exited(0)));
-    assert_eq!(effects[0], Effect::Signal(pgid, Sig::TERM));
+    assert_eq!(effects[0], Effect::Ask(pgid, Sig::TERM, Whom::Group));
     assert_eq!(machine.step(Input::OutputClosed(run)), [], "the group is not empty yet");
     let finished = machine.step(Input::GroupEmpty(run));
     assert_eq!(finished, [Effect::Finished { run, end: Ended::Exited(0), again: None }]);
@@ -350,12 +443,13 @@ fn output_that_a_stranger_holds_is_given_up_after_a_while() {
 
 #[test]
 fn the_rest_of_a_group_keeps_the_grace_time_when_its_leader_dies_first() {
-    let (mut machine, run, pgid) = up(OnExit::Stop);
+    let (mut machine, run, _) = up(OnExit::Stop);
+    machine.change(Policy { kill_mode: KillMode::Group, ..Policy::default() });
     machine.step(Input::Stop);
     assert_eq!(machine.step(Input::Exited(run, Ended::Signaled(Sig::TERM))), [], "asked already");
     assert_eq!(
         machine.step(Input::Timeout(Epoch(1))),
-        [Effect::Overdue, Effect::SignalRest(pgid, Sig::KILL), Effect::Arm(Epoch(2), DRAIN)]
+        [Effect::Overdue, Effect::KillRest, Effect::Arm(Epoch(2), DRAIN)]
     );
 }
 
@@ -377,7 +471,7 @@ fn a_stop_that_overtakes_the_spawn_is_kept() {
     machine.step(Input::Stop);
     assert!(matches!(machine.state(), State::Starting { then: Then::Rest, .. }));
     let effects = machine.step(Input::Spawned(run, Pgid(7)));
-    assert_eq!(effects[0], Effect::Signal(Pgid(7), Sig::TERM));
+    assert_eq!(effects[0], Effect::Ask(Pgid(7), Sig::TERM, Whom::First));
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //! alternatives inside them. Each set of alternatives is an enum, so that no combination can be
 //! written down that cannot happen.
 
+use std::time::Duration;
+
 use super::event::{Ended, Epoch, Pgid, Run};
 
 /// Where a process is.
@@ -116,7 +118,12 @@ pub enum Then {
 /// How hard a group was asked to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Force {
-    /// With its stop signal, once.
+    /// The leader and what it runs as a shell, with the stop signal. The timer is at half of the time; this
+    /// is the other half.
+    First(Duration),
+    /// All, each once; those that were asked first ended early. As above.
+    Early(Duration),
+    /// All, each once. The timer is at the end of the time.
     Asked,
     /// With SIGKILL.
     Killed,

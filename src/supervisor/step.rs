@@ -22,6 +22,8 @@ pub enum Input {
     SpawnFailed(Run, StartError),
     /// The leader is dead. It must not have been reaped yet, so that its group number is ours.
     Exited(Run, Ended),
+    /// The leader is dead, and so is whatever else was asked first.
+    FirstEnded(Run),
     /// No member of the group is left.
     GroupEmpty(Run),
     /// All output was read.
@@ -34,16 +36,29 @@ pub enum Input {
     GiveUp(Epoch, StartError),
 }
 
+/// Which of a run's processes are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whom {
+    /// The leader and, where that is a shell that will not pass the signal on, what it runs.
+    First,
+    /// All of the group.
+    Group,
+}
+
 /// What is to be done, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// Start the process as this run; answer with [`Input::Spawned`] or [`Input::SpawnFailed`].
     Spawn(Run),
+    /// Ask these processes of the run to stop, with this signal. The leader has not been reaped.
+    Ask(Pgid, Sig, Whom),
+    /// Ask whatever belongs to the run and has not been asked, with the same signal. Only descendants of ours may be signalled.
+    AskRest,
     /// Signal the whole group. Its leader has not been reaped: the number is certainly ours.
     Signal(Pgid, Sig),
-    /// Signal what is left of a group whose leader was reaped. The number alone proves nothing
-    /// any more: only descendants of ours may be signalled.
-    SignalRest(Pgid, Sig),
+    /// Kill whatever belongs to the run. The leader may have been reaped, so the number alone proves
+    /// nothing: only descendants of ours may be signalled.
+    KillRest,
     /// Read what is there and close the output of this run.
     CloseOutput(Run),
     /// Set the timer; it replaces the one before.

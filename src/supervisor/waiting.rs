@@ -72,6 +72,7 @@ impl Machine {
             | Input::Spawned(..)
             | Input::SpawnFailed(..)
             | Input::Exited(..)
+            | Input::FirstEnded(_)
             | Input::GroupEmpty(_)
             | Input::OutputClosed(_)
             | Input::Timeout(_)

@@ -278,6 +278,7 @@ fn values_of_options_that_cannot_be_read() {
             &["FOO", "web=FOO", "99", "0"],
             "unknown signal; use a name such as TERM, INT, QUIT or HUP",
         ),
+        ("--kill-mode", "GANGER_KILL_MODE", &["foo", "web=foo", "Group"], "expected `mixed` or `group`"),
         ("--on-exit", "GANGER_ON_EXIT", &["foo", "web=foo"], "it is `stop`, `ignore` or `restart`"),
     ];
     for (option, variable, values, reason) in table {

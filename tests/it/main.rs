@@ -58,6 +58,7 @@ mod socket_bounds;
 mod socket_users;
 mod start;
 mod start_together;
+mod stopping;
 mod stuck_output;
 mod survivors;
 mod survivors_killed;

@@ -14,7 +14,7 @@ use crate::config::scoped::{Scoped, Seconds};
 use crate::config::source::Span;
 use crate::config::waits;
 use crate::model::{ProcessColor, ProcessName, PtyChoice, Sig, quoted};
-use crate::supervisor::event::OnExit;
+use crate::supervisor::event::{KillMode, OnExit};
 
 /// The most names in the file times types in the Procfile, each name being compared with each type:
 /// about a second.
@@ -106,6 +106,7 @@ fn list(key: &Key, text: &str, types: &[ProcessName]) -> Result<(), Complaint> {
     match (key.shape, key.value) {
         (Shape::Scoped, Value::Seconds) => scoped::<Seconds>(text, types),
         (Shape::Scoped, Value::Signal) => scoped::<Sig>(text, types),
+        (Shape::Scoped, Value::KillMode) => scoped::<KillMode>(text, types),
         (Shape::Scoped, Value::OnExit) => scoped::<OnExit>(text, types),
         (_, Value::Wait) => waits::parse(text, types).map(drop),
         (_, Value::Counts) => Formation::parse([text])
@@ -133,6 +134,7 @@ fn single(value: Value, text: &str, types: &[ProcessName]) -> Result<(), Complai
         },
         Value::Seconds => read::<Seconds>(text).map(drop),
         Value::Signal => read::<Sig>(text).map(drop),
+        Value::KillMode => read::<KillMode>(text).map(drop),
         Value::OnExit => read::<OnExit>(text).map(drop),
         Value::Pty => read::<PtyChoice>(text).map(drop),
         Value::Color => read::<ProcessColor>(text).map(drop),

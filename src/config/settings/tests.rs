@@ -153,7 +153,7 @@ fn unknown_keys() {
        |
      4 | foo = …
        | ^^^
-      hint: it can have color, cwd, env, mute, on-exit, pty, ready, stop-signal, timeout, wait-for
+      hint: it can have color, cwd, env, kill-mode, mute, on-exit, pty, ready, stop-signal, timeout, wait-for
     ");
 }
 
