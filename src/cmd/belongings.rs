@@ -8,8 +8,8 @@ use std::collections::{HashMap, HashSet};
 use crate::model::{InstanceId, Sig};
 use crate::os::descendants::{self, Claim, Process, Tie};
 use crate::os::{group, shells};
-use crate::supervisor::driver::{Act, Left, Look};
-use crate::supervisor::event::{Pgid, Slot};
+use crate::supervisor::driver::{Act, Look};
+use crate::supervisor::event::{Left, Leftover, Pgid, Slot};
 use crate::supervisor::machine::Whom;
 
 /// What belongs to the present runs.
@@ -89,17 +89,16 @@ impl Belongings {
             let Some(at) = of.iter().position(|look| look.slot == running[place]) else { continue };
             let look = &of[at];
             let Some(it) = self.0.get_mut(&look.slot) else { continue };
-            if tie == Tie::Stray && !look.strays {
-                continue;
-            }
             match look.act {
+                _ if tie == Tie::Stray && !look.strays => {}
                 Act::Kill => descendants::signal(process, Sig::KILL),
                 Act::Ask if tie == Tie::Group && it.group_is_asked || it.is_asked(&process) => {}
                 Act::Ask => it.ask(process),
                 Act::Look => {}
             }
             if tie != Tie::Group {
-                left[at].push(Left { pid: process.pid });
+                let program = Leftover { name: descendants::name(process), pid: process.pid };
+                left[at].push(Left { program, is_stray: tie == Tie::Stray });
             }
         }
         left

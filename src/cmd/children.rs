@@ -26,8 +26,8 @@ use crate::os::{descendants, group, ports, sweep};
 use crate::output::log::LogFile;
 use crate::output::pump::{Kind, Pump};
 use crate::plan::ProcessSpec;
-use crate::supervisor::driver::{Children, Holder, Left, Look};
-use crate::supervisor::event::{Ended, Event, Pgid, Run, Slot, StartError};
+use crate::supervisor::driver::{Children, Holder, Look};
+use crate::supervisor::event::{Ended, Event, Left, Pgid, Run, Slot, StartError};
 use crate::supervisor::machine::Whom;
 use crate::supervisor::watch::{Watch, WatchId};
 

@@ -119,6 +119,13 @@ pub fn look_at(_: i32) -> Option<Process> {
     None
 }
 
+/// Returns the name of the process (`proc_pid_comm(5)`), `?` if it has just ended.
+pub fn name(process: Process) -> String {
+    let name = std::fs::read(format!("/proc/{}/comm", process.pid)).unwrap_or_default();
+    let name = String::from_utf8_lossy(&name).trim_end_matches('\n').to_owned();
+    if name.is_empty() { "?".to_owned() } else { name }
+}
+
 /// Returns whether the process is alive.
 #[cfg(target_os = "linux")]
 pub fn is_alive(process: &Process) -> bool {
@@ -246,10 +253,8 @@ mod linux {
             numbered().filter_map(|(place, it)| Some((it.session?, place))).collect();
         let marks: HashMap<&[u8], usize> =
             numbered().map(|(place, it)| (it.mark.as_bytes(), place)).collect();
-        let marked = |pid: i32| {
-            let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            environment.split(|byte| *byte == 0).find_map(|item| marks.get(item).copied())
-        };
+        let marked =
+            |pid: i32| environment(pid).split(|byte| *byte == 0).find_map(|item| marks.get(item).copied());
         let mut found = Vec::new();
         // Whether an ancestor is in one of the groups or sessions.
         walk(false, |process, is_inside, is_alive| {
@@ -268,6 +273,21 @@ mod linux {
             is_inside || matches!(tie, Some((_, Tie::Group | Tie::Session)))
         });
         found
+    }
+
+    /// The initial environment of a process. It is empty for a moment during an exec, so that is looked at
+    /// again.
+    fn environment(pid: i32) -> Vec<u8> {
+        let read = || std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let mut environment = read();
+        for _ in 0..5 {
+            if !environment.is_empty() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+            environment = read();
+        }
+        environment
     }
 
     /// From parent to child: what `visit` returns for a process is passed with each of its children. It also

@@ -17,7 +17,7 @@ use super::prefix::{Prefix, TIME_MARK};
 use super::source::Stream;
 use super::words::describe;
 use crate::model::{InstanceId, Port, Sig, json, sentence};
-use crate::supervisor::event::{Consequence, Ended, Event};
+use crate::supervisor::event::{Consequence, Ended, Event, LeftTo, Leftover};
 
 /// Writes JSON.
 #[derive(Debug)]
@@ -129,6 +129,20 @@ fn describe_in(fields: &mut Map<String, Value>, event: &Event) {
             set("event", "killed".into());
             whose(fields, id);
             fields.insert("after".into(), seconds(*after));
+        }
+        Event::Left { id, programs, what } => {
+            let (name, after) = match what {
+                LeftTo::Stop => ("left_stopping", None),
+                LeftTo::BeWaitedFor => ("left_waiting", None),
+                LeftTo::BeKilled(after) => ("left_killed", Some(*after)),
+            };
+            set("event", name.into());
+            whose(fields, id);
+            let program = |it: &Leftover| json!({ "name": it.name, "pid": it.pid });
+            fields.insert("programs".into(), programs.iter().map(program).collect());
+            if let Some(after) = after {
+                fields.insert("after".into(), seconds(after));
+            }
         }
         Event::LogLost { id, path, error } => {
             set("event", "log_lost".into());

@@ -10,7 +10,7 @@ use super::prefix::{Prefix, TIME_MARK};
 use super::style::{self, Style};
 use super::words::describe;
 use crate::model::{InstanceId, ProcessColor, ProcessName, visible};
-use crate::supervisor::event::{Consequence, Event};
+use crate::supervisor::event::{Consequence, Event, LeftTo};
 
 /// The name ganger's own lines are under.
 pub const SYSTEM: &str = "system";
@@ -239,12 +239,16 @@ fn is_failure(event: &Event) -> bool {
             !end.is_success() && *then != Consequence::Nothing
         }
         Event::Report { end, .. } => !end.is_success(),
-        Event::Killed { .. } | Event::LogLost { .. } | Event::OutputLost { .. } => true,
+        Event::Left { what: LeftTo::BeKilled(_), .. }
+        | Event::Killed { .. }
+        | Event::LogLost { .. }
+        | Event::OutputLost { .. } => true,
         Event::Started { .. }
         | Event::Waiting { .. }
         | Event::CommandWaiting { .. }
         | Event::Ready { .. }
         | Event::StopRequested(_)
+        | Event::Left { what: LeftTo::Stop | LeftTo::BeWaitedFor, .. }
         | Event::Hint(_) => false,
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::model::{InstanceId, Port, ProcessName, Sig, quoted, sentence};
 use crate::supervisor::backoff::GIVE_UP_AFTER;
-use crate::supervisor::event::{Consequence, Ended, Event};
+use crate::supervisor::event::{Consequence, Ended, Event, LeftTo, Leftover};
 
 /// Returns an event in one line. Text from elsewhere in it is escaped: a probe or a program cannot write
 /// lines that look like others, or drive the terminal.
@@ -33,6 +33,7 @@ pub fn describe(event: &Event) -> String {
             format!("{id} did not stop within {}, killing it", duration(*after))
         }
         Event::Report { id, end, after } => format!("{} and ended the run", ended(id, end, *after)),
+        Event::Left { id, programs, what } => left(id, programs, *what),
         Event::LogLost { id, path, error } => {
             format!("the log of {id} ends here: {}: {error}", path.display())
         }
@@ -40,6 +41,26 @@ pub fn describe(event: &Event) -> String {
         Event::Hint(text) => format!("hint: {text}"),
     };
     sentence(&text)
+}
+
+/// How many programs are named.
+const NAMED: usize = 5;
+
+/// What is done with what a process has left running.
+fn left(id: &InstanceId, programs: &[Leftover], what: LeftTo) -> String {
+    let first = programs.iter().take(NAMED).map(|it| format!("{} (pid {})", quoted(&it.name), it.pid));
+    let first = first.collect::<Vec<_>>().join(", ");
+    let names = match programs.len().saturating_sub(NAMED) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    };
+    match what {
+        LeftTo::Stop => format!("stopping what {id} left running: {names}"),
+        LeftTo::BeWaitedFor => format!("waiting for what {id} left running: {names}"),
+        LeftTo::BeKilled(after) => {
+            format!("killing what {id} left running, as it did not stop within {}: {names}", duration(after))
+        }
+    }
 }
 
 /// How somebody ended, and what follows from it.
@@ -117,6 +138,11 @@ mod tests {
             },
             Event::CommandWaiting { program: hostile.into(), what: vec![hostile.into()] },
             Event::LogLost { id: id("web.1"), path: hostile.into(), error: hostile.into() },
+            Event::Left {
+                id: id("web.1"),
+                programs: vec![Leftover { name: hostile.into(), pid: 7 }],
+                what: LeftTo::BeWaitedFor,
+            },
             Event::Hint(hostile.into()),
         ] {
             let text = describe(&event);
@@ -131,6 +157,7 @@ mod tests {
     fn events_in_words() {
         let secs = Duration::from_secs_f64;
         let port = Port::new(5000);
+        let programs = |count| (7..7 + count).map(|pid| Leftover { name: "sh".into(), pid }).collect();
         let ended = |end, then| Event::Ended { id: id("web.1"), end, after: secs(0.84), then };
         let not_started = Ended::NotStarted(crate::supervisor::event::StartError {
             message: "too many open files".into(),
@@ -163,6 +190,9 @@ mod tests {
             },
             Event::StopRequested(Sig::INT),
             Event::Killed { id: id("web.1"), after: secs(10.0) },
+            Event::Left { id: id("web.1"), programs: programs(1), what: LeftTo::Stop },
+            Event::Left { id: id("web.1"), programs: programs(5), what: LeftTo::BeWaitedFor },
+            Event::Left { id: id("web.1"), programs: programs(8), what: LeftTo::BeKilled(secs(10.0)) },
             Event::Report { id: id("web.1"), end: Ended::Exited(1), after: secs(65.0) },
             Event::Report { id: id("web.1"), end: Ended::Exited(1), after: secs(59.99) },
             Event::Report { id: id("web.1"), end: Ended::Exited(1), after: secs(7380.0) },
@@ -189,6 +219,9 @@ mod tests {
         waiting for web.1 to listen on port 24000 and db.1 to start before running echo
         SIGINT received, stopping all; once more kills them
         web.1 did not stop within 10.0 s, killing it
+        stopping what web.1 left running: sh (pid 7)
+        waiting for what web.1 left running: sh (pid 7), sh (pid 8), sh (pid 9), sh (pid 10), sh (pid 11)
+        killing what web.1 left running, as it did not stop within 10.0 s: sh (pid 7), sh (pid 8), sh (pid 9), sh (pid 10), sh (pid 11) and 3 more
         web.1 exited with code 1 after 1 min 5 s and ended the run
         web.1 exited with code 1 after 59.9 s and ended the run
         web.1 exited with code 1 after 2 h 3 min and ended the run

@@ -16,9 +16,9 @@ use proptest::test_runner::TestRunner;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::command::{Answer, Command, Did, Done, Stage, What};
-use super::driver::{Act, Children, Driver, Holder, Left, Look, Member, Message};
+use super::driver::{Act, Children, Driver, Holder, Look, Member, Message};
 use super::driver_tests::signal;
-use super::event::{Ended, Event, OnExit, Pgid, Run, Slot, StartError};
+use super::event::{Ended, Event, Left, OnExit, Pgid, Run, Slot, StartError};
 use super::fleet::{Fleet, Order, Phase, Via};
 use super::machine::Whom;
 use super::watch::{Finding, Watch, WatchId};

@@ -13,9 +13,10 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
 use super::command::{Command, Stage};
-use super::event::{Consequence, Ended, Epoch, Event, Pgid, Run, Slot, StartError};
+use super::event::{Consequence, Ended, Epoch, Event, Left, LeftTo, Leftover, Pgid, Run, Slot, StartError};
 use super::fleet::{self, Cause, Effect, Fleet, Outcome, Phase};
 use super::jobs::Job;
+use super::leftovers::{Leftovers, SILENCE};
 use super::machine::{self, Whom};
 use super::queue::Queue;
 use super::signals::{Decision, Policy, Signal, StopBy};
@@ -98,7 +99,7 @@ pub trait Children {
 pub struct Look {
     /// Where the run is.
     pub slot: Slot,
-    /// Whether what has left its session is meant too.
+    /// Whether what has left its session is asked or killed too.
     pub strays: bool,
     /// What is done.
     pub act: Act,
@@ -113,13 +114,6 @@ pub enum Act {
     Ask,
     /// It is killed.
     Kill,
-}
-
-/// A process outside of the group that it belongs to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Left {
-    /// Its pid.
-    pub pid: i32,
 }
 
 /// Who has a port: pid and command, where the system tells.
@@ -207,6 +201,8 @@ struct Untold {
     end: Ended,
     after: Duration,
     again: Option<Duration>,
+    /// What the user can do about it.
+    hint: Option<String>,
 }
 
 /// The driver. It is born with [`Driver::start`], and [`Driver::run`] is its life.
@@ -223,6 +219,10 @@ pub struct Driver<C> {
     pub(super) jobs: Vec<Job>,
     /// Work that waits until the inbox is empty.
     chores: Chores,
+    /// What is left of the dead.
+    leftovers: Leftovers,
+    /// What those have left that ended by themselves, until their ends are told.
+    background: HashMap<Run, Vec<Leftover>>,
     /// What is looked for outside.
     pub(super) watching: Watching,
     queue: Queue,
@@ -263,6 +263,8 @@ impl<C: Children> Driver<C> {
             planner,
             jobs: Vec::new(),
             chores: Chores::default(),
+            leftovers: Leftovers::default(),
+            background: HashMap::new(),
             watching: Watching::default(),
             queue: Queue::new(inbox),
             changed: true,
@@ -327,6 +329,7 @@ impl<C: Children> Driver<C> {
             Timer::Hurry => self.step(fleet::Input::Hurry),
             Timer::Signal => self.step(fleet::Input::NoSignal),
             Timer::Command => self.tell_command_waits(),
+            Timer::Silence(slot) => drop(self.tell_left(slot, LeftTo::BeWaitedFor)),
         }
     }
 
@@ -456,8 +459,39 @@ impl<C: Children> Driver<C> {
         };
         let looks: Vec<Look> = empty.iter().map(look).collect();
         let found = self.children.look(&looks, &self.running());
-        let cleared = empty.into_iter().zip(found).filter(|(_, left)| left.is_empty());
-        self.chores.cleared.extend(cleared.map(|(run, _)| run));
+        for ((run, look), left) in empty.into_iter().zip(looks).zip(found) {
+            self.note_background(run, &left);
+            let left: Vec<Left> = left.into_iter().filter(|it| look.strays || !it.is_stray).collect();
+            let is_clear = left.is_empty();
+            let strays = Leftovers::strays(&left);
+            if self.leftovers.seen(run, left) {
+                self.timers.arm(Timer::Silence(run.slot), Epoch(0), SILENCE);
+                if self.fleet.phase() == Phase::Running && !strays.is_empty() {
+                    let id = self.id(run.slot);
+                    self.children.tell(Event::Left { id, programs: strays, what: LeftTo::Stop });
+                }
+            }
+            if is_clear {
+                self.timers.disarm(Timer::Silence(run.slot));
+                self.chores.cleared.push_back(run);
+            }
+        }
+    }
+
+    /// Notes what a process has left that ended by itself. It may be gone by the time that this end is told.
+    fn note_background(&mut self, run: Run, left: &[Left]) {
+        let strays = Leftovers::strays(left);
+        if self.fleet.ended_by_itself(run.slot) && !strays.is_empty() {
+            self.background.entry(run).or_insert(strays);
+        }
+    }
+
+    /// Tells what is done with what the run at `slot` has left. Returns whether there is anything.
+    fn tell_left(&mut self, slot: Slot, what: LeftTo) -> bool {
+        let run = self.fleet.machine(slot).run();
+        let Some(programs) = run.and_then(|run| self.leftovers.of(run)) else { return false };
+        self.children.tell(Event::Left { id: self.id(slot), programs, what });
+        true
     }
 
     /// Checks where all are dead that were asked first: then the others are asked.
@@ -493,7 +527,12 @@ impl<C: Children> Driver<C> {
             looks.push(Look { slot: run.slot, strays, act });
         }
         if !looks.is_empty() {
-            self.children.look(&looks, &self.running());
+            let found = self.children.look(&looks, &self.running());
+            for (look, left) in looks.iter().zip(found) {
+                if let Some(run) = self.fleet.machine(look.slot).run() {
+                    self.note_background(run, &left);
+                }
+            }
         }
     }
 
@@ -563,16 +602,22 @@ impl<C: Children> Driver<C> {
             }
             machine::Effect::Overdue => {
                 let (id, after) = (self.id(slot), self.fleet.machine(slot).policy().grace);
-                self.children.tell(Event::Killed { id, after });
+                if !self.tell_left(slot, LeftTo::BeKilled(after)) {
+                    self.children.tell(Event::Killed { id, after });
+                }
             }
             machine::Effect::Finished { run, end, again } => {
                 if again.is_none() {
                     self.timers.disarm(Timer::Process(slot));
                 }
+                self.timers.disarm(Timer::Silence(slot));
+                self.leftovers.seen(run, Vec::new());
+                let background = self.background.remove(&run).unwrap_or_default();
                 // A start that was withdrawn is no end anybody saw.
                 if let Some(after) = self.ran_for(slot) {
                     self.ends.insert(slot, end.clone());
-                    self.untold.push(Untold { run, end, after, again });
+                    let hint = Leftovers::hint(&end, after, &background);
+                    self.untold.push(Untold { run, end, after, again, hint });
                     self.tell_ends();
                 }
                 self.renew(slot);
@@ -585,7 +630,7 @@ impl<C: Children> Driver<C> {
         if self.fleet.is_undecided() {
             return;
         }
-        for Untold { run, end, after, again } in std::mem::take(&mut self.untold) {
+        for Untold { run, end, after, again, hint } in std::mem::take(&mut self.untold) {
             let again =
                 again.filter(|_| self.fleet.machine(run.slot).runs() != run.number || !self.is_ending());
             let then = self.fleet.consequence(run, again);
@@ -595,6 +640,9 @@ impl<C: Children> Driver<C> {
             } else {
                 Event::Ended { id: self.id(run.slot), end, after, then }
             });
+            if let Some(hint) = hint {
+                self.children.tell(Event::Hint(hint));
+            }
         }
     }
 

@@ -11,8 +11,8 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
 use super::command::{Command, What};
-use super::driver::{Children, Driver, Holder, Left, Look, Member, Message};
-use super::event::{Ended, Event, Pgid, Policy, Run, Slot, StartError};
+use super::driver::{Children, Driver, Holder, Look, Member, Message};
+use super::event::{Ended, Event, Left, Pgid, Policy, Run, Slot, StartError};
 use super::fleet::{Fleet, Outcome, Via};
 use super::machine::Whom;
 use super::signals::Signal;

@@ -189,6 +189,15 @@ pub enum Event {
         /// How long it was given.
         after: Duration,
     },
+    /// Programs that a process has left running outside of its group.
+    Left {
+        /// Which one.
+        id: InstanceId,
+        /// The programs, at least one.
+        programs: Vec<Leftover>,
+        /// What is done with them.
+        what: LeftTo,
+    },
     /// The log of a process cannot be written any more. Nothing else changes.
     LogLost {
         /// Whose.
@@ -216,6 +225,35 @@ pub enum Event {
         /// After how long.
         after: Duration,
     },
+}
+
+/// A program that is left running.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leftover {
+    /// Its name, from the system.
+    pub name: String,
+    /// Its pid.
+    pub pid: i32,
+}
+
+/// A process outside of the group that it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
+    /// Which one.
+    pub program: Leftover,
+    /// Whether it has left the session too.
+    pub is_stray: bool,
+}
+
+/// What is done with programs that are left running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeftTo {
+    /// They are asked to stop.
+    Stop,
+    /// The end of their process waits for them.
+    BeWaitedFor,
+    /// They were given this time, and are killed.
+    BeKilled(Duration),
 }
 
 /// What the end of a process leads to.

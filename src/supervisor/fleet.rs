@@ -191,6 +191,14 @@ impl Fleet {
         self.machine(slot).is_asked()
     }
 
+    /// Whether the process at `slot` has just ended, and nothing had asked it to.
+    pub fn ended_by_itself(&self, slot: Slot) -> bool {
+        let State::Draining(now) = self.machine(slot).state() else { return false };
+        // When it ends everything, all are stopped, and so is what is left of it.
+        let is_cause = matches!(&self.cause, Some(Cause::Process { run, .. }) if *run == now.run);
+        now.then == Then::Policy || is_cause
+    }
+
     /// Groups whose leader is alive.
     pub fn live_groups(&self) -> impl Iterator<Item = (Slot, Pgid)> {
         self.machines.iter().enumerate().filter_map(|(i, machine)| Some((Slot(i), machine.live_group()?)))

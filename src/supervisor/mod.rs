@@ -24,6 +24,7 @@ mod ending;
 pub mod event;
 pub mod fleet;
 mod jobs;
+mod leftovers;
 pub mod machine;
 pub mod needs;
 mod opening;

@@ -13,6 +13,8 @@ use super::event::{Epoch, Slot};
 pub(super) enum Timer {
     /// A process's; the epoch tells the machine whether it is still wanted.
     Process(Slot),
+    /// Of what a process has left, see [`super::leftovers::SILENCE`].
+    Silence(Slot),
     /// See [`super::fleet::Effect::HurryAfter`].
     Hurry,
     /// See [`super::fleet::Effect::AwaitSignal`].

@@ -315,3 +315,64 @@ fn strays_get_the_stop_signal_of_their_process() {
     let got: Vec<String> = finished.lines_of("web.1").into_iter().filter(|it| it.contains(" got ")).collect();
     assert_eq!(got, [format!("{stray} got SIGINT 1")], "{finished}");
 }
+
+/// A stray of the shell `web`, which logs TERM and ends at the signal or never.
+fn with_stray(end: &str) -> (Test, Running, i32) {
+    let procfile = format!("web: gangling --spawn '--setsid {end}' --wait; true\n");
+    let test = Test::new().procfile(procfile).args(["-t", "1.6"]);
+    let running = test.start();
+    let ready = running.wait_for_lines(2, |line| line.text.starts_with("ready "));
+    let pids = ready.iter().map(|line| (field(&line.text, "pid"), field(&line.text, "sid")));
+    let stray =
+        pids.filter(|(pid, sid)| pid == sid).map(|(pid, _)| pid).next().expect("a session of its own");
+    (test, running, stray)
+}
+
+#[test]
+fn what_the_end_waits_for_is_told_and_what_is_killed() {
+    let (_, running, stray) = with_stray("--ignore TERM --wait");
+    let finished = running.finish().killed_by(SIGINT);
+    let told = finished.lines_of("system").into_iter().filter(|line| line.contains("left running"));
+    let expected = [
+        format!("waiting for what web.1 left running: gangling (pid {stray})"),
+        format!("killing what web.1 left running, as it did not stop within 1.6 s: gangling (pid {stray})"),
+    ];
+    assert_eq!(told.collect::<Vec<_>>(), expected, "{finished}");
+    assert!(
+        !finished.lines_of("system").iter().any(|line| line.contains("web.1 did not stop")),
+        "{finished}"
+    );
+}
+
+#[test]
+fn a_restart_tells_what_it_stops_outside_of_the_session() {
+    let (test, running, stray) = with_stray("--wait");
+    test.beside(["restart", "web"]).code(0);
+    let told = running.wait_for_line("system", "stopping what web.1 left running");
+    assert_eq!(told, format!("stopping what web.1 left running: gangling (pid {stray})"));
+    let finished = running.finish().killed_by(SIGINT);
+    let stopping = |line: &&String| line.starts_with("stopping what");
+    assert_eq!(finished.lines_of("system").iter().filter(stopping).count(), 1, "{finished}");
+}
+
+#[test]
+fn a_process_that_goes_to_the_background_gets_a_hint() {
+    for on_exit in ["stop", "ignore"] {
+        let daemon = "sh -c 'gangling --daemon --wait'";
+        let test = Test::new()
+            .procfile(format!("redis: {daemon}\nweb: exec gangling --wait\n"))
+            .args(["--on-exit", on_exit]);
+        let running = test.start();
+        let hint = running.wait_for_line("system", "hint: it left gangling (pid ");
+        assert!(hint.contains("daemon off;"), "{hint}");
+        if on_exit == "ignore" {
+            running.finish().killed_by(SIGINT);
+        } else {
+            running.wait().code(0);
+        }
+    }
+    // One that has worked for a while, and one that has failed, have not.
+    let running = Test::new().procfile("web: gangling --daemon --wait --exit 1\n").start();
+    let finished = running.wait().code(1);
+    assert!(!finished.lines_of("system").iter().any(|line| line.contains("it left")), "{finished}");
+}
