@@ -43,6 +43,7 @@ mod output;
 mod overlap;
 mod policies;
 mod prefix;
+mod programs;
 mod pty;
 mod readiness;
 mod real_time_signals;

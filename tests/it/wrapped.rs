@@ -32,7 +32,7 @@ fn wait_ready(running: &Running) {
 }
 
 /// Ganger's first process, wherever it is below the shell.
-fn guard(test: &Test) -> i32 {
+pub(crate) fn guard(test: &Test) -> i32 {
     let all = test.world().alive();
     // Not its name, which `sh -c` and `timeout` have in their arguments too.
     let is_ganger = |it: &&proc::Process| {
