@@ -174,10 +174,10 @@ fn a_start_that_fails_half_way() {
     for kind in &KINDS {
         let finished = Cell::test(kind)
             .args(["start", "web", "other=40"])
-            .by_shell("ulimit -n 30; exec \"$@\"")
+            .by_shell("ulimit -n 34; exec \"$@\"")
             .run()
             .code(1);
-        finished.stdout_has("could not be started: too many open files: the limit of this process is 30");
+        finished.stdout_has("could not be started: too many open files: the limit of this process is 34");
     }
 }
 
