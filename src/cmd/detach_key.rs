@@ -36,26 +36,19 @@ impl DetachKey {
         let mut passed = Vec::with_capacity(self.begun.len() + typed.len());
         for byte in typed {
             self.begun.push(*byte);
+            if matches!(self.judge(), Sequence::Other) {
+                // The byte that broke the sequence off may be the key, or begin one.
+                self.begun.pop();
+                passed.append(&mut self.begun);
+                self.begun.push(*byte);
+            }
             match self.judge() {
                 Sequence::Begun => {}
                 Sequence::Key => {
                     self.begun.clear();
                     return (passed, true);
                 }
-                Sequence::Other => {
-                    // Whatever broke it off may be the key, or begin one.
-                    self.begun.pop();
-                    passed.append(&mut self.begun);
-                    self.begun.push(*byte);
-                    match self.judge() {
-                        Sequence::Begun => {}
-                        Sequence::Key => {
-                            self.begun.clear();
-                            return (passed, true);
-                        }
-                        Sequence::Other => passed.append(&mut self.begun),
-                    }
-                }
+                Sequence::Other => passed.append(&mut self.begun),
             }
         }
         (passed, false)
