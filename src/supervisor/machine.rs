@@ -110,21 +110,6 @@ impl Machine {
         }
     }
 
-    /// The run that has begun and is not over.
-    pub fn live_run(&self) -> Option<Run> {
-        match &self.state {
-            State::Up { run, .. }
-            | State::Stopping(Stopping { run, .. })
-            | State::Draining(Draining { run, .. }) => Some(*run),
-            State::Down
-            | State::Waiting(_)
-            | State::Starting { .. }
-            | State::Backoff { .. }
-            | State::Over { .. }
-            | State::Crashed { .. } => None,
-        }
-    }
-
     /// The group of a dead leader that has to become empty.
     pub fn draining_group(&self) -> Option<(Run, Pgid)> {
         match &self.state {

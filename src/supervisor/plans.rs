@@ -32,7 +32,7 @@ impl<C: Children> Driver<C> {
         member.wait_limit = spec.wait_limit;
         member.ready.clone_from(&spec.ready);
         member.ready_is_said = spec.ready_is_said;
-        if self.fleet.machine(slot).live_run().is_none() {
+        if self.fleet.machine(slot).run().is_none() {
             member.command.clone_from(&spec.command);
             member.port = spec.port;
             self.plans[slot.0] = self.planner.clone();
@@ -47,7 +47,7 @@ impl<C: Children> Driver<C> {
 
     /// Whether the process runs, and would have to be started again to run as the files say now.
     pub(super) fn is_outdated(&self, slot: Slot) -> bool {
-        if self.is_planned(slot) || self.fleet.machine(slot).live_run().is_none() {
+        if self.is_planned(slot) || self.fleet.machine(slot).run().is_none() {
             return false;
         }
         match self.planner.instance(&self.members[slot.0].id) {

@@ -82,8 +82,7 @@ impl Fleet {
     pub fn hold(&mut self, orders: &[(Slot, Order)]) {
         let downs = orders.iter().filter(|(_, order)| *order != Order::Up).map(|(slot, _)| *slot);
         let slots: BTreeSet<Slot> = downs.chain(self.leaving()).collect();
-        let runs: BTreeSet<Run> =
-            slots.into_iter().filter_map(|slot| self.machine(slot).live_run()).collect();
+        let runs: BTreeSet<Run> = slots.into_iter().filter_map(|slot| self.machine(slot).run()).collect();
         if runs.is_empty() {
             return;
         }
@@ -100,7 +99,7 @@ impl Fleet {
 
     /// The process was to go down and is to run on now: nothing waits for its end any more.
     fn stays(&mut self, slot: Slot) {
-        if let Some(run) = self.machine(slot).live_run() {
+        if let Some(run) = self.machine(slot).run() {
             self.held.values_mut().for_each(|runs| runs.retain(|other| *other != run));
         }
     }
@@ -112,7 +111,7 @@ impl Fleet {
         }
         let machines = &self.machines;
         for runs in self.held.values_mut() {
-            runs.retain(|run| machines[run.slot.0].live_run() == Some(*run));
+            runs.retain(|run| machines[run.slot.0].run() == Some(*run));
         }
         let (free, held) = std::mem::take(&mut self.held).into_iter().partition(|(_, runs)| runs.is_empty());
         self.held = held;
