@@ -2,7 +2,7 @@
 //!
 //! A start is mostly waiting, for the new process to get a processor and for its exec, so two threads start
 //! many processes in less than half of the time. They live within one call, and nothing is kept between two
-//! calls: what was started is told before anything else happens.
+//! calls: what was started is reported before anything else happens.
 //!
 //! Once a start has failed no other is begun. That the other thread is at one then cannot be helped, so what
 //! is likely to fail is started alone: the first of all, as what all have in common (the shell, the

@@ -67,7 +67,7 @@ async fn own_signals(signals: Shared, bell: UnixStream, tell: impl Fn(Heard) -> 
     }
 }
 
-/// Returns whether somebody still listens.
+/// Returns whether the receiver still exists.
 fn take_own(signals: &Shared, tell: &impl Fn(Heard) -> bool) -> bool {
     let all = signals.lock().unwrap_or_else(PoisonError::into_inner).take();
     all.into_iter().all(|received| tell(Heard::Signal(by(Via::Direct, received))))

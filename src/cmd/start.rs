@@ -335,7 +335,7 @@ async fn finish(
     sweep_alone(children);
 }
 
-/// Returns when somebody wishes once more that all of this ends, or the guard has ended.
+/// Returns when another signal asks for the end of all this, or the guard has ended.
 async fn wish_to_end(inbox: &mut UnboundedReceiver<Message>, policy: &mut Policy) {
     while let Some(message) = inbox.recv().await {
         match message {

@@ -62,7 +62,7 @@ pub(super) struct Sink {
     out: File,
     /// Stdout is a terminal, and a write does not block.
     is_patient: bool,
-    /// The terminal has taken nothing for so long that nobody waits for it.
+    /// The terminal has taken nothing for so long that it is not waited for.
     is_stuck: bool,
     /// How much it has to take until it is waited for as long as any other.
     distrust: usize,

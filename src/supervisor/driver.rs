@@ -32,7 +32,7 @@ use crate::plan::{Planner, ProcessSpec};
 /// How long our output takes nothing before it counts as blocked at the end of everything.
 const BLOCKED: Duration = Duration::from_millis(250);
 
-/// How long the command of `start -- CMD` waits before it is told what for.
+/// How long the command of `start -- CMD` waits before ganger says what for.
 const A_WHILE: Duration = Duration::from_millis(1500);
 
 /// What the driver does to the world. A trait so that tests can put processes that die on
@@ -125,7 +125,7 @@ pub struct Holder(pub Option<(u32, String)>);
 pub enum Message {
     /// A signal that guard or supervisor has received.
     Signal(Signal),
-    /// Whoever reads our output can know from this time on that everything is being stopped.
+    /// The reader of our output can know from this time on that everything is being stopped.
     StopTold(std::time::Instant),
     /// Children have died.
     ChildDied,
@@ -478,7 +478,7 @@ impl<C: Children> Driver<C> {
         }
     }
 
-    /// Notes what a process has left that ended by itself. It may be gone by the time that this end is told.
+    /// Notes what a process has left that ended by itself. It may be gone by the time that this end is reported.
     fn note_background(&mut self, run: Run, left: &[Left]) {
         let strays = Leftovers::strays(left);
         if self.fleet.ended_by_itself(run.slot) && !strays.is_empty() {

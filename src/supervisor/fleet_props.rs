@@ -319,7 +319,7 @@ impl World {
             }
             Move::Terminate(via) => {
                 self.expect_at_once(Outcome::Signal(Sig::INT));
-                // As often as somebody presses a key.
+                // As often as a person presses a key.
                 self.clock += Duration::from_millis(100);
                 let signal = Signal { sig: Sig::INT, sender: Sender::Kernel, via, at: self.clock };
                 match self.signals.decide(signal, None) {

@@ -126,7 +126,7 @@ impl Job {
         }
     }
 
-    /// Whether all goals are reached, or nobody waits for them.
+    /// Whether all goals are reached, or the client does not wait for them.
     pub(super) fn is_done(&self) -> bool {
         !self.wait || self.goals.iter().all(|goal| goal.did.is_some())
     }

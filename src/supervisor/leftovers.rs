@@ -1,11 +1,11 @@
-//! What processes have left running outside of their groups, and what is told of it. Pure.
+//! What processes have left running outside of their groups, and what is reported of it. Pure.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use super::event::{Ended, Left, Leftover, Run};
 
-/// How long something may be left before it is told that the end waits for it.
+/// How long something may be left before it is reported that the end waits for it.
 pub(super) const SILENCE: Duration = Duration::from_secs(1);
 
 /// A process that exits with 0 sooner than this and leaves another one has put itself into the background.

@@ -112,7 +112,7 @@ impl Count {
     }
 }
 
-/// What somebody wants, which several signals may say.
+/// What the user wants, which several signals may say.
 #[derive(Debug)]
 struct Wish {
     /// The sender whose next signal is another wish.
@@ -216,7 +216,7 @@ impl Policy {
         }
     }
 
-    /// Whoever reads our output can know that everything is being stopped.
+    /// The reader of our output can know that everything is being stopped.
     pub fn stop_told(&mut self, at: Instant) {
         self.wishes.told_at.get_or_insert(at);
     }

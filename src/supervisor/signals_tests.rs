@@ -383,7 +383,7 @@ fn in_every_history_decisions_are_monotone() {
                 stopping |= matches!(decision, Decision::Stop(_));
             }
         }
-        // Whatever came before, somebody who goes on pressing Ctrl-C is heard.
+        // Whatever came before, pressing Ctrl-C again and again works.
         let press = |policy: &mut Policy, after| {
             policy.decide(signal(start, (at + after, Sig::INT, KERNEL, Guard)), None)
         };

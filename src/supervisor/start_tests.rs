@@ -88,7 +88,7 @@ proptest! {
             let killed = record.did.iter().any(|(_, did)| matches!(did, Did::Signaled(_, Sig::KILL)));
             prop_assert!(!killed, "{:?}", record.did);
             if tried.is_none() {
-                // Whoever waits for one that has failed waits on.
+                // A process that waits for one that has failed waits on.
                 let fails = |slot: usize| failing.contains(&slot);
                 let waits_for = |slot: usize| waits.iter().filter(move |it| it.0 == slot).map(|it| it.1);
                 let mut up: Vec<usize> = Vec::new();

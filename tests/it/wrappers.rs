@@ -21,7 +21,7 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
 child.on('exit', (code) => process.exit(code ?? 1));
 ";
 
-/// What stands in front of `ganger start`, with the program that it needs.
+/// What is written before `ganger start`, with the program that it needs.
 const WRAPPERS: [(&str, &str); 9] = [
     ("node", "node wrapper.js 0 1 ganger start"),
     ("node", "node wrapper.js 5 1 ganger start"),

@@ -1,6 +1,6 @@
 //! The last bytes of all processes, and how lines are found in them. Pure.
 //!
-//! Whoever calls holds the lock that the output thread needs for each chunk. So each call does a bounded amount
+//! The caller holds the lock that the output thread needs for each chunk. So each call does a bounded amount
 //! of work, whatever is asked for: what takes longer is done in pieces ([`Seek`], [`Store::read`]).
 
 use std::cmp::Reverse;

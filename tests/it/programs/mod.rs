@@ -23,7 +23,7 @@ use nix::sys::signal::Signal;
 use crate::kit::{Running, Terminal, Test, eventually, proc};
 use crate::wrapped::guard;
 
-/// Checks that the work was done. It is told whether the app is up, as after a restart.
+/// Checks that the work was done. It learns whether the app is up, as after a restart.
 type Check = Box<dyn FnOnce(&Test, bool)>;
 
 /// Has something begun, and returns when it is under way.
