@@ -12,20 +12,21 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
+pub use super::children::{Act, Children, Holder, Look};
+use super::chores::Chores;
 use super::command::{Command, Stage};
-use super::event::{Consequence, Ended, Epoch, Event, Left, LeftTo, Leftover, Pgid, Run, Slot, StartError};
-use super::fleet::{self, Cause, Effect, Fleet, Outcome, Phase};
+use super::ends::Untold;
+use super::event::{Ended, Epoch, Event, LeftTo, Leftover, Run, Slot};
+use super::fleet::{self, Effect, Fleet, Outcome, Phase};
 use super::jobs::Job;
-use super::leftovers::{Leftovers, SILENCE};
-use super::machine::{self, Whom};
+use super::leftovers::Leftovers;
+use super::machine;
 use super::queue::Queue;
 use super::signals::{Decision, Policy, Signal, StopBy};
 use super::timers::{Timer, Timers};
-use super::watch::{Finding, Watch, WatchId};
+use super::watch::{Finding, WatchId};
 use super::watching::Watching;
-use crate::config::environment::Environment;
 use crate::config::probe::{Probe, ReadyProbe};
-use crate::error::Error;
 use crate::model::{InstanceId, Port, Sig};
 use crate::plan::{Planner, ProcessSpec};
 
@@ -34,91 +35,6 @@ const BLOCKED: Duration = Duration::from_millis(250);
 
 /// How long the command of `start -- CMD` waits before ganger says what for.
 const A_WHILE: Duration = Duration::from_millis(1500);
-
-/// What the driver does to the world. A trait so that tests can put processes that die on
-/// command in its place; the one real implementation is [`crate::cmd`]'s.
-pub trait Children {
-    /// Starts these in order: for each, tells [`Event::Started`], then sends its output on. Returns what
-    /// became of the first of them, at least of one, in the same order. Once one has failed no other is begun;
-    /// those that were being started beside it are among the results and run. It is up to the caller to start
-    /// the rest.
-    fn spawn(&mut self, runs: &[Run]) -> Vec<Result<Pgid, StartError>>;
-    /// Signals a whole group whose leader has not been reaped.
-    fn signal(&mut self, pgid: Pgid, sig: Sig);
-    /// Signals what is left of groups whose leaders were reaped.
-    fn signal_rest(&mut self, groups: &[(Pgid, Sig)]);
-    /// Makes room for one more process, at the next slot.
-    fn hire(&mut self, spec: ProcessSpec);
-    /// The next run of the process is to be as `spec` says.
-    fn change(&mut self, slot: Slot, spec: ProcessSpec);
-    /// What the process was started with, or is to be.
-    fn environment(&self, slot: Slot) -> Environment;
-    /// Who has a port that a process is to get, if anybody has.
-    fn port_holder(&mut self, port: Port) -> Option<Holder>;
-    /// Asks processes of the present run to stop. Its leader has not been reaped.
-    fn ask(&mut self, slot: Slot, pgid: Pgid, sig: Sig, whom: Whom);
-    /// Returns for each, whose leader is dead, whether any of those is alive that were asked first. What they
-    /// have left is asked too.
-    fn first_are_left(&mut self, slots: &[Slot]) -> Vec<bool>;
-    /// Looks at all that belongs to each of these, and does what they say. Returns for each what there is
-    /// outside of its group. `running` are all slots that have a group. One scan of all processes of the
-    /// machine, which takes milliseconds, serves all of them.
-    fn look(&mut self, of: &[Look], running: &[Slot]) -> Vec<Vec<Left>>;
-    /// Looks for something from now on; what is found comes as a [`Message::Found`].
-    fn watch(&mut self, id: WatchId, watch: &Watch);
-    /// Looks no longer, and ends what looks.
-    fn unwatch(&mut self, id: WatchId);
-    /// Whether nobody is left in the group.
-    fn group_is_empty(&mut self, pgid: Pgid) -> bool;
-    /// The next dead child of any kind, not yet reaped: its pid and its end.
-    fn next_dead(&mut self) -> Option<(i32, Ended)>;
-    /// Reaps the child that [`Children::next_dead`] named.
-    fn reap(&mut self, pid: i32);
-    /// Reads what is there and closes the output of this run.
-    fn close_output(&mut self, run: Run);
-    /// Returns how long our output has taken nothing of what is being written; `None` while nothing is.
-    fn output_blocked(&self) -> Option<Duration> {
-        None
-    }
-    /// Tells people.
-    fn tell(&mut self, event: Event);
-    /// From now on everything is killed; what left its group is not to be asked any more either.
-    fn killing(&mut self);
-    /// The guard is dead, so that nothing else will ask what belongs to none of these.
-    fn alone(&mut self, running: &[Slot]);
-    /// All groups are stopped. What left them is to be stopped too; then ganger itself may stop.
-    fn suspended(&mut self);
-    /// All groups continue; so does what left them.
-    fn resumed(&mut self);
-    /// Our terminal has another size.
-    fn resized(&mut self);
-}
-
-/// What is to be done with all that belongs to a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Look {
-    /// Where the run is.
-    pub slot: Slot,
-    /// Whether what has left its session is asked or killed too.
-    pub strays: bool,
-    /// What is done.
-    pub act: Act,
-}
-
-/// See [`Look`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Act {
-    /// Nothing.
-    Look,
-    /// What was not asked to stop is asked.
-    Ask,
-    /// It is killed.
-    Kill,
-}
-
-/// Who has a port: pid and command, where the system tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Holder(pub Option<(u32, String)>);
 
 /// What reaches the driver.
 #[derive(Debug, Clone)]
@@ -181,31 +97,7 @@ impl Member {
     }
 }
 
-/// Work that takes long for many processes at once. It is done bit by bit, and each bit only when the
-/// inbox is empty: Ctrl-C must not wait for all of it. Everything that needs a scan of all processes is
-/// collected meanwhile, so that one scan serves all.
-#[derive(Debug, Default)]
-struct Chores {
-    /// A group may have become empty.
-    look: bool,
-    /// Their groups are empty, and what left these groups is gone too.
-    cleared: VecDeque<Run>,
-    /// Whatever belongs to these runs is asked or killed.
-    rest: Vec<(Run, Act)>,
-}
-
-/// An end that was not told yet.
-#[derive(Debug)]
-struct Untold {
-    run: Run,
-    end: Ended,
-    after: Duration,
-    again: Option<Duration>,
-    /// What the user can do about it.
-    hint: Option<String>,
-}
-
-/// The driver. It is born with [`Driver::start`], and [`Driver::run`] is its life.
+/// The driver. [`Driver::start`] creates it, and [`Driver::run`] runs it to the end.
 #[derive(Debug)]
 pub struct Driver<C> {
     pub(super) fleet: Fleet,
@@ -218,20 +110,20 @@ pub struct Driver<C> {
     /// Commands that are not done.
     pub(super) jobs: Vec<Job>,
     /// Work that waits until the inbox is empty.
-    chores: Chores,
+    pub(super) chores: Chores,
     /// What is left of the dead.
-    leftovers: Leftovers,
+    pub(super) leftovers: Leftovers,
     /// What those have left that ended by themselves, until their ends are told.
-    background: HashMap<Run, Vec<Leftover>>,
+    pub(super) background: HashMap<Run, Vec<Leftover>>,
     /// What is looked for outside.
     pub(super) watching: Watching,
     queue: Queue,
     /// Something has happened since it was last looked at which jobs are done and what is to be looked for.
     pub(super) changed: bool,
     pub(super) timers: Timers,
-    leaders: HashMap<i32, Run>,
+    pub(super) leaders: HashMap<i32, Run>,
     /// When the present run of a slot began, and when its leader ended.
-    times: HashMap<Slot, (Instant, Option<Instant>)>,
+    pub(super) times: HashMap<Slot, (Instant, Option<Instant>)>,
     /// Where each process is, and since when.
     pub(super) since: HashMap<Slot, (Stage, SystemTime)>,
     /// How the last run of a slot that is over ended.
@@ -240,7 +132,7 @@ pub struct Driver<C> {
     /// What signals mean.
     policy: Policy,
     /// Ends of which it is not known yet what they lead to.
-    untold: Vec<Untold>,
+    pub(super) untold: Vec<Untold>,
 }
 
 impl<C: Children> Driver<C> {
@@ -403,143 +295,11 @@ impl<C: Children> Driver<C> {
     }
 
     /// What began to stop everything without a signal counts as the first wish for that.
-    fn note_stop(&mut self, is_command: bool) {
+    pub(super) fn note_stop(&mut self, is_command: bool) {
         if self.is_ending() {
             let by = if is_command { StopBy::Command } else { StopBy::Event };
             self.policy.stop_began(by, Instant::now().into_std());
         }
-    }
-
-    /// Learns of every death. A leader's is decided on while its pid is still its own; a
-    /// stranger (an orphan that came to us) is only reaped.
-    fn bury(&mut self) {
-        while let Some((pid, end)) = self.children.next_dead() {
-            if let Some(run) = self.leaders.remove(&pid) {
-                if let Some((_, ended)) = self.times.get_mut(&run.slot) {
-                    *ended = Some(Instant::now());
-                }
-                self.one(run.slot, machine::Input::Exited(run, end));
-            }
-            self.children.reap(pid);
-        }
-        self.chores.look = true;
-    }
-
-    /// Signals wait until all due timers have fired: those of many processes fire together.
-    pub(super) fn has_chores(&self) -> bool {
-        let Chores { look, cleared, rest } = &self.chores;
-        *look || !cleared.is_empty() || !rest.is_empty() && !self.timers.is_any_due()
-    }
-
-    pub(super) fn do_chore(&mut self) {
-        if let Some(run) = self.chores.cleared.pop_front() {
-            // This may start it again.
-            self.one(run.slot, machine::Input::GroupEmpty(run));
-        } else if std::mem::take(&mut self.chores.look) {
-            self.look_at_groups();
-        } else {
-            self.signal_rest();
-        }
-    }
-
-    /// Checks which of the groups that have to become empty are, and whether nothing is left outside of them
-    /// that belongs to their processes: in their session, or as a stray that hinders the next run.
-    fn look_at_groups(&mut self) {
-        self.look_at_first();
-        let draining: Vec<(Run, Pgid)> = self.fleet.draining_groups().collect();
-        let is_empty = |(run, pgid): (Run, Pgid)| self.children.group_is_empty(pgid).then_some(run);
-        let empty: Vec<Run> = draining.into_iter().filter_map(is_empty).collect();
-        if empty.is_empty() {
-            return;
-        }
-        let look = |run: &Run| {
-            // Not only once: a scan may miss what changes its parent meanwhile.
-            let act = if self.fleet.is_asked(run.slot) { Act::Ask } else { Act::Look };
-            Look { slot: run.slot, strays: self.fleet.clears(run.slot), act }
-        };
-        let looks: Vec<Look> = empty.iter().map(look).collect();
-        let found = self.children.look(&looks, &self.running());
-        for ((run, look), left) in empty.into_iter().zip(looks).zip(found) {
-            self.note_background(run, &left);
-            let left: Vec<Left> = left.into_iter().filter(|it| look.strays || !it.is_stray).collect();
-            let is_clear = left.is_empty();
-            let strays = Leftovers::strays(&left);
-            if self.leftovers.seen(run, left) {
-                self.timers.arm(Timer::Silence(run.slot), Epoch(0), SILENCE);
-                if self.fleet.phase() == Phase::Running && !strays.is_empty() {
-                    let id = self.id(run.slot);
-                    self.children.tell(Event::Left { id, programs: strays, what: LeftTo::Stop });
-                }
-            }
-            if is_clear {
-                self.timers.disarm(Timer::Silence(run.slot));
-                self.chores.cleared.push_back(run);
-            }
-        }
-    }
-
-    /// Notes what a process has left that ended by itself. It may be gone by the time that this end is reported.
-    fn note_background(&mut self, run: Run, left: &[Left]) {
-        let strays = Leftovers::strays(left);
-        if self.fleet.ended_by_itself(run.slot) && !strays.is_empty() {
-            self.background.entry(run).or_insert(strays);
-        }
-    }
-
-    /// Tells what is done with what the run at `slot` has left. Returns whether there is anything.
-    fn tell_left(&mut self, slot: Slot, what: LeftTo) -> bool {
-        let run = self.fleet.machine(slot).run();
-        let Some(programs) = run.and_then(|run| self.leftovers.of(run)) else { return false };
-        self.children.tell(Event::Left { id: self.id(slot), programs, what });
-        true
-    }
-
-    /// Checks where all are dead that were asked first: then the others are asked.
-    fn look_at_first(&mut self) {
-        let waiting: Vec<Run> = self.fleet.await_first().collect();
-        if waiting.is_empty() {
-            return;
-        }
-        let slots: Vec<Slot> = waiting.iter().map(|run| run.slot).collect();
-        let left = self.children.first_are_left(&slots);
-        for (run, _) in waiting.into_iter().zip(left).filter(|(_, is_left)| !is_left) {
-            self.one(run.slot, machine::Input::FirstEnded(run));
-        }
-    }
-
-    fn rest(&mut self, slot: Slot, act: Act) {
-        if let Some(run) = self.fleet.machine(slot).run() {
-            self.chores.rest.push((run, act));
-        }
-    }
-
-    /// Asks or kills whatever belongs to runs, as was ordered meanwhile.
-    fn signal_rest(&mut self) {
-        let rest = std::mem::take(&mut self.chores.rest);
-        let mut looks: Vec<Look> = Vec::new();
-        for (run, act) in rest {
-            if self.fleet.machine(run.slot).run() != Some(run) {
-                continue;
-            }
-            let strays = self.fleet.clears(run.slot);
-            // The last order counts.
-            looks.retain(|look| look.slot != run.slot);
-            looks.push(Look { slot: run.slot, strays, act });
-        }
-        if !looks.is_empty() {
-            let found = self.children.look(&looks, &self.running());
-            for (look, left) in looks.iter().zip(found) {
-                if let Some(run) = self.fleet.machine(look.slot).run() {
-                    self.note_background(run, &left);
-                }
-            }
-        }
-    }
-
-    /// All that have a group.
-    fn running(&self) -> Vec<Slot> {
-        let live = self.fleet.live_groups().map(|(slot, _)| slot);
-        live.chain(self.fleet.draining_groups().map(|(run, _)| run.slot)).collect()
     }
 
     fn signal_everyone(&mut self, sig: Sig) {
@@ -583,7 +343,7 @@ impl<C: Children> Driver<C> {
         self.tell_ends();
     }
 
-    fn perform(&mut self, slot: Slot, effect: machine::Effect) {
+    pub(super) fn perform(&mut self, slot: Slot, effect: machine::Effect) {
         match effect {
             // Taken by `step`.
             machine::Effect::Spawn(_) => {}
@@ -625,147 +385,8 @@ impl<C: Children> Driver<C> {
         }
     }
 
-    /// Tells of ends once it is known what they lead to.
-    fn tell_ends(&mut self) {
-        if self.fleet.is_undecided() {
-            return;
-        }
-        for Untold { run, end, after, again, hint } in std::mem::take(&mut self.untold) {
-            let again =
-                again.filter(|_| self.fleet.machine(run.slot).runs() != run.number || !self.is_ending());
-            let then = self.fleet.consequence(run, again);
-            self.children.tell(if self.fleet.last() == Some(run.slot) {
-                let program = self.members[run.slot.0].command.to_string_lossy().into_owned();
-                Event::CommandEnded { program, end, after, then }
-            } else {
-                Event::Ended { id: self.id(run.slot), end, after, then }
-            });
-            if let Some(hint) = hint {
-                self.children.tell(Event::Hint(hint));
-            }
-        }
-    }
-
-    fn is_ending(&self) -> bool {
+    pub(super) fn is_ending(&self) -> bool {
         !matches!(self.fleet.phase(), Phase::Releasing | Phase::Running)
-    }
-
-    /// From now on it is counted how long the process at `slot` runs.
-    pub(super) fn begin_times(&mut self, slot: Slot) {
-        self.times.insert(slot, (Instant::now(), None));
-    }
-
-    /// Takes from `effects` all that are to be started together with `first`: those that follow with nothing
-    /// between them but timers, which are of other processes and are set at once.
-    fn batch(&mut self, first: Run, effects: &mut VecDeque<Effect>) -> Vec<Run> {
-        use machine::Effect::{Arm, Disarm, Spawn};
-        let mut runs = vec![first];
-        while let Some(Effect::One(_, Spawn(_) | Arm(..) | Disarm)) = effects.front() {
-            match effects.pop_front() {
-                Some(Effect::One(_, Spawn(run))) => runs.push(run),
-                Some(Effect::One(slot, timer)) => self.perform(slot, timer),
-                _ => {}
-            }
-        }
-        runs
-    }
-
-    /// Starts these in order, and returns what the fleet wants in response. It is told of all that were
-    /// started together before any of that is done: what is done then finds every process that runs known.
-    ///
-    /// After a failure the others are started only if the fleet still wants them. A process that was being
-    /// started beside the one that failed runs, and is stopped like all others if everything ends.
-    fn spawn(&mut self, runs: Vec<Run>) -> Vec<Effect> {
-        let mut effects = Vec::new();
-        // Before the first of them is started: afterwards a port in use may be its own.
-        let mut left: VecDeque<(Run, Option<StartError>)> =
-            runs.into_iter().map(|run| (run, self.port_error(run.slot))).collect();
-        for (run, _) in &left {
-            self.times.remove(&run.slot);
-        }
-        while let Some((run, error)) = left.pop_front() {
-            if !self.fleet.wants(run) {
-                let withdrawn = StartError { message: "not started".into(), hint: None };
-                effects.extend(self.feed(machine::Input::SpawnFailed(run, withdrawn), run.slot));
-            } else if let Some(error) = error {
-                self.begin_times(run.slot);
-                effects.extend(self.feed(machine::Input::SpawnFailed(run, error), run.slot));
-            } else {
-                let others = left.iter().take_while(|(run, error)| error.is_none() && self.fleet.wants(*run));
-                let batch: Vec<Run> = [run].into_iter().chain(others.map(|(run, _)| *run)).collect();
-                let began = Instant::now();
-                let results = self.children.spawn(&batch);
-                left.drain(..results.len().saturating_sub(1));
-                for (run, result) in batch.into_iter().zip(results) {
-                    self.times.insert(run.slot, (began, None));
-                    effects.extend(self.spawned(run, result));
-                }
-            }
-        }
-        effects
-    }
-
-    fn spawned(&mut self, run: Run, result: Result<Pgid, StartError>) -> Vec<Effect> {
-        let slot = run.slot;
-        let pgid = match result {
-            Ok(pgid) => pgid,
-            Err(error) => return self.feed(machine::Input::SpawnFailed(run, error), slot),
-        };
-        self.leaders.insert(pgid.0, run);
-        let mut effects = self.feed(machine::Input::Spawned(run, pgid), slot);
-        if self.fleet.last() == Some(slot) {
-            // It writes where it likes: nothing of it comes by us.
-            effects.extend(self.feed(machine::Input::OutputClosed(run), slot));
-        }
-        effects
-    }
-
-    fn feed(&mut self, input: machine::Input, slot: Slot) -> Vec<Effect> {
-        let effects = self.fleet.step(fleet::Input::One(slot, input));
-        self.note_stop(false);
-        effects
-    }
-
-    /// Why a process that a command wants up would not get its port. At the start of everything all
-    /// ports were tried before.
-    fn port_error(&mut self, slot: Slot) -> Option<StartError> {
-        let Member { id, port, .. } = &self.members[slot.0];
-        let port = port.filter(|_| self.fleet.is_ordered(slot))?;
-        let holder = self.children.port_holder(port)?.0;
-        let error = Error::PortInUse { port, id: id.clone(), holder };
-        Some(StartError { message: error.to_string().into(), hint: None })
-    }
-
-    fn report(&mut self) {
-        // The end of a command has been told, and its last lines are on the screen.
-        if let Some(Cause::Process { run, end }) = self.fleet.cause().cloned()
-            && self.fleet.last() != Some(run.slot)
-        {
-            self.tell_of_last_that_never_ran();
-            let (id, after) = (self.id(run.slot), self.ran_for(run.slot).unwrap_or_default());
-            self.children.tell(Event::Report { id, end, after });
-        }
-    }
-
-    /// Who reads the end wants to know whether the command has done anything.
-    fn tell_of_last_that_never_ran(&mut self) {
-        let Some(last) = self.fleet.last().filter(|last| self.fleet.machine(*last).runs() == 0) else {
-            return;
-        };
-        let program = self.members[last.0].command.to_string_lossy().into_owned();
-        let message = "everything ended before all were ready".into();
-        let end = Ended::NotStarted(StartError { message, hint: None });
-        self.children.tell(Event::CommandEnded {
-            program,
-            end,
-            after: Duration::ZERO,
-            then: Consequence::Nothing,
-        });
-    }
-
-    pub(super) fn ran_for(&self, slot: Slot) -> Option<Duration> {
-        let (began, ended) = self.times.get(&slot)?;
-        Some(ended.unwrap_or_else(Instant::now) - *began)
     }
 
     pub(super) fn id(&self, slot: Slot) -> InstanceId {

@@ -3,7 +3,7 @@
 //! [`machine`] decides for one process (its states are in [`state`]) and [`fleet`] for all of
 //! them; [`backoff`] when one that ended is started again, [`needs`] in what order they are stopped,
 //! `turns` when a command stops several. They are pure: no clock, no channel, no system call, so
-//! that every order of events can be tried in a test. [`driver`] is the one task that feeds them and performs what they answer.
+//! that every order of events can be tried in a test. [`driver`] is the one task that feeds them and performs what they answer, by what [`children`] can do.
 //! [`signals`] decides what a signal to ganger means.
 //! [`event`] is the vocabulary they share,
 //! [`command`] that of those who command from outside.
@@ -17,10 +17,13 @@
 //! ```
 
 pub mod backoff;
+pub mod children;
+mod chores;
 pub mod command;
 mod commands;
 pub mod driver;
 mod ending;
+mod ends;
 pub mod event;
 pub mod fleet;
 mod jobs;
@@ -32,6 +35,7 @@ pub mod phase;
 mod plans;
 mod queue;
 pub mod signals;
+mod starts;
 pub mod state;
 pub mod step;
 mod timers;
