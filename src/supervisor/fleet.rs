@@ -193,7 +193,7 @@ impl Fleet {
 
     /// Whether the process at `slot` has just ended, and nothing had asked it to.
     pub fn ended_by_itself(&self, slot: Slot) -> bool {
-        let State::Draining(now) = self.machine(slot).state() else { return false };
+        let Some(now) = self.machine(slot).state().draining() else { return false };
         // When it ends everything, all are stopped, and so is what is left of it.
         let is_cause = matches!(&self.cause, Some(Cause::Process { run, .. }) if *run == now.run);
         now.then == Then::Policy || is_cause

@@ -112,57 +112,23 @@ impl Machine {
 
     /// The group of a dead leader that has to become empty.
     pub fn draining_group(&self) -> Option<(Run, Pgid)> {
-        match &self.state {
-            State::Draining(Draining { run, pgid, open, .. }) => match open {
-                Open::GroupAndOutput | Open::Group => Some((*run, *pgid)),
-                Open::Output => None,
-            },
-            State::Down
-            | State::Waiting(_)
-            | State::Starting { .. }
-            | State::Up { .. }
-            | State::Stopping(_)
-            | State::Backoff { .. }
-            | State::Over { .. }
-            | State::Crashed { .. } => None,
-        }
+        let Draining { run, pgid, .. } = self.state.draining().filter(|now| now.awaits_group())?;
+        Some((*run, *pgid))
     }
 
     /// Whether all of it has ended but for its output, which is still open.
     pub fn awaits_output(&self) -> bool {
-        matches!(self.state, State::Draining(Draining { open: Open::Output, .. }))
+        self.state.draining().is_some_and(|now| !now.awaits_group())
     }
 
     /// Whether only those that are asked first have been, and the leader is dead.
     pub fn awaits_first(&self) -> bool {
-        match &self.state {
-            State::Draining(Draining { force, open, .. }) => {
-                matches!(force, Force::First(_)) && *open != Open::Output
-            }
-            State::Down
-            | State::Waiting(_)
-            | State::Starting { .. }
-            | State::Up { .. }
-            | State::Stopping(_)
-            | State::Backoff { .. }
-            | State::Over { .. }
-            | State::Crashed { .. } => false,
-        }
+        self.state.draining().is_some_and(|now| matches!(now.force, Force::First(_)) && now.awaits_group())
     }
 
     /// Whether its leader is dead and all others were asked to stop, but not killed.
     pub fn is_asked(&self) -> bool {
-        match &self.state {
-            State::Draining(Draining { force, .. }) => matches!(force, Force::Early(_) | Force::Asked),
-            State::Down
-            | State::Waiting(_)
-            | State::Starting { .. }
-            | State::Up { .. }
-            | State::Stopping(_)
-            | State::Backoff { .. }
-            | State::Over { .. }
-            | State::Crashed { .. } => false,
-        }
+        self.state.draining().is_some_and(|now| matches!(now.force, Force::Early(_) | Force::Asked))
     }
 
     /// Takes one input and answers what to do.

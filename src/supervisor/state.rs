@@ -61,6 +61,21 @@ impl State {
             }
         }
     }
+
+    /// What is left of a run whose leader is dead.
+    pub fn draining(&self) -> Option<&Draining> {
+        match self {
+            Self::Draining(now) => Some(now),
+            Self::Down
+            | Self::Waiting(_)
+            | Self::Starting { .. }
+            | Self::Up { .. }
+            | Self::Stopping(_)
+            | Self::Backoff { .. }
+            | Self::Over { .. }
+            | Self::Crashed { .. } => None,
+        }
+    }
 }
 
 /// See [`State::Waiting`].
@@ -102,6 +117,16 @@ pub struct Draining {
     pub open: Open,
     /// How hard the rest of the group was asked.
     pub force: Force,
+}
+
+impl Draining {
+    /// Whether members of its group, or processes outside of it that belong to the run, may be alive.
+    pub fn awaits_group(&self) -> bool {
+        match self.open {
+            Open::GroupAndOutput | Open::Group => true,
+            Open::Output => false,
+        }
+    }
 }
 
 /// What follows the end of a run.
