@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc::UnboundedSender;
+
 use super::batch::{self, Job};
 use super::belongings::Belongings;
 use super::beside::Beside;
@@ -13,6 +15,7 @@ use super::daemon::Starter;
 use super::front::Front;
 use super::passable;
 use super::prober::Prober;
+use super::scanner::Scanner;
 use super::terminals::Terminals;
 use crate::config::environment::{Environment, Origin};
 use crate::control::seats::Seats;
@@ -26,7 +29,7 @@ use crate::os::{descendants, group, ports, sweep};
 use crate::output::log::LogFile;
 use crate::output::pump::{Kind, Pump};
 use crate::plan::ProcessSpec;
-use crate::supervisor::driver::{Children, Holder, Look};
+use crate::supervisor::driver::{Act, Children, Message};
 use crate::supervisor::event::{Ended, Event, Left, Pgid, Run, Slot, StartError};
 use crate::supervisor::machine::Whom;
 use crate::supervisor::watch::{Watch, WatchId};
@@ -60,6 +63,12 @@ pub(super) struct OsChildren {
     pub(super) starter: Starter,
     /// The guard is dead: nobody else ends what left its group.
     pub(super) alone: bool,
+    /// Where the driver hears of what was looked for.
+    pub(super) outbox: UnboundedSender<Message>,
+    /// Looks at all processes.
+    pub(super) scanner: Scanner,
+    /// Looks for those that have a port, which may take longer.
+    pub(super) holders: Scanner,
 }
 
 impl OsChildren {
@@ -71,7 +80,7 @@ impl OsChildren {
         let spec = &self.specs[run.slot.0];
         let started = self.beside.as_mut()?.start(run, spec, &self.root)?;
         if let Ok(pgid) = &started {
-            self.belongings.begins(run.slot, &spec.id, pgid.0);
+            self.belongings.begins(run, &spec.id, pgid.0);
         }
         Some(started)
     }
@@ -82,7 +91,7 @@ impl OsChildren {
         let Spawned { pid, outputs, terminal } = spawned.map_err(|error| start_error_of(spec, &error))?;
         // Nothing of it has been read yet.
         self.prober.begins(&spec.id);
-        self.belongings.begins(run.slot, &spec.id, pid);
+        self.belongings.begins(run, &spec.id, pid);
         let kind = if terminal.is_some() { Kind::Pty } else { Kind::Pipe };
         let started = Event::Started { id: spec.id.clone(), pid, port: spec.port };
         // Room is made before the first byte is read, or the main view would show that one too.
@@ -152,12 +161,26 @@ impl Children for OsChildren {
         self.belongings.first_are_left(slots)
     }
 
-    fn look(&mut self, of: &[Look], running: &[Slot]) -> Vec<Vec<Left>> {
-        self.belongings.look(of, running)
+    fn look(&mut self, of: &[Run], running: &[Slot]) -> bool {
+        let Some(look) = self.belongings.look(of, running) else { return true };
+        let outbox = self.outbox.clone();
+        self.scanner.run(move || {
+            look();
+            // At the very end there is no receiver.
+            let _ = outbox.send(Message::Looked);
+        });
+        false
+    }
+
+    fn act(&mut self, run: Run, act: Act, strays: bool) -> Vec<Left> {
+        self.belongings.act(run, act, strays)
     }
 
     fn signal_rest(&mut self, groups: &[(Pgid, Sig)]) {
-        group::signal_rest(&groups.iter().map(|(pgid, sig)| (pgid.0, *sig)).collect::<Vec<_>>());
+        if !groups.is_empty() {
+            let groups: Vec<(i32, Sig)> = groups.iter().map(|(pgid, sig)| (pgid.0, *sig)).collect();
+            self.scanner.run(move || group::signal_rest(&groups));
+        }
     }
 
     fn hire(&mut self, spec: ProcessSpec) {
@@ -190,10 +213,17 @@ impl Children for OsChildren {
         all
     }
 
-    fn port_holder(&mut self, port: Port) -> Option<Holder> {
+    fn is_in_use(&mut self, port: Port) -> bool {
         // A system that does not answer is no reason not to try.
-        let in_use = ports::in_use(port).unwrap_or(false);
-        in_use.then(|| Holder(ports::holder(port).map(|holder| (holder.pid, holder.command))))
+        ports::in_use(port).unwrap_or(false)
+    }
+
+    fn find_holder(&mut self, port: Port) {
+        let outbox = self.outbox.clone();
+        self.holders.run(move || {
+            let holder = ports::holder(port).map(|holder| (holder.pid, holder.command));
+            let _ = outbox.send(Message::PortHolder(port, holder));
+        });
     }
 
     fn watch(&mut self, id: WatchId, watch: &Watch) {
@@ -252,29 +282,40 @@ impl Children for OsChildren {
     }
 
     fn suspended(&mut self) {
-        sweep::signal_all(Sig::STOP);
+        let outbox = self.outbox.clone();
+        self.scanner.run(move || {
+            sweep::signal_all(Sig::STOP);
+            let _ = outbox.send(Message::Suspended);
+        });
+    }
+
+    fn stop_ganger(&mut self) {
         self.link.suspended();
     }
 
     fn killing(&mut self) {
         self.link.hurry();
         if self.alone {
-            sweep::signal_all(Sig::KILL);
+            self.scanner.run(|| sweep::signal_all(Sig::KILL));
         }
     }
 
     fn alone(&mut self, running: &[Slot]) {
         self.alone = true;
-        for process in self.belongings.unclaimed(running) {
-            descendants::signal(process, Sig::TERM);
-            descendants::signal(process, Sig::CONT);
-        }
+        let unclaimed = self.belongings.unclaimed(running);
+        self.scanner.run(move || {
+            for process in unclaimed() {
+                descendants::signal(process, Sig::TERM);
+                descendants::signal(process, Sig::CONT);
+            }
+        });
     }
 
     fn resumed(&mut self) {
         // A terminal tells its size to the foreground only.
         self.resized();
-        sweep::signal_all(Sig::CONT);
+        // After the sweep that stops them, should that go on still.
+        self.scanner.run(|| sweep::signal_all(Sig::CONT));
     }
 
     fn resized(&mut self) {

@@ -29,6 +29,7 @@ mod reach;
 mod remote;
 mod run;
 mod say;
+mod scanner;
 mod show;
 mod start;
 mod terminals;

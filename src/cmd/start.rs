@@ -212,6 +212,7 @@ fn start_all(it: It, show: Show, open_files: OpenFiles, link: Link) -> io::Resul
     let members = specs.iter().map(Member::of).collect();
     let spawner = Arc::new(Spawner::new(open_files, specs.len())?);
     let background = Background::default();
+    let (scanner, holders) = Default::default();
     let prober = Prober::new(outbox.clone(), pump.history(), spawner.clone(), background.clone());
     let children = OsChildren {
         specs,
@@ -229,6 +230,9 @@ fn start_all(it: It, show: Show, open_files: OpenFiles, link: Link) -> io::Resul
         front,
         starter,
         alone: false,
+        outbox: outbox.clone(),
+        scanner,
+        holders,
     };
     let room = Room::keep(OWN_FILES)?;
     let driver = Driver::start(fleet, members, planner, children, inbox);

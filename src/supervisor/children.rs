@@ -27,17 +27,22 @@ pub trait Children {
     fn change(&mut self, slot: Slot, spec: ProcessSpec);
     /// What the process was started with, or is to be.
     fn environment(&self, slot: Slot) -> Environment;
-    /// Who has a port that a process is to get, if anybody has.
-    fn port_holder(&mut self, port: Port) -> Option<Holder>;
+    /// Returns whether a port that a process is to get is in use.
+    fn is_in_use(&mut self, port: Port) -> bool;
+    /// Begins to look for the program that has the port. What is found comes as a [`Message::PortHolder`](super::driver::Message::PortHolder).
+    fn find_holder(&mut self, port: Port);
     /// Asks processes of the present run to stop. Its leader has not been reaped.
     fn ask(&mut self, slot: Slot, pgid: Pgid, sig: Sig, whom: Whom);
     /// Returns for each, whose leader is dead, whether any of those is alive that were asked first. What they
     /// have left is asked too.
     fn first_are_left(&mut self, slots: &[Slot]) -> Vec<bool>;
-    /// Looks at all that belongs to each of these, and does what they say. Returns for each what there is
-    /// outside of its group. `running` are all slots that have a group. One scan of all processes of the
-    /// machine, which takes milliseconds, serves all of them.
-    fn look(&mut self, of: &[Look], running: &[Slot]) -> Vec<Vec<Left>>;
+    /// Begins to look for all that belongs to these runs. `running` are all slots that have a group. Returns
+    /// whether that was quick enough to be done. If not, [`Message::Looked`](super::driver::Message::Looked) reports the end of the look, and
+    /// no other may begin before that. One scan of all processes of the machine serves all of them.
+    fn look(&mut self, of: &[Run], running: &[Slot]) -> bool;
+    /// Does this to what the last look has found of the run, which is still the present one of its slot; to
+    /// what has left its session only with `strays`. Returns what was found outside of its group.
+    fn act(&mut self, run: Run, act: Act, strays: bool) -> Vec<Left>;
     /// Looks for something from now on; what is found comes as a [`Message::Found`](super::driver::Message::Found).
     fn watch(&mut self, id: WatchId, watch: &Watch);
     /// Looks no longer, and ends what looks.
@@ -60,26 +65,17 @@ pub trait Children {
     fn killing(&mut self);
     /// The guard is dead, so that nothing else will ask what belongs to none of these.
     fn alone(&mut self, running: &[Slot]);
-    /// All groups are stopped. What left them is to be stopped too; then ganger itself may stop.
+    /// All groups are stopped. Begins to stop what left them; [`Message::Suspended`](super::driver::Message::Suspended) reports the end of that.
     fn suspended(&mut self);
+    /// Everything is stopped. Now ganger itself may stop.
+    fn stop_ganger(&mut self);
     /// All groups continue; so does what left them.
     fn resumed(&mut self);
     /// Our terminal has another size.
     fn resized(&mut self);
 }
 
-/// What is to be done with all that belongs to a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Look {
-    /// Where the run is.
-    pub slot: Slot,
-    /// Whether what has left its session is asked or killed too.
-    pub strays: bool,
-    /// What is done.
-    pub act: Act,
-}
-
-/// See [`Look`].
+/// What is done to all that belongs to a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
     /// Nothing.
@@ -89,7 +85,3 @@ pub enum Act {
     /// It is killed.
     Kill,
 }
-
-/// Who has a port: pid and command, where the system tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Holder(pub Option<(u32, String)>);

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use super::children::{Act, Children, Look};
+use super::children::{Act, Children};
 use super::driver::Driver;
 use super::event::{Epoch, Event, Left, LeftTo, Pgid, Run, Slot};
 use super::fleet::Phase;
@@ -24,59 +24,105 @@ pub(super) struct Chores {
     cleared: VecDeque<Run>,
     /// Whatever belongs to these runs is asked or killed.
     rest: Vec<(Run, Act)>,
+    /// What is being looked at, until that is known.
+    looks: Option<Vec<Look>>,
+}
+
+/// A run whose belongings are looked at.
+#[derive(Debug)]
+struct Look {
+    run: Run,
+    /// Whether its group was empty when the look began: then the run is over once nothing else is left.
+    is_empty: bool,
+    /// What was ordered.
+    act: Option<Act>,
 }
 
 impl<C: Children> Driver<C> {
     /// Signals wait until all due timers have fired: those of many processes fire together.
     pub(super) fn has_chores(&self) -> bool {
-        let Chores { look, cleared, rest } = &self.chores;
-        *look || !cleared.is_empty() || !rest.is_empty() && !self.timers.is_any_due()
+        let Chores { look, cleared, rest, looks } = &self.chores;
+        let is_to_look = *look || !rest.is_empty() && !self.timers.is_any_due();
+        !cleared.is_empty() || looks.is_none() && is_to_look
     }
 
     pub(super) fn do_chore(&mut self) {
         if let Some(run) = self.chores.cleared.pop_front() {
             // This may start it again.
-            self.one(run.slot, machine::Input::GroupEmpty(run));
-        } else if std::mem::take(&mut self.chores.look) {
-            self.look_at_groups();
-        } else {
-            self.signal_rest();
+            return self.one(run.slot, machine::Input::GroupEmpty(run));
         }
+        let empty = if std::mem::take(&mut self.chores.look) { self.empty_groups() } else { Vec::new() };
+        let rest = if self.timers.is_any_due() { Vec::new() } else { std::mem::take(&mut self.chores.rest) };
+        self.look(empty, rest);
     }
 
-    /// Checks which of the groups that have to become empty are, and whether nothing is left outside of them
-    /// that belongs to their processes: in their session, or as a stray that hinders the next run.
-    fn look_at_groups(&mut self) {
+    /// Returns the runs whose groups have to become empty and are.
+    fn empty_groups(&mut self) -> Vec<Run> {
         self.look_at_first();
         let draining: Vec<(Run, Pgid)> = self.fleet.draining_groups().collect();
         let is_empty = |(run, pgid): (Run, Pgid)| self.children.group_is_empty(pgid).then_some(run);
-        let empty: Vec<Run> = draining.into_iter().filter_map(is_empty).collect();
-        if empty.is_empty() {
+        draining.into_iter().filter_map(is_empty).collect()
+    }
+
+    /// Looks at what belongs to runs: whether anything is left outside of those groups that are empty, and
+    /// what was ordered to be asked or killed meanwhile.
+    fn look(&mut self, empty: Vec<Run>, rest: Vec<(Run, Act)>) {
+        let look = |run| Look { run, is_empty: true, act: None };
+        let mut looks: Vec<Look> = empty.into_iter().map(look).collect();
+        for (run, act) in rest.into_iter().filter(|(run, _)| self.is_present(*run)) {
+            // The last order counts.
+            match looks.iter_mut().find(|look| look.run == run) {
+                Some(look) => look.act = Some(act),
+                None => looks.push(Look { run, is_empty: false, act: Some(act) }),
+            }
+        }
+        if looks.is_empty() {
             return;
         }
-        let look = |run: &Run| {
+        let runs: Vec<Run> = looks.iter().map(|look| look.run).collect();
+        let is_known = self.children.look(&runs, &self.running());
+        self.chores.looks = Some(looks);
+        if is_known {
+            self.looked();
+        }
+    }
+
+    fn is_present(&self, run: Run) -> bool {
+        self.fleet.machine(run.slot).run() == Some(run)
+    }
+
+    /// Acts on what was found. What a run is like is asked now, since much may have happened during the look.
+    pub(super) fn looked(&mut self) {
+        for Look { run, is_empty, act } in self.chores.looks.take().unwrap_or_default() {
+            if !self.is_present(run) {
+                continue;
+            }
             // Not only once: a scan may miss what changes its parent meanwhile.
-            let act = if self.fleet.is_asked(run.slot) { Act::Ask } else { Act::Look };
-            Look { slot: run.slot, strays: self.fleet.clears(run.slot), act }
-        };
-        let looks: Vec<Look> = empty.iter().map(look).collect();
-        let found = self.children.look(&looks, &self.running());
-        for ((run, look), left) in empty.into_iter().zip(looks).zip(found) {
+            let usual = if self.fleet.is_asked(run.slot) { Act::Ask } else { Act::Look };
+            let strays = self.fleet.clears(run.slot);
+            let left = self.children.act(run, act.unwrap_or(usual), strays);
             self.note_background(run, &left);
-            let left: Vec<Left> = left.into_iter().filter(|it| look.strays || !it.is_stray).collect();
-            let is_clear = left.is_empty();
-            let strays = Leftovers::strays(&left);
-            if self.leftovers.seen(run, left) {
-                self.timers.arm(Timer::Silence(run.slot), Epoch(0), SILENCE);
-                if self.fleet.phase() == Phase::Running && !strays.is_empty() {
-                    let id = self.id(run.slot);
-                    self.children.tell(Event::Left { id, programs: strays, what: LeftTo::Stop });
-                }
+            if is_empty {
+                self.left_outside(run, left.into_iter().filter(|it| strays || !it.is_stray).collect());
             }
-            if is_clear {
-                self.timers.disarm(Timer::Silence(run.slot));
-                self.chores.cleared.push_back(run);
+        }
+    }
+
+    /// The group of this run is empty, and that is left outside of it: in its session, or as a stray that
+    /// hinders the next run.
+    fn left_outside(&mut self, run: Run, left: Vec<Left>) {
+        let is_clear = left.is_empty();
+        let strays = Leftovers::strays(&left);
+        if self.leftovers.seen(run, left) {
+            self.timers.arm(Timer::Silence(run.slot), Epoch(0), SILENCE);
+            if self.fleet.phase() == Phase::Running && !strays.is_empty() {
+                let id = self.id(run.slot);
+                self.children.tell(Event::Left { id, programs: strays, what: LeftTo::Stop });
             }
+        }
+        if is_clear {
+            self.timers.disarm(Timer::Silence(run.slot));
+            self.chores.cleared.push_back(run);
         }
     }
 
@@ -112,29 +158,6 @@ impl<C: Children> Driver<C> {
     pub(super) fn rest(&mut self, slot: Slot, act: Act) {
         if let Some(run) = self.fleet.machine(slot).run() {
             self.chores.rest.push((run, act));
-        }
-    }
-
-    /// Asks or kills whatever belongs to runs, as was ordered meanwhile.
-    fn signal_rest(&mut self) {
-        let rest = std::mem::take(&mut self.chores.rest);
-        let mut looks: Vec<Look> = Vec::new();
-        for (run, act) in rest {
-            if self.fleet.machine(run.slot).run() != Some(run) {
-                continue;
-            }
-            let strays = self.fleet.clears(run.slot);
-            // The last order counts.
-            looks.retain(|look| look.slot != run.slot);
-            looks.push(Look { slot: run.slot, strays, act });
-        }
-        if !looks.is_empty() {
-            let found = self.children.look(&looks, &self.running());
-            for (look, left) in looks.iter().zip(found) {
-                if let Some(run) = self.fleet.machine(look.slot).run() {
-                    self.note_background(run, &left);
-                }
-            }
         }
     }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::busy::Failing;
 use super::command::{Answer, Command, Formation, Refused, Stage, Status, Unseen, What};
 use super::driver::{Children, Driver, Member};
 use super::event::{Ended, Slot};
@@ -21,11 +22,35 @@ use crate::config::formation::{self, Target};
 use crate::config::names::Names;
 use crate::config::probe::ReadyProbe;
 use crate::error::Error;
-use crate::model::{InstanceId, ProcessName};
+use crate::model::{InstanceId, Port, ProcessName};
 use crate::plan::{Planner, ProcessSpec, check_count};
 
 /// What is to be ordered, slot by slot.
 type Orders = Vec<(Slot, Order)>;
+
+/// Why a command does nothing.
+pub(super) enum Vain {
+    /// It is refused.
+    Refused(Refused),
+    /// This process would not get its port. Which program has it is to be found.
+    Busy(Port, InstanceId),
+}
+
+impl Vain {
+    /// The answer where no port is asked for.
+    pub(super) fn refused(self) -> Refused {
+        match self {
+            Self::Refused(refused) => refused,
+            Self::Busy(port, id) => Error::PortInUse { port, id, holder: None }.into(),
+        }
+    }
+}
+
+impl<T: Into<Refused>> From<T> for Vain {
+    fn from(refused: T) -> Self {
+        Self::Refused(refused.into())
+    }
+}
 
 impl<C: Children> Driver<C> {
     pub(super) fn command(&mut self, command: Command) {
@@ -47,11 +72,13 @@ impl<C: Children> Driver<C> {
             }
             What::Order { names, order, wait } => match self.named(&names, order) {
                 Ok(orders) => return self.carry_out(orders, wait, answer),
-                Err(refused) => Err(refused),
+                Err(Vain::Busy(port, id)) => return self.fails(port, Failing::Command(id, answer)),
+                Err(Vain::Refused(refused)) => Err(refused),
             },
             What::Scale { counts, wait } => match self.scaled(&counts) {
                 Ok(orders) => return self.carry_out(orders, wait, answer),
-                Err(refused) => Err(refused),
+                Err(Vain::Busy(port, id)) => return self.fails(port, Failing::Command(id, answer)),
+                Err(Vain::Refused(refused)) => Err(refused),
             },
             What::Reload { planner, wait } => match self.reloaded(*planner) {
                 Ok(orders) => {
@@ -120,7 +147,7 @@ impl<C: Children> Driver<C> {
     }
 
     /// The processes that are meant, and what to do with each.
-    pub(super) fn named(&mut self, names: &[String], order: Order) -> Result<Orders, Refused> {
+    pub(super) fn named(&mut self, names: &[String], order: Order) -> Result<Orders, Vain> {
         let wanted = Names::parse(names, &self.planner.types())?;
         let mut slots: Vec<Slot> = self.ours().collect();
         if names.is_empty() {
@@ -130,7 +157,7 @@ impl<C: Children> Driver<C> {
             slots.retain(|slot| wanted.contains(&self.members[slot.0].id));
             let found = |id: &InstanceId| slots.iter().any(|slot| self.members[slot.0].id == *id);
             if let Some(id) = wanted.instances().iter().find(|id| !found(id)) {
-                return Err(no_instance(id));
+                return Err(no_instance(id).into());
             }
             let absent =
                 |name: &&ProcessName| !slots.iter().any(|slot| self.members[slot.0].id.name == **name);
@@ -140,7 +167,7 @@ impl<C: Children> Driver<C> {
             let absent: Vec<InstanceId> = absent.map(|name| InstanceId::new(name.clone(), 1)).collect();
             match (order, absent.first()) {
                 (Order::Up, _) => slots.extend(self.hire(&absent)?),
-                (_, Some(id)) => return Err(no_instance(id)),
+                (_, Some(id)) => return Err(no_instance(id).into()),
                 (_, None) => {}
             }
         }
@@ -151,7 +178,7 @@ impl<C: Children> Driver<C> {
     }
 
     /// What has to come and to go for these counts.
-    fn scaled(&mut self, counts: &[String]) -> Result<Orders, Refused> {
+    fn scaled(&mut self, counts: &[String]) -> Result<Orders, Vain> {
         let wanted = self.counts(counts)?;
         check_count(wanted.values().copied())?;
         let (mut ups, mut downs) = (Vec::new(), Vec::new());
@@ -196,7 +223,7 @@ impl<C: Children> Driver<C> {
     }
 
     /// The slots of these instances; those that never ran get one.
-    fn hire(&mut self, ids: &[InstanceId]) -> Result<Vec<Slot>, Refused> {
+    fn hire(&mut self, ids: &[InstanceId]) -> Result<Vec<Slot>, Vain> {
         let known = |all: &[Member], id: &InstanceId| all.iter().position(|member| member.id == *id);
         let mut specs: Vec<ProcessSpec> = Vec::new();
         for id in ids {
@@ -209,9 +236,9 @@ impl<C: Children> Driver<C> {
         }
         for spec in &specs {
             if let Some(port) = spec.port
-                && let Some(holder) = self.children.port_holder(port)
+                && self.children.is_in_use(port)
             {
-                return Err(Error::PortInUse { port, id: spec.id.clone(), holder: holder.0 }.into());
+                return Err(Vain::Busy(port, spec.id.clone()));
             }
         }
         for spec in specs {
@@ -222,13 +249,13 @@ impl<C: Children> Driver<C> {
     }
 
     /// Whether what is not up could have its port.
-    fn check_ports(&mut self, slots: &[Slot]) -> Result<(), Refused> {
+    fn check_ports(&mut self, slots: &[Slot]) -> Result<(), Vain> {
         for slot in slots.iter().filter(|slot| self.fleet.machine(**slot).is_at_rest()) {
             let Member { id, port, .. } = &self.members[slot.0];
             if let Some(port) = *port
-                && let Some(holder) = self.children.port_holder(port)
+                && self.children.is_in_use(port)
             {
-                return Err(Error::PortInUse { port, id: id.clone(), holder: holder.0 }.into());
+                return Err(Vain::Busy(port, id.clone()));
             }
         }
         Ok(())

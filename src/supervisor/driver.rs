@@ -12,7 +12,8 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
-pub use super::children::{Act, Children, Holder, Look};
+use super::busy::Busy;
+pub use super::children::{Act, Children};
 use super::chores::Chores;
 use super::command::{Command, Stage};
 use super::ends::Untold;
@@ -57,6 +58,12 @@ pub enum Message {
     Command(Command),
     /// A client that waited for an answer has disconnected. Its receiver is closed by now.
     ClientGone,
+    /// A look at what belongs to runs is over.
+    Looked,
+    /// Everything is stopped, also what has left its group.
+    Suspended,
+    /// The program that has this port, its pid and command, where the system says.
+    PortHolder(Port, Option<(u32, String)>),
     /// A search has shown something.
     Found(WatchId, Finding),
     /// Somebody has seen, without being asked, that this run is ready.
@@ -121,6 +128,8 @@ pub struct Driver<C> {
     /// Something has happened since it was last looked at which jobs are done and what is to be looked for.
     pub(super) changed: bool,
     pub(super) timers: Timers,
+    /// What fails since a port is in use.
+    pub(super) busy: Vec<Busy>,
     pub(super) leaders: HashMap<i32, Run>,
     /// When the present run of a slot began, and when its leader ended.
     pub(super) times: HashMap<Slot, (Instant, Option<Instant>)>,
@@ -161,6 +170,7 @@ impl<C: Children> Driver<C> {
             queue: Queue::new(inbox),
             changed: true,
             timers: Timers::default(),
+            busy: Vec::new(),
             leaders: HashMap::new(),
             times: HashMap::new(),
             since: HashMap::new(),
@@ -205,6 +215,7 @@ impl<C: Children> Driver<C> {
     pub(super) fn after_input(&mut self) {
         // All of these look at each process. Most messages of 500 searches say that it is not there yet.
         while std::mem::take(&mut self.changed) {
+            self.withdraw_starts();
             // What is looked for may have been seen before, and start a process that a command waits for.
             self.watch();
             self.settle();
@@ -240,6 +251,11 @@ impl<C: Children> Driver<C> {
                 self.command(command);
             }
             Message::ClientGone => self.changed = true,
+            Message::Looked => self.looked(),
+            // It may have been continued since.
+            Message::Suspended if self.timers.is_paused() => self.children.stop_ganger(),
+            Message::Suspended => {}
+            Message::PortHolder(port, holder) => self.port_holder(port, holder.as_ref()),
             Message::Found(id, finding) => self.found(id, finding),
             Message::Ready(run) => self.step(fleet::Input::Ready(run)),
             Message::OutputGone(outcome) => self.step(fleet::Input::OutputGone(outcome)),

@@ -11,7 +11,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
 use super::command::{Command, What};
-use super::driver::{Children, Driver, Holder, Look, Member, Message};
+use super::driver::{Act, Children, Driver, Member, Message};
 use super::event::{Ended, Event, Left, Pgid, Policy, Run, Slot, StartError};
 use super::fleet::{Fleet, Outcome, Via};
 use super::machine::Whom;
@@ -54,6 +54,12 @@ pub(super) struct Record {
     pub(super) looks: usize,
     /// How long our output has taken nothing.
     pub(super) blocked: Option<Duration>,
+    /// Looks do not come to an end by themselves.
+    pub(super) looks_are_slow: bool,
+    /// Neither do searches for the holders of ports.
+    pub(super) searches_are_slow: bool,
+    /// The ports whose holders were looked for.
+    pub(super) sought: Vec<Port>,
     /// What is looked for.
     pub(super) watches: BTreeMap<WatchId, Watch>,
 }
@@ -161,10 +167,18 @@ impl Children for Fake {
         Environment::default()
     }
 
-    fn port_holder(&mut self, port: Port) -> Option<Holder> {
+    fn is_in_use(&mut self, port: Port) -> bool {
         let record = self.record.borrow();
-        let slot = record.holders.get(&port)?;
-        record.running.iter().any(|run| run.slot == *slot).then_some(Holder(None))
+        let holder = record.holders.get(&port);
+        holder.is_some_and(|slot| record.running.iter().any(|run| run.slot == *slot))
+    }
+
+    fn find_holder(&mut self, port: Port) {
+        let mut record = self.record.borrow_mut();
+        record.sought.push(port);
+        if !record.searches_are_slow {
+            let _ = self.outbox.send(Message::PortHolder(port, None));
+        }
     }
 
     fn ask(&mut self, _: Slot, pgid: Pgid, sig: Sig, _: Whom) {
@@ -175,9 +189,14 @@ impl Children for Fake {
         vec![false; slots.len()]
     }
 
-    fn look(&mut self, of: &[Look], _: &[Slot]) -> Vec<Vec<Left>> {
-        self.record.borrow_mut().looks += 1;
-        vec![Vec::new(); of.len()]
+    fn look(&mut self, _: &[Run], _: &[Slot]) -> bool {
+        let mut record = self.record.borrow_mut();
+        record.looks += 1;
+        !record.looks_are_slow
+    }
+
+    fn act(&mut self, _: Run, _: Act, _: bool) -> Vec<Left> {
+        Vec::new()
     }
 
     fn watch(&mut self, id: WatchId, watch: &Watch) {
@@ -213,6 +232,10 @@ impl Children for Fake {
     }
 
     fn suspended(&mut self) {
+        let _ = self.outbox.send(Message::Suspended);
+    }
+
+    fn stop_ganger(&mut self) {
         self.did(Did::Suspended);
     }
 
@@ -320,6 +343,32 @@ fn a_signal_asks_each_group_once_and_kills_the_stubborn_after_the_grace_time() {
         assert_eq!(signals(&record, Sig::TERM), [(0, 1), (0, 101)]);
         assert_eq!(signals(&record, Sig::KILL), [(10, 101)]);
         assert_eq!(record.reaped, [1, 101]);
+    });
+}
+
+#[test]
+fn a_kill_does_not_wait_for_a_look_at_all_processes_and_the_end_does() {
+    on_paused_clock(async {
+        let stage = stage(&[Temper::Tame, Temper::Stubborn], &Policy::default());
+        stage.record.borrow_mut().looks_are_slow = true;
+        let (outbox, record) = (stage.outbox.clone(), stage.record.clone());
+        let began = Instant::now();
+        tokio::task::spawn_local(async move {
+            outbox.send(signal(Sig::INT, Via::Guard)).expect("heard");
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            assert_eq!(record.borrow().looks, 1);
+            outbox.send(signal(Sig::INT, Via::Guard)).expect("heard");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            assert_eq!(signals(&record.borrow(), Sig::KILL), [(2, 101)]);
+            // Only one at a time.
+            assert_eq!(record.borrow().looks, 1);
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            record.borrow_mut().looks_are_slow = false;
+            outbox.send(Message::Looked).expect("heard");
+        });
+        stage.driver.run().await;
+        assert_eq!(began.elapsed(), Duration::from_millis(2500));
+        assert!(stage.record.borrow().looks > 1);
     });
 }
 

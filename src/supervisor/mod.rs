@@ -17,6 +17,7 @@
 //! ```
 
 pub mod backoff;
+mod busy;
 pub mod children;
 mod chores;
 pub mod command;

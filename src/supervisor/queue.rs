@@ -67,12 +67,18 @@ impl Queue {
 
 fn can_wait(message: &Message) -> bool {
     match message {
-        Message::Command(_) | Message::ClientGone | Message::Found(..) | Message::Ready(_) => true,
+        Message::Command(_)
+        | Message::ClientGone
+        | Message::Found(..)
+        | Message::PortHolder(..)
+        | Message::Ready(_) => true,
         Message::Signal(_)
         | Message::StopTold(_)
         | Message::ChildDied
         | Message::OutputClosed(_)
         | Message::OutputGone(_)
+        | Message::Looked
+        | Message::Suspended
         | Message::Resized
         | Message::GuardGone => false,
     }

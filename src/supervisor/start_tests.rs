@@ -1,17 +1,21 @@
 //! Starts of several processes at once, with the processes of `driver_tests`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::prelude::*;
-use tokio::sync::mpsc::unbounded_channel;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::command::{Answer, Command, Did as Done, What};
 use super::driver::{Member, Message};
 use super::driver_tests::{Did, Record, Stage, Starts, Temper, on_paused_clock, pid, signal, stage_prepared};
 use super::event::{OnExit, Policy, Run, Slot};
 use super::fleet::{Order, Outcome, Via};
+use crate::config::procfile;
+use crate::config::source::Source;
 use crate::model::{InstanceId, Port, Sig};
-use crate::plan::Planner;
+use crate::plan::{Planner, Ports};
 
 fn policy(on_exit: OnExit) -> Policy {
     Policy { on_exit, ..Policy::default() }
@@ -163,6 +167,53 @@ fn a_port_is_not_in_use_by_the_process_that_gets_it() {
         let ((outcome, ..), ()) = tokio::join!(driver.run(), script);
         assert_eq!(outcome, Outcome::Signal(Sig::TERM));
         assert_eq!(started(&record.borrow()).len(), 10);
+    });
+}
+
+#[test]
+fn a_stop_does_not_wait_for_the_search_for_the_program_that_has_a_port() {
+    on_paused_clock(async {
+        let stage = app(vec![policy(OnExit::Stop); 2], &[], Starts::default());
+        let planner = Planner {
+            procfile: procfile::parse(&Source::new("Procfile", "p0: x\np1: x\n".to_owned())).expect("good"),
+            ports: Some(Ports { base: "5000".parse().expect("a port"), step: 100 }),
+            ..Planner::default()
+        };
+        let (outbox, record) = (stage.outbox.clone(), stage.record.clone());
+        let mut driver = stage.driver;
+        let spec = planner.instance(&driver.members[0].id).expect("a port").expect("a type");
+        let port = spec.port.expect("a port");
+        driver.planner = Arc::new(planner);
+        record.borrow_mut().holders = [(port, Slot(1))].into();
+        record.borrow_mut().searches_are_slow = true;
+        let script = async move {
+            let order = |order| {
+                let (answer, answers) = unbounded_channel();
+                let what = What::Order { names: vec!["p0".to_owned()], order, wait: true };
+                outbox.send(Message::Command(Command { what, answer })).expect("heard");
+                answers
+            };
+            let mut restarted = order(Order::Restart);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let mut stopped = order(Order::Stop);
+            let what = async |answers: &mut UnboundedReceiver<Answer>| match answers.recv().await {
+                Some(Answer::Done(done, _)) => done.into_iter().map(|it| it.what).collect::<Vec<_>>(),
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(what(&mut restarted).await, [Done::Superseded]);
+            assert!(matches!(what(&mut stopped).await[..], [Done::Stopped(_)]));
+            // With nothing to withdraw it, it fails when the search is over.
+            let mut up = order(Order::Restart);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            outbox.send(Message::PortHolder(port, Some((7, "python".to_owned())))).expect("heard");
+            let failed = what(&mut up).await;
+            let says = |it: &Done| matches!(it, Done::Failed(why) if why.contains(&format!("port {port}")));
+            assert!(failed.iter().all(says), "{failed:?}");
+            outbox.send(signal(Sig::TERM, Via::Guard)).expect("heard");
+        };
+        let ((outcome, ..), ()) = tokio::join!(driver.run(), script);
+        assert_eq!(outcome, Outcome::Signal(Sig::TERM));
+        assert_eq!(record.borrow().sought, [port; 2]);
     });
 }
 

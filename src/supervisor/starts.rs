@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 
 use tokio::time::Instant;
 
+use super::busy::Failing;
 use super::children::Children;
-use super::driver::{Driver, Member};
+use super::driver::Driver;
 use super::event::{Pgid, Run, Slot, StartError};
 use super::fleet::{self, Effect};
 use super::machine;
-use crate::error::Error;
+use crate::model::Port;
 
 impl<C: Children> Driver<C> {
     /// Takes from `effects` all that are to be started together with `first`: those that follow with nothing
@@ -35,20 +36,19 @@ impl<C: Children> Driver<C> {
     pub(super) fn spawn(&mut self, runs: Vec<Run>) -> Vec<Effect> {
         let mut effects = Vec::new();
         // Before the first of them is started: afterwards a port in use may be its own.
-        let mut left: VecDeque<(Run, Option<StartError>)> =
-            runs.into_iter().map(|run| (run, self.port_error(run.slot))).collect();
+        let mut left: VecDeque<(Run, Option<Port>)> =
+            runs.into_iter().map(|run| (run, self.busy_port(run.slot))).collect();
         for (run, _) in &left {
             self.times.remove(&run.slot);
         }
-        while let Some((run, error)) = left.pop_front() {
+        while let Some((run, busy)) = left.pop_front() {
             if !self.fleet.wants(run) {
-                let withdrawn = StartError { message: "not started".into(), hint: None };
-                effects.extend(self.feed(machine::Input::SpawnFailed(run, withdrawn), run.slot));
-            } else if let Some(error) = error {
+                effects.extend(self.feed(machine::Input::SpawnFailed(run, withdrawn()), run.slot));
+            } else if let Some(port) = busy {
                 self.begin_times(run.slot);
-                effects.extend(self.feed(machine::Input::SpawnFailed(run, error), run.slot));
+                self.fails(port, Failing::Start(run));
             } else {
-                let others = left.iter().take_while(|(run, error)| error.is_none() && self.fleet.wants(*run));
+                let others = left.iter().take_while(|(run, busy)| busy.is_none() && self.fleet.wants(*run));
                 let batch: Vec<Run> = [run].into_iter().chain(others.map(|(run, _)| *run)).collect();
                 let began = Instant::now();
                 let results = self.children.spawn(&batch);
@@ -83,13 +83,15 @@ impl<C: Children> Driver<C> {
         effects
     }
 
-    /// Why a process that a command wants up would not get its port. At the start of everything all
+    /// Returns the port of a process that a command wants up, if it is in use. At the start of everything all
     /// ports were tried before.
-    fn port_error(&mut self, slot: Slot) -> Option<StartError> {
-        let Member { id, port, .. } = &self.members[slot.0];
-        let port = port.filter(|_| self.fleet.is_ordered(slot))?;
-        let holder = self.children.port_holder(port)?.0;
-        let error = Error::PortInUse { port, id: id.clone(), holder };
-        Some(StartError { message: error.to_string().into(), hint: None })
+    fn busy_port(&mut self, slot: Slot) -> Option<Port> {
+        let port = self.members[slot.0].port.filter(|_| self.fleet.is_ordered(slot))?;
+        self.children.is_in_use(port).then_some(port)
     }
+}
+
+/// How a start ends that is not wanted any more.
+pub(super) fn withdrawn() -> StartError {
+    StartError { message: "not started".into(), hint: None }
 }

@@ -69,6 +69,10 @@ impl Timers {
         self.due.get(&timer).map(|due| due.at.saturating_duration_since(now))
     }
 
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused_at.is_some()
+    }
+
     pub(super) fn pause(&mut self) {
         self.paused_at.get_or_insert_with(Instant::now);
     }

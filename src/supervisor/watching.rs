@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::command::{Answer, Awaited, Refused};
+use super::commands::Vain;
 use super::driver::{Children, Driver};
 use super::event::{Epoch, Event, Run, Slot, StartError};
 use super::fleet::{self, Condition, ReadyWhen};
@@ -399,8 +400,12 @@ impl<C: Children> Driver<C> {
     }
 
     fn slots_to_wait_for(&mut self, names: &[String]) -> Result<Vec<Slot>, Refused> {
-        let slots: Vec<Slot> =
-            self.named(names, fleet::Order::Stop)?.into_iter().map(|(slot, _)| slot).collect();
+        let slots: Vec<Slot> = self
+            .named(names, fleet::Order::Stop)
+            .map_err(Vain::refused)?
+            .into_iter()
+            .map(|(slot, _)| slot)
+            .collect();
         if slots.is_empty() {
             let hint = Some("`ganger ps` shows what there is".to_owned());
             return Err(Refused { message: "no process runs".to_owned(), hint, is_usage: false });

@@ -11,6 +11,7 @@ use super::moves::{Ask, Files, Move, TYPES};
 use super::world::{Fake, Temper, World};
 use crate::model::{InstanceId, Port, ProcessName, Sig};
 use crate::plan::ProcessSpec;
+use crate::supervisor::busy::Busy;
 use crate::supervisor::command::{Answer, Command, What};
 use crate::supervisor::driver::{Driver, Member, Message};
 use crate::supervisor::driver_tests::signal;
@@ -74,6 +75,8 @@ impl History {
             tempers,
             dead: VecDeque::new(),
             inbox: VecDeque::new(),
+            looks: 0,
+            is_looking: false,
             watches: BTreeMap::new(),
             broken: BTreeSet::new(),
             busy: BTreeSet::new(),
@@ -101,6 +104,9 @@ impl History {
     }
 
     pub(super) fn hear(&mut self, message: Message) {
+        if matches!(message, Message::Looked) {
+            self.world.borrow_mut().is_looking = false;
+        }
         self.driver.hear(message);
         self.after_input();
     }
@@ -226,6 +232,7 @@ impl History {
         }
         let started = self.world.borrow().processes.len();
         self.clients.push(Client { number, ask, waits, started, answers: Some(answers), is_answered: false });
+        let failing = self.driver.busy.len();
         self.driver.hear(Message::Command(Command { what, answer }));
         let is_refused = {
             let answers = self.clients[number].answers.as_mut().expect("it is there");
@@ -239,8 +246,11 @@ impl History {
                 Err(_) => None,
             }
         };
-        if is_refused.is_some() {
-            self.clients[number].is_answered = true;
+        // The refusal comes later.
+        let all = &self.driver.busy;
+        let is_failing = all.len() > failing && all.last().is_some_and(Busy::is_of_command);
+        self.clients[number].is_answered |= is_refused.is_some();
+        if is_refused.is_some() || is_failing {
             (self.promised, self.last) = (before.0, before.1);
             let mut world = self.world.borrow_mut();
             (world.current, world.excused) = before.2;

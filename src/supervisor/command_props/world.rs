@@ -8,7 +8,7 @@ use std::rc::Rc;
 use crate::config::environment::Environment;
 use crate::model::{Port, Sig};
 use crate::plan::{Planner, ProcessSpec};
-use crate::supervisor::driver::{Act, Children, Holder, Look, Message};
+use crate::supervisor::driver::{Act, Children, Message};
 use crate::supervisor::event::{Ended, Event, Left, Pgid, Run, Slot, StartError};
 use crate::supervisor::machine::Whom;
 use crate::supervisor::watch::{Watch, WatchId};
@@ -52,6 +52,9 @@ pub(super) struct World {
     pub(super) tempers: Vec<Temper>,
     pub(super) dead: VecDeque<(i32, Ended)>,
     pub(super) inbox: VecDeque<Message>,
+    /// How many looks at what belongs to runs were begun, and whether the last goes on.
+    pub(super) looks: usize,
+    pub(super) is_looking: bool,
     pub(super) watches: BTreeMap<WatchId, Watch>,
     pub(super) broken: BTreeSet<String>,
     pub(super) busy: BTreeSet<Port>,
@@ -192,10 +195,14 @@ impl Children for Fake {
         Environment::default()
     }
 
-    fn port_holder(&mut self, port: Port) -> Option<Holder> {
+    fn is_in_use(&mut self, port: Port) -> bool {
         let world = self.0.borrow();
         let is_ours = world.processes.iter().any(|it| !it.is_gone && it.port == Some(port));
-        (is_ours || world.busy.contains(&port)).then_some(Holder(None))
+        is_ours || world.busy.contains(&port)
+    }
+
+    fn find_holder(&mut self, port: Port) {
+        self.0.borrow_mut().inbox.push_back(Message::PortHolder(port, None));
     }
 
     fn ask(&mut self, _: Slot, pgid: Pgid, sig: Sig, _: Whom) {
@@ -206,14 +213,26 @@ impl Children for Fake {
         vec![false; slots.len()]
     }
 
-    fn look(&mut self, of: &[Look], _: &[Slot]) -> Vec<Vec<Left>> {
+    fn look(&mut self, _: &[Run], _: &[Slot]) -> bool {
         let mut world = self.0.borrow_mut();
-        for look in of.iter().filter(|look| look.act == Act::Kill) {
-            if let Some(at) = world.processes.iter().position(|it| it.run.slot == look.slot && !it.is_gone) {
-                world.empty(at);
-            }
+        assert!(!world.is_looking, "one look at a time");
+        world.looks += 1;
+        // Every other one takes some time.
+        world.is_looking = world.looks % 2 == 1;
+        if world.is_looking {
+            world.inbox.push_back(Message::Looked);
         }
-        vec![Vec::new(); of.len()]
+        !world.is_looking
+    }
+
+    fn act(&mut self, run: Run, act: Act, _: bool) -> Vec<Left> {
+        let mut world = self.0.borrow_mut();
+        let at = world.processes.iter().rposition(|it| it.run.slot == run.slot);
+        let at = at.filter(|at| world.processes[*at].run == run).expect("the present run");
+        if act == Act::Kill {
+            world.empty(at);
+        }
+        Vec::new()
     }
 
     fn watch(&mut self, id: WatchId, watch: &Watch) {
@@ -257,6 +276,8 @@ impl Children for Fake {
     }
 
     fn suspended(&mut self) {}
+
+    fn stop_ganger(&mut self) {}
 
     fn resumed(&mut self) {}
 
