@@ -22,6 +22,7 @@ use crate::config::settings::Settings;
 use crate::model::{ControlKey, PtyChoice};
 use crate::output::clock::TimeFormat;
 use crate::output::format::FormatChoice;
+use crate::output::log::LogFormat;
 use crate::output::style::ColorChoice;
 use crate::plan::PortWish;
 
@@ -278,6 +279,16 @@ pub struct ShowOptions {
     /// Append what each process writes to a file of its own in this folder: web.1.log
     #[arg(long, value_name = "DIR", env = "GANGER_LOG_DIR", hide_env = true)]
     pub log_dir: Option<PathBuf>,
+    /// What is in these files: `raw` every byte as it comes, `plain` text without escape sequences, each line
+    /// as it was last [default: raw]
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "GANGER_LOG_FORMAT",
+        hide_env = true,
+        hide_possible_values = true
+    )]
+    pub log_format: Option<LogFormat>,
 }
 
 fn parse_port_step(text: &str) -> Result<u16, String> {

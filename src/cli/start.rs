@@ -76,6 +76,7 @@ impl ShowOptions {
             no_prefix: self.no_prefix || outer.no_prefix,
             mute: if self.mute.is_empty() { outer.mute } else { self.mute },
             log_dir: self.log_dir.or(outer.log_dir),
+            log_format: self.log_format.or(outer.log_format),
         }
     }
 

@@ -97,7 +97,8 @@ impl<'a> Look<'a> {
         let logs = logs(self.show, specs, self.env)?;
         let log_folder = self.show.log_dir.as_ref().map(|named| self.env.cwd.join(named));
         let own = log_folder.as_deref().filter(|_| self.daemon).map(own_log).transpose()?;
-        let setup = Setup { format, muted: self.muted, logs, screen };
+        let log_format = self.show.log_format.unwrap_or_default();
+        let setup = Setup { format, muted: self.muted, logs, log_format, screen };
         Ok(Show { setup, terminals, apart: margin.is_none(), log_folder, daemon: self.daemon, own })
     }
 

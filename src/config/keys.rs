@@ -106,6 +106,7 @@ pub const OPTIONS: &[Key] = &[
     key("no-prefix", Shape::Flag, Value::Text, "true"),
     key("mute", Shape::List, Value::Names, r#"["worker", "web.2"]"#),
     key("log-dir", Shape::One, Value::Path, r#""log""#),
+    key("log-format", Shape::One, Value::Choice, r#""plain""#),
 ];
 
 /// What only `[process.NAME]` has.

@@ -1,10 +1,12 @@
-//! Each process's own bytes, in a file of its own: `--log-dir`.
+//! What each process writes, in a file of its own: `--log-dir`. Its bytes as they are or, with
+//! `--log-format plain`, lines of text.
 //!
 //! A thread does the writing, since a file system may take its time and a poll does not tell it.
 //! The pump hands it copies of what it reads, through one buffer of bounded size: it waits for a
 //! disk that is slow and not for one that is stuck. A file that cannot be written is given up,
 //! which is told once. Nothing here ever ends the run.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fmt::Display;
@@ -23,12 +25,16 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::stat::{Mode, SFlag, fstatat};
 
+use super::sanitize::{Allowed, Row, Sanitizer};
 use crate::model::InstanceId;
 use crate::os::user;
 use crate::supervisor::event::Event;
 
 /// What may wait to be written, in bytes. As much again may be in the writer's hands.
 const LIMIT: usize = 1 << 20;
+
+/// How many bytes are appended at once: as many as are read at once.
+const SOME: usize = 64 * 1024;
 
 /// How long the pump waits for a writer that gets nothing done.
 #[derive(Debug, Clone, Copy)]
@@ -196,13 +202,25 @@ fn no_device(folder: &File, name: &OsStr) -> io::Error {
 pub(super) struct Logs {
     shared: Arc<Shared>,
     places: HashMap<InstanceId, usize>,
+    format: LogFormat,
 }
 
-/// Takes what one process has written.
-#[derive(Clone)]
+/// Takes what one output of a process brings. Dropped, it ends a line that has no end.
 pub(super) struct Log {
     shared: Arc<Shared>,
     place: usize,
+    /// Makes plain lines, if these are wanted.
+    plain: Option<RefCell<Box<Sanitizer>>>,
+}
+
+/// `--log-format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum LogFormat {
+    /// Every byte as it comes.
+    #[default]
+    Raw,
+    /// Text in lines, each as it was last.
+    Plain,
 }
 
 struct Shared {
@@ -280,10 +298,11 @@ impl Logs {
     /// Starts the thread. What it cannot write it tells; what it writes it adds to `written`.
     pub(super) fn start(
         files: Vec<LogFile>,
+        format: LogFormat,
         written: Arc<AtomicU64>,
         tell: impl Fn(Event) + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        let logs = Self::new(&files, written, tell, PATIENCE);
+        let logs = Self { format, ..Self::new(&files, written, tell, PATIENCE) };
         let shared = logs.shared.clone();
         std::thread::Builder::new().name("logs".into()).spawn(move || shared.write_all(files))?;
         Ok(logs)
@@ -306,7 +325,7 @@ impl Logs {
             tell: Box::new(tell),
             patience,
         };
-        Self { shared: Arc::new(shared), places }
+        Self { shared: Arc::new(shared), places, format: LogFormat::Raw }
     }
 
     /// One more file.
@@ -321,7 +340,9 @@ impl Logs {
     /// The log of a process, if it has one.
     pub(super) fn of(&self, id: &InstanceId) -> Option<Log> {
         let place = *self.places.get(id)?;
-        Some(Log { shared: self.shared.clone(), place })
+        let sanitizer = || RefCell::new(Box::new(Sanitizer::new(Allowed::TEXT)));
+        let plain = (self.format == LogFormat::Plain).then(sanitizer);
+        Some(Log { shared: self.shared.clone(), place, plain })
     }
 
     /// Waits until everything is in the files, or can no more be expected to be.
@@ -340,8 +361,26 @@ impl Logs {
 }
 
 impl Log {
-    /// Appends, once there is room.
+    /// Appends what was read, once there is room.
     pub(super) fn push(&self, bytes: &[u8]) {
+        match &self.plain {
+            None => self.append(bytes),
+            Some(plain) => self.append_rows(|emit| plain.borrow_mut().push(bytes, emit)),
+        }
+    }
+
+    /// Appends the lines that `rows` gives to its argument.
+    fn append_rows(&self, rows: impl FnOnce(&mut dyn FnMut(&mut Row))) {
+        let mut text = Vec::new();
+        rows(&mut |row| {
+            row.write(&mut text);
+            text.push(b'\n');
+        });
+        // A line may be as long as all that may wait.
+        text.chunks(SOME).for_each(|part| self.append(part));
+    }
+
+    fn append(&self, bytes: &[u8]) {
         let state = self.shared.lock();
         if state.targets[self.place].given_up {
             return;
@@ -356,6 +395,14 @@ impl Log {
         } else {
             state.stuck = true;
             self.shared.give_up(&mut state, self.place, &STUCK);
+        }
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        if let Some(plain) = self.plain.take() {
+            self.append_rows(|emit| plain.into_inner().finish(emit));
         }
     }
 }

@@ -15,7 +15,7 @@ use mio::Waker;
 
 use super::format::Format;
 use super::history::History;
-use super::log::{LogFile, Logs};
+use super::log::{LogFile, LogFormat, Logs};
 use super::printer::Printer;
 use super::screen::{Abilities, Screen};
 use super::sink::{Progress, Sink};
@@ -59,8 +59,10 @@ pub struct Setup {
     pub format: Format,
     /// Whose lines are not shown.
     pub muted: Names,
-    /// What takes the bytes of each process as they are; empty, if nothing is to.
+    /// What takes the output of each process; empty, if nothing is to.
     pub logs: Vec<LogFile>,
+    /// What is written to them.
+    pub log_format: LogFormat,
     /// What stdout can do as a terminal, if it is one and the format is text.
     pub screen: Option<Abilities>,
 }
@@ -91,7 +93,7 @@ impl Pump {
         first: impl FnOnce() + Send + 'static,
         notify: impl Fn(Notice) + Send + 'static,
     ) -> io::Result<Self> {
-        let Setup { format, muted, logs, screen } = setup;
+        let Setup { format, muted, logs, log_format, screen } = setup;
         let (poll, waker) = worker::watch(&out)?;
         let (orders, inbox) = channel();
         let written = Arc::new(AtomicU64::new(0));
@@ -102,7 +104,8 @@ impl Pump {
             None
         } else {
             let handle = handle.clone();
-            Some(Logs::start(logs, written.clone(), move |event| handle.order(Order::Tell(event)))?)
+            let tell = move |event| handle.order(Order::Tell(event));
+            Some(Logs::start(logs, log_format, written.clone(), tell)?)
         };
         let printer =
             Printer::new(format, Sink::new(out, written.clone(), progress.clone()), screen.map(Screen::new));
@@ -216,7 +219,8 @@ mod tests {
     fn output_that_cannot_be_watched_is_reported_and_closed() {
         let (mut read, write) = io::pipe().expect("a pipe");
         let format = Format::Json(Json::new(jiff::tz::TimeZone::UTC));
-        let setup = Setup { format, muted: Names::default(), logs: Vec::new(), screen: None };
+        let (logs, log_format) = (Vec::new(), LogFormat::default());
+        let setup = Setup { format, muted: Names::default(), logs, log_format, screen: None };
         let (sender, notices) = channel();
         let notify = move |notice| drop(sender.send(notice));
         let pump = Pump::start(setup, write.into(), || {}, notify).expect("started");

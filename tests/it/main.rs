@@ -37,6 +37,7 @@ mod kit;
 mod layers;
 mod limits;
 mod logs;
+mod logs_plain;
 mod mute;
 mod open;
 mod output;
