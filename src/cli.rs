@@ -19,7 +19,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::options::Options;
 use crate::config::scoped::Seconds;
 use crate::config::settings::Settings;
-use crate::model::{ControlKey, PtyChoice};
+use crate::model::{ControlKey, PtyChoice, Recipients, Sig};
 use crate::output::clock::TimeFormat;
 use crate::output::format::FormatChoice;
 use crate::output::log::LogFormat;
@@ -147,6 +147,8 @@ pub enum Command {
     Up(UpArgs),
     /// Read the Procfile and the env files again, and restart what they change
     Reload(ReloadArgs),
+    /// Send a signal to processes, such as HUP to have a server read its configuration again
+    Signal(SignalArgs),
     /// Show what the processes of the running instance wrote last
     Logs(LogsArgs),
     /// Have the terminal of a process: for its debugger or prompt
@@ -362,6 +364,20 @@ pub struct ReloadArgs {
     /// Do not wait until it is done
     #[arg(long)]
     pub no_wait: bool,
+}
+
+/// `ganger signal`.
+#[derive(Debug, Args)]
+pub struct SignalArgs {
+    /// The signal: `HUP`, `SIGHUP`, `RTMIN+1` or a number
+    #[arg(value_name = "SIG")]
+    pub signal: Sig,
+    /// Types or instances: `web`, `worker.2`
+    #[arg(value_name = "NAME", required = true)]
+    pub names: Vec<String>,
+    /// What gets it: every process of the `group`, or only the `program` that the command line runs
+    #[arg(long, value_name = "WHICH", default_value = "group", hide_possible_values = true)]
+    pub to: Recipients,
 }
 
 /// `ganger logs`.

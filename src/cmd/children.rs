@@ -25,7 +25,7 @@ use crate::os::guard::Link;
 use crate::os::limits::OpenFiles;
 use crate::os::reap::{self, Death, How};
 use crate::os::spawn::{Outlet, Spawned, Spawner, shell_argv};
-use crate::os::{descendants, group, ports, sweep};
+use crate::os::{descendants, group, ports, shells, sweep};
 use crate::output::log::LogFile;
 use crate::output::pump::{Kind, Pump};
 use crate::plan::ProcessSpec;
@@ -148,6 +148,17 @@ impl Children for OsChildren {
     fn signal(&mut self, pgid: Pgid, sig: Sig) {
         if !self.beside.as_ref().is_some_and(|beside| beside.signal(pgid, sig)) {
             group::signal(pgid.0, sig);
+        }
+    }
+
+    fn signal_program(&mut self, pgid: Pgid, sig: Sig) {
+        match descendants::look_at(pgid.0) {
+            Some(leader) => {
+                for process in shells::programs(leader, sig) {
+                    descendants::signal(process, sig);
+                }
+            }
+            None => group::signal_child(pgid.0, sig),
         }
     }
 

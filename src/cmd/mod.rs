@@ -31,6 +31,7 @@ mod run;
 mod say;
 mod scanner;
 mod show;
+mod signal;
 mod start;
 mod terminals;
 mod wait;
@@ -58,6 +59,7 @@ pub fn run(cli: Cli, env: &Env) -> Result<u8, Error> {
             | Command::Stop(_)
             | Command::Up(_)
             | Command::Reload(_)
+            | Command::Signal(_)
             | Command::Logs(_)
             | Command::Attach(_)
             | Command::Open(_)
@@ -85,6 +87,7 @@ pub fn run(cli: Cli, env: &Env) -> Result<u8, Error> {
         Command::Stop(args) => orders::stop(&app, args, env),
         Command::Up(args) => orders::up(&app, args, env),
         Command::Reload(args) => orders::reload(&app, &args, env),
+        Command::Signal(args) => signal::signal(&app, args, env),
         Command::Logs(args) => logs::logs(&app, &args, env),
         Command::Attach(args) => attach::attach(&app, args, env),
         Command::Open(args) => open::open(&app, &args, env),

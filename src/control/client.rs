@@ -138,6 +138,9 @@ impl Client {
                 Reply::Item(value) => item(value, memchr::memchr(b'\n', self.stream.buffer()).is_some())?,
                 Reply::Result(value) => return Ok(value),
                 Reply::Error(mut refusal) => {
+                    if is_unknown(request, &refusal) {
+                        return Err(Failure::Refused(too_old(request)));
+                    }
                     // An error is never a success.
                     refusal.status = refusal.status.max(error::FAILURE);
                     return Err(Failure::Refused(refusal));
@@ -210,6 +213,18 @@ impl Client {
 /// Reads the result of a request.
 fn read<T: DeserializeOwned>(result: Value) -> Result<T, Failure> {
     serde_json::from_value(result).map_err(|error| Failure::Invalid(error.to_string()))
+}
+
+/// Returns whether an instance says that it does not know this kind of request.
+fn is_unknown(request: &Request, refusal: &Refusal) -> bool {
+    refusal.message.starts_with(&format!("unknown variant `{}`", request.name()))
+}
+
+/// What to say of an instance that is older than the command.
+fn too_old(request: &Request) -> Refusal {
+    let name = request.name();
+    Refusal::failed(format!("the running instance is an older ganger that does not know `{name}`"))
+        .hint(SAME_VERSION)
 }
 
 /// For a request that has only a result.

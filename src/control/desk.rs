@@ -16,7 +16,8 @@ use super::attach;
 use super::frames::Attached;
 use super::logs::{self, Wish};
 use super::proto::{
-    Change, Changes, Count, Did, Exit, Instance, Process, Refusal, Reply, Request, Variable, Variables, Which,
+    Change, Changes, Count, Did, Exit, Instance, Process, Refusal, Reply, Request, Signaled, Signalee,
+    Variable, Variables, Which,
 };
 use super::ready::Looks;
 use super::reloads::{Reloads, Turn};
@@ -87,6 +88,10 @@ impl Desk {
             Request::Config { name } => match name.parse() {
                 Ok(id) => self.ask(What::Environment(id)).await,
                 Err(_) => Reply::Error(Refusal::usage(format!("`{name}` is no instance, such as web.1"))),
+            },
+            Request::Signal { signal, names, to } => match signal.parse() {
+                Ok(sig) => self.ask(What::Signal { sig, names, to }).await,
+                Err(error) => Reply::Error(Refusal::usage(format!("`{signal}`: {error}"))),
             },
             Request::Logs { lines, follow, names } => match self.logs(Wish { lines, follow }, &names).await {
                 Ok(lines) => return Answer::Written(lines),
@@ -204,6 +209,10 @@ impl Desk {
                 processes: all.iter().map(change).collect(),
                 formation: counts(formation),
             }),
+            command::Answer::Signaled(sig, all) => {
+                let signalee = |(id, pid): &(InstanceId, i32)| Signalee { name: id.to_string(), pid: *pid };
+                Reply::result(&Signaled { signal: sig.name(), processes: all.iter().map(signalee).collect() })
+            }
             // What waits has an answer of its own.
             command::Answer::Awaited(_) | command::Answer::Ending => Reply::Result(serde_json::Value::Null),
             command::Answer::Environment(environment) => {

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::config::formation::FormationError;
-use crate::model::{Sig, json};
+use crate::model::{Recipients, Sig, json};
 
 /// The version of everything here.
 pub const VERSION: u32 = 1;
@@ -68,6 +68,16 @@ pub enum Request {
         #[serde(default = "yes")]
         wait: bool,
     },
+    /// Send a signal to processes that run: [`Signaled`].
+    Signal {
+        /// By name or number, as for `--stop-signal`.
+        signal: String,
+        /// Types and instances, at least one.
+        names: Vec<String>,
+        /// Which of their processes get it.
+        #[serde(default)]
+        to: Recipients,
+    },
     /// Wait until processes are ready: [`Waited`].
     Wait {
         /// Types and instances; none: all, but what was stopped by a command.
@@ -108,6 +118,12 @@ pub enum Request {
 }
 
 impl Request {
+    /// Returns the value of its `cmd`.
+    pub fn name(&self) -> String {
+        let value = serde_json::to_value(self).unwrap_or_default();
+        value.get("cmd").and_then(Value::as_str).unwrap_or_default().to_owned()
+    }
+
     /// Returns whether the answer may take longer than a client waits for its first line.
     pub fn takes_long(&self) -> bool {
         match self {
@@ -116,7 +132,7 @@ impl Request {
             // The files are read in any case.
             Self::Reload { .. } | Self::Wait { .. } => true,
             Self::Logs { follow, .. } => *follow,
-            Self::Ps | Self::End | Self::Config { .. } | Self::Attach { .. } => false,
+            Self::Ps | Self::End | Self::Signal { .. } | Self::Config { .. } | Self::Attach { .. } => false,
         }
     }
 }
@@ -301,6 +317,24 @@ pub enum Did {
     Failed,
     /// It was ordered, and nobody waits for it.
     Ordered,
+}
+
+/// Which processes got a signal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signaled {
+    /// The signal by name, without `SIG`: `HUP`.
+    pub signal: String,
+    /// In the order in which they were first started.
+    pub processes: Vec<Signalee>,
+}
+
+/// See [`Signaled`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signalee {
+    /// Its name, `web.1`.
+    pub name: String,
+    /// The pid of its leader, which is also its group.
+    pub pid: i32,
 }
 
 /// An environment, sorted by name.

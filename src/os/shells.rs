@@ -27,6 +27,15 @@ pub fn through(leader: Process, sig: Sig) -> Vec<Process> {
     found
 }
 
+/// Returns the processes that a signal is for which asks nothing to stop: as [`through`], without the shells
+/// that run these programs and do not catch it. Most signals would end such a shell.
+pub fn programs(leader: Process, sig: Sig) -> Vec<Process> {
+    let runs_program = |pid: i32| is_shell(pid) && !descendants::children_of(pid).is_empty();
+    let mut all = through(leader, sig);
+    all.retain(|process| catches(process.pid, sig) || !runs_program(process.pid));
+    all
+}
+
 fn hides_programs(pid: i32, sig: Sig) -> bool {
     is_shell(pid) && (has_command_line(pid) || !catches(pid, sig))
 }

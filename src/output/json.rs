@@ -121,6 +121,11 @@ fn describe_in(fields: &mut Map<String, Value>, event: &Event) {
             how(fields, end, *after);
             follows(fields, *then);
         }
+        Event::Signaled { id, sig } => {
+            set("event", "signal_sent".into());
+            whose(fields, id);
+            fields.insert("signal".into(), signal(*sig).into());
+        }
         Event::StopRequested(sig) => {
             set("event", "stop_requested".into());
             set("signal", signal(*sig).into());

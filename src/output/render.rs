@@ -247,6 +247,7 @@ fn is_failure(event: &Event) -> bool {
         | Event::Waiting { .. }
         | Event::CommandWaiting { .. }
         | Event::Ready { .. }
+        | Event::Signaled { .. }
         | Event::StopRequested(_)
         | Event::Left { what: LeftTo::Stop | LeftTo::BeWaitedFor, .. }
         | Event::Hint(_) => false,

@@ -28,6 +28,7 @@ pub fn describe(event: &Event) -> String {
         Event::CommandEnded { program, end, after, then } => {
             end_of(&format_args!("`{program}`"), end, *after, *then)
         }
+        Event::Signaled { id, sig } => format!("sending {sig} to {id} (`ganger signal`)"),
         Event::StopRequested(sig) => format!("{sig} received, stopping all; once more kills them"),
         Event::Killed { id, after } => {
             format!("{id} did not stop within {}, killing it", duration(*after))
@@ -188,6 +189,7 @@ mod tests {
                 program: "echo".into(),
                 what: vec!["web.1 to listen on port 24000".into(), "db.1 to start".into()],
             },
+            Event::Signaled { id: id("web.1"), sig: Sig::HUP },
             Event::StopRequested(Sig::INT),
             Event::Killed { id: id("web.1"), after: secs(10.0) },
             Event::Left { id: id("web.1"), programs: programs(1), what: LeftTo::Stop },
@@ -217,6 +219,7 @@ mod tests {
         web.1 exited with code 127 after 0.8 s; it has failed 5 times in a row at once and is not started again (`ganger up web.1` does that)
         `pytest` exited with code 1 after 1 min 5 s; everything stops with it
         waiting for web.1 to listen on port 24000 and db.1 to start before running echo
+        sending SIGHUP to web.1 (`ganger signal`)
         SIGINT received, stopping all; once more kills them
         web.1 did not stop within 10.0 s, killing it
         stopping what web.1 left running: sh (pid 7)

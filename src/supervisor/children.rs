@@ -19,6 +19,8 @@ pub trait Children {
     fn spawn(&mut self, runs: &[Run]) -> Vec<Result<Pgid, StartError>>;
     /// Signals a whole group whose leader has not been reaped.
     fn signal(&mut self, pgid: Pgid, sig: Sig);
+    /// Signals the program of a group whose leader has not been reaped, without the shells that only run it.
+    fn signal_program(&mut self, pgid: Pgid, sig: Sig);
     /// Signals what is left of groups whose leaders were reaped.
     fn signal_rest(&mut self, groups: &[(Pgid, Sig)]);
     /// Makes room for one more process, at the next slot.

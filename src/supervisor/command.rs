@@ -10,7 +10,7 @@ use super::fleet::Order;
 use crate::config::environment::Environment;
 use crate::config::formation::FormationError;
 use crate::error::Error;
-use crate::model::{InstanceId, Port, ProcessName};
+use crate::model::{InstanceId, Port, ProcessName, Recipients, Sig};
 use crate::plan::Planner;
 
 /// Something to do, and where the answer goes. It is answered once; a receiver that has gone is
@@ -53,6 +53,15 @@ pub enum What {
         /// As above.
         wait: bool,
     },
+    /// Send a signal to processes that run.
+    Signal {
+        /// The signal.
+        sig: Sig,
+        /// Types and instances, at least one.
+        names: Vec<String>,
+        /// Which of their processes get it.
+        to: Recipients,
+    },
     /// Say when all of these are ready, or that one of them will not be; with `now`, at once.
     Wait {
         /// Types and instances; none: all.
@@ -71,6 +80,8 @@ pub enum Answer {
     Status(Vec<Status>, Formation),
     /// What was done with each process, and how many of each type there are now.
     Done(Vec<Done>, Formation),
+    /// The signal was sent to these, each with the pid of its leader.
+    Signaled(Sig, Vec<(InstanceId, i32)>),
     /// Which are ready.
     Awaited(Vec<Awaited>),
     /// Everything ends.

@@ -13,7 +13,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::busy::Failing;
 use super::command::{Answer, Command, Formation, Refused, Stage, Status, Unseen, What};
 use super::driver::{Children, Driver, Member};
-use super::event::{Ended, Slot};
+use super::event::{Ended, Event, Pgid, Slot};
 use super::fleet::{self, Cause, Order, Phase};
 use super::jobs::{Goal, Job};
 use super::state::State;
@@ -22,7 +22,7 @@ use crate::config::formation::{self, Target};
 use crate::config::names::Names;
 use crate::config::probe::ReadyProbe;
 use crate::error::Error;
-use crate::model::{InstanceId, Port, ProcessName};
+use crate::model::{InstanceId, Port, ProcessName, Recipients, Sig};
 use crate::plan::{Planner, ProcessSpec, check_count};
 
 /// What is to be ordered, slot by slot.
@@ -65,6 +65,7 @@ impl<C: Children> Driver<C> {
                 Ok(Answer::Status(all.map(|slot| self.status(slot)).collect(), self.formation()))
             }
             What::Environment(id) => self.environment(&id),
+            What::Signal { sig, names, to } => self.signal_named(sig, &names, to),
             What::Wait { names, now } => return self.wait(&names, now, answer),
             What::End => {
                 self.step(fleet::Input::End);
@@ -94,7 +95,12 @@ impl<C: Children> Driver<C> {
     /// Why this is no time for it, if it is none.
     fn refusal(&self, what: &What) -> Option<Refused> {
         match what {
-            What::Status | What::Environment(_) | What::End | What::Wait { now: true, .. } => None,
+            // A process that is stopping can still be signaled, for a dump of its threads for example.
+            What::Status
+            | What::Environment(_)
+            | What::Signal { .. }
+            | What::End
+            | What::Wait { now: true, .. } => None,
             What::Wait { .. } if self.fleet.phase() == Phase::Releasing => None,
             What::Order { .. } | What::Scale { .. } | What::Reload { .. } | What::Wait { .. } => {
                 match self.fleet.phase() {
@@ -175,6 +181,56 @@ impl<C: Children> Driver<C> {
             self.check_ports(&slots)?;
         }
         Ok(slots.into_iter().map(|slot| (slot, order)).collect())
+    }
+
+    /// Signals the processes that are meant: a named instance has to run, and of a type those that do.
+    fn signal_named(&mut self, sig: Sig, names: &[String], to: Recipients) -> Result<Answer, Refused> {
+        if names.is_empty() {
+            let hint = "name a process, as in `ganger signal HUP web`".to_owned();
+            return Err(Refused { is_usage: true, ..failed("a name is missing".to_owned(), Some(hint)) });
+        }
+        let wanted = Names::parse(names, &self.planner.types())?;
+        let mut slots: Vec<Slot> = self.slots().filter(|slot| self.is_shown(*slot)).collect();
+        slots.retain(|slot| wanted.contains(&self.members[slot.0].id));
+        let live = |slot: &Slot| Some((*slot, self.fleet.machine(*slot).live_group()?));
+        let live: Vec<(Slot, Pgid)> = slots.iter().filter_map(live).collect();
+        for id in wanted.instances() {
+            if !live.iter().any(|(slot, _)| self.members[slot.0].id == *id) {
+                return Err(self.not_running(id, &slots));
+            }
+        }
+        for name in wanted.types() {
+            if !live.iter().any(|(slot, _)| self.members[slot.0].id.name == *name) {
+                let first = slots.iter().map(|slot| &self.members[slot.0].id).find(|id| id.name == *name);
+                let id = first.cloned().unwrap_or_else(|| InstanceId::new(name.clone(), 1));
+                return Err(self.not_running(&id, &slots));
+            }
+        }
+        let mut done = Vec::new();
+        for (slot, pgid) in live {
+            let id = self.id(slot);
+            // Before it is sent: the lines that follow from it come after this one.
+            self.children.tell(Event::Signaled { id: id.clone(), sig });
+            match to {
+                Recipients::Group => self.children.signal(pgid, sig),
+                Recipients::Program => self.children.signal_program(pgid, sig),
+            }
+            done.push((id, pgid.0));
+        }
+        Ok(Answer::Signaled(sig, done))
+    }
+
+    /// Why a process among `slots` cannot be signaled.
+    fn not_running(&self, id: &InstanceId, slots: &[Slot]) -> Refused {
+        let Some(slot) = slots.iter().find(|slot| self.members[slot.0].id == *id) else {
+            return no_instance(id);
+        };
+        let stage = self.stage(*slot);
+        let hint = match stage {
+            Stage::Waiting | Stage::Starting | Stage::Up => "`ganger ps` shows when it is up".to_owned(),
+            Stage::Stopping | Stage::Stopped | Stage::Crashed => format!("start it with `ganger up {id}`"),
+        };
+        failed(format!("{id} is not running: it is {}", stage.as_str()), Some(hint))
     }
 
     /// What has to come and to go for these counts.

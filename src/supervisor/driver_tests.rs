@@ -151,6 +151,10 @@ impl Children for Fake {
         }
     }
 
+    fn signal_program(&mut self, pgid: Pgid, sig: Sig) {
+        self.signal(pgid, sig);
+    }
+
     fn signal_rest(&mut self, groups: &[(Pgid, Sig)]) {
         for (pgid, sig) in groups {
             self.did(Did::Signaled(pgid.0, *sig));

@@ -180,6 +180,13 @@ pub enum Event {
         /// What follows from it.
         then: Consequence,
     },
+    /// A command sends a signal to the process.
+    Signaled {
+        /// Which one.
+        id: InstanceId,
+        /// The signal.
+        sig: Sig,
+    },
     /// A signal asked ganger to stop.
     StopRequested(Sig),
     /// Processes that did not stop in time are killed now.

@@ -31,6 +31,7 @@ fn every_command_has_help() {
         "stop",
         "up",
         "reload",
+        "signal",
         "logs",
         "attach",
         "open",

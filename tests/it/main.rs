@@ -54,6 +54,7 @@ mod responsive;
 mod run;
 mod run_terminal;
 mod screen;
+mod signal_command;
 mod signals;
 mod smoke;
 mod socket_bounds;

@@ -46,7 +46,11 @@ impl History {
                     assert!(self.world.borrow().live(&it.id.to_string()).is_none(), "{it:?} is there");
                 }
             }
-            Answer::Status(..) | Answer::Ending | Answer::Environment(_) | Answer::Refused(_) => {}
+            Answer::Status(..)
+            | Answer::Signaled(..)
+            | Answer::Ending
+            | Answer::Environment(_)
+            | Answer::Refused(_) => {}
         }
     }
 

@@ -173,6 +173,10 @@ impl Children for Fake {
         }
     }
 
+    fn signal_program(&mut self, pgid: Pgid, sig: Sig) {
+        self.signal(pgid, sig);
+    }
+
     fn signal_rest(&mut self, groups: &[(Pgid, Sig)]) {
         let mut world = self.0.borrow_mut();
         for (pgid, sig) in groups {
