@@ -154,6 +154,8 @@ pub enum Command {
     /// Have the terminal of a process: for its debugger or prompt
     #[command(alias = "connect")]
     Attach(AttachArgs),
+    /// Type text on the terminal of a process, as if on its keyboard
+    Send(SendArgs),
     /// Open a process in the browser, once it listens on its port
     Open(OpenArgs),
     /// Wait until processes are ready
@@ -412,6 +414,19 @@ pub struct AttachArgs {
     /// The key that detaches: `ctrl-` and a letter, `]`, `\`, `^`, `_`, `@` or a digit from 4 to 7
     #[arg(long, value_name = "KEY", env = "GANGER_DETACH_KEY", hide_env = true, default_value = "ctrl-]")]
     pub detach_key: ControlKey,
+}
+
+/// `ganger send`.
+#[derive(Debug, Args)]
+pub struct SendArgs {
+    /// The process: an instance, or a type that runs once
+    pub name: String,
+    /// What to type, with the escapes `\n`, `\r` (Enter), `\t`, `\e`, `\xHH` and `\\`; `-` for stdin as it is
+    #[arg(value_name = "TEXT")]
+    pub text: OsString,
+    /// Type the text as it is, without escapes
+    #[arg(long)]
+    pub raw: bool,
 }
 
 /// `ganger open`.

@@ -30,6 +30,7 @@ mod remote;
 mod run;
 mod say;
 mod scanner;
+mod send;
 mod show;
 mod signal;
 mod start;
@@ -62,6 +63,7 @@ pub fn run(cli: Cli, env: &Env) -> Result<u8, Error> {
             | Command::Signal(_)
             | Command::Logs(_)
             | Command::Attach(_)
+            | Command::Send(_)
             | Command::Open(_)
             | Command::Wait(_)
             | Command::Config(ConfigArgs { running: true, .. }),
@@ -90,6 +92,7 @@ pub fn run(cli: Cli, env: &Env) -> Result<u8, Error> {
         Command::Signal(args) => signal::signal(&app, args, env),
         Command::Logs(args) => logs::logs(&app, &args, env),
         Command::Attach(args) => attach::attach(&app, args, env),
+        Command::Send(args) => send::send(&app, args, env),
         Command::Open(args) => open::open(&app, &args, env),
         Command::Wait(args) => wait::wait(&app, args, env),
         Command::Completions { shell } => {

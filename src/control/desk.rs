@@ -13,11 +13,12 @@ use base64::engine::general_purpose::STANDARD;
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::attach;
-use super::frames::Attached;
+use super::frames::{Attached, Bytes};
+use super::keyboard::NotTyped;
 use super::logs::{self, Wish};
 use super::proto::{
-    Change, Changes, Count, Did, Exit, Instance, Process, Refusal, Reply, Request, Signaled, Signalee,
-    Variable, Variables, Which,
+    Change, Changes, Count, Did, Exit, Instance, MAX_SENT, Process, Refusal, Reply, Request, Sent, Signaled,
+    Signalee, Variable, Variables, Which,
 };
 use super::ready::Looks;
 use super::reloads::{Reloads, Turn};
@@ -93,6 +94,10 @@ impl Desk {
                 Ok(sig) => self.ask(What::Signal { sig, names, to }).await,
                 Err(error) => Reply::Error(Refusal::usage(format!("`{signal}`: {error}"))),
             },
+            Request::Send { name, bytes: Bytes(bytes) } => match self.type_text(&name, &bytes).await {
+                Ok(sent) => Reply::result(&sent),
+                Err(refusal) => Reply::Error(refusal),
+            },
             Request::Logs { lines, follow, names } => match self.logs(Wish { lines, follow }, &names).await {
                 Ok(lines) => return Answer::Written(lines),
                 Err(refusal) => Reply::Error(refusal),
@@ -114,10 +119,31 @@ impl Desk {
         let types: Vec<ProcessName> = formation.into_iter().map(|(name, _)| name).collect();
         let (id, pid) = target::which(name, &types, &all)?;
         let Some(place) = self.about.seats.join(&id, size, tee) else {
-            return Err(target::without_terminal(&id));
+            return Err(target::without_terminal(&id, "that you could attach to"));
         };
         let go_on = attach::take_over(place, &self.about.history, &id, size.rows);
         Ok((Attached { name: id.to_string(), pid }, go_on))
+    }
+
+    async fn type_text(&self, name: &str, bytes: &[u8]) -> Result<Sent, Refusal> {
+        if bytes.len() > MAX_SENT {
+            return Err(Refusal::usage(format!("more than {MAX_SENT} bytes in one request")));
+        }
+        let Some(command::Answer::Status(all, formation)) = self.tell(What::Status).await else {
+            return Err(ended());
+        };
+        let types: Vec<ProcessName> = formation.into_iter().map(|(name, _)| name).collect();
+        let (id, pid) = target::which(name, &types, &all)?;
+        let Some(keyboard) = self.about.seats.keyboard(&id) else {
+            return Err(target::without_terminal(&id, "to type on"));
+        };
+        match keyboard.type_in(bytes).await {
+            Ok(taken) => Ok(Sent { name: id.to_string(), pid, taken }),
+            Err(NotTyped::Ended) => Err(Refusal::failed(format!("{id} ended before all of it was typed"))),
+            Err(NotTyped::System(error)) => {
+                Err(Refusal::failed(format!("cannot type on the terminal of {id}: {error}")))
+            }
+        }
     }
 
     async fn logs(&self, wish: Wish, names: &[String]) -> Result<Receiver<Vec<u8>>, Refusal> {

@@ -19,6 +19,7 @@ mod attach;
 pub mod client;
 pub mod desk;
 pub mod frames;
+mod keyboard;
 mod leftovers;
 pub mod lock;
 mod logs;

@@ -25,6 +25,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::frames::Bytes;
 use crate::config::formation::FormationError;
 use crate::model::{Recipients, Sig, json};
 
@@ -33,6 +34,9 @@ pub const VERSION: u32 = 1;
 
 /// The longest request, in bytes with its line end. Replies may be longer.
 pub const MAX_REQUEST: usize = 64 * 1024;
+
+/// The most bytes that one request types on a terminal: in base64 they have room in it.
+pub const MAX_SENT: usize = 32 * 1024;
 
 /// The longest reply that a client reads, likewise. The largest that there can be: a line of a log has
 /// 1 MiB, an environment 6 MiB (execve(2)), and in JSON a byte has at most six signs; `ps` has the command
@@ -77,6 +81,13 @@ pub enum Request {
         /// Which of their processes get it.
         #[serde(default)]
         to: Recipients,
+    },
+    /// Type on the terminal of a process: [`Sent`].
+    Send {
+        /// A type or an instance.
+        name: String,
+        /// What to type, at most [`MAX_SENT`] bytes.
+        bytes: Bytes,
     },
     /// Wait until processes are ready: [`Waited`].
     Wait {
@@ -129,8 +140,8 @@ impl Request {
         match self {
             Self::Up(which) | Self::Stop(which) | Self::Restart(which) => which.wait,
             Self::Scale { wait, .. } => *wait,
-            // The files are read in any case.
-            Self::Reload { .. } | Self::Wait { .. } => true,
+            // The files are read in any case, and the process may read slowly.
+            Self::Reload { .. } | Self::Wait { .. } | Self::Send { .. } => true,
             Self::Logs { follow, .. } => *follow,
             Self::Ps | Self::End | Self::Signal { .. } | Self::Config { .. } | Self::Attach { .. } => false,
         }
@@ -335,6 +346,17 @@ pub struct Signalee {
     pub name: String,
     /// The pid of its leader, which is also its group.
     pub pid: i32,
+}
+
+/// What was typed on a terminal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// The instance, `web.1`.
+    pub name: String,
+    /// The pid of its leader.
+    pub pid: i32,
+    /// How many bytes the terminal took. Less than all: it has taken no more for a while.
+    pub taken: usize,
 }
 
 /// An environment, sorted by name.

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::keyboard::Keyboard;
 use crate::model::InstanceId;
 use crate::os::pty::{Size, Terminal};
 use crate::output::pump::View;
@@ -39,6 +40,8 @@ struct Seat {
     here: Vec<Client>,
     held: bool,
     news: watch::Sender<News>,
+    /// Held by the keyboard that types now: what each of them types stays together.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -136,6 +139,23 @@ impl Seats {
         Some(Place { seats: self.clone(), id: id.clone(), number, news })
     }
 
+    /// Returns a further keyboard for the present run of a process, beside that of a client that is attached.
+    /// `None` where that has no terminal now.
+    pub(super) fn keyboard(&self, id: &InstanceId) -> Option<Keyboard> {
+        let shared = self.lock();
+        let seat = shared.seats.get(id).filter(|seat| seat.terminal.is_some())?;
+        let (news, turn) = (seat.news.subscribe(), seat.turn.clone());
+        let run = news.borrow().run;
+        Some(Keyboard::new(self.clone(), id.clone(), run, turn, news))
+    }
+
+    /// The terminal of this run of a process, if it is there.
+    pub(super) fn terminal_of(&self, id: &InstanceId, run: u64) -> Option<Arc<Terminal>> {
+        let shared = self.lock();
+        let seat = shared.seats.get(id).filter(|seat| seat.news.borrow().run == run)?;
+        seat.terminal.clone()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -158,7 +178,8 @@ impl Shared {
 impl Seat {
     fn empty() -> Self {
         let news = News { run: 0, pid: 0, end: None, before: None, writer: None };
-        Self { terminal: None, here: Vec::new(), held: false, news: watch::Sender::new(news) }
+        let (news, turn) = (watch::Sender::new(news), Arc::default());
+        Self { terminal: None, here: Vec::new(), held: false, news, turn }
     }
 
     /// That of the one who types, or else of the main view.

@@ -45,10 +45,10 @@ pub(super) fn which(name: &str, types: &[ProcessName], all: &[Status]) -> Result
     })
 }
 
-/// What a process says that has only a pipe.
-pub(super) fn without_terminal(id: &InstanceId) -> Refusal {
+/// Why nothing can be done with the terminal of a process that has only a pipe. `what` it was wanted for.
+pub(super) fn without_terminal(id: &InstanceId, what: &str) -> Refusal {
     let name = &id.name;
-    Refusal::failed(format!("{id} has no terminal (pty) that you could attach to")).hint(format!(
+    Refusal::failed(format!("{id} has no terminal (pty) {what}")).hint(format!(
         "start ganger with `--pty always`, or write `pty = \"always\"` below `[process.{name}]` in ganger.toml"
     ))
 }

@@ -34,6 +34,7 @@ fn every_command_has_help() {
         "signal",
         "logs",
         "attach",
+        "send",
         "open",
         "completions",
         "man",

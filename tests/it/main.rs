@@ -54,6 +54,7 @@ mod responsive;
 mod run;
 mod run_terminal;
 mod screen;
+mod send;
 mod signal_command;
 mod signals;
 mod smoke;

@@ -247,7 +247,7 @@ fn programs_are_told_too() {
 #[test]
 fn an_older_instance_is_named_as_the_reason() {
     let test = app("web: x\n");
-    for command in [&["signal", "HUP", "web"][..]] {
+    for command in [&["signal", "HUP", "web"][..], &["send", "web", "x"]] {
         let listener = UnixListener::bind(test.path("socket")).expect("a socket");
         let name = command[0];
         let answer = format!(
