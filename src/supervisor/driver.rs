@@ -37,6 +37,10 @@ const BLOCKED: Duration = Duration::from_millis(250);
 /// How long the command of `start -- CMD` waits before ganger says what for.
 const A_WHILE: Duration = Duration::from_millis(1500);
 
+/// How many findings in a row are handled before what follows from them is done for all. Each time costs a look
+/// at every process.
+const FINDINGS: usize = 100;
+
 /// What reaches the driver.
 #[derive(Debug, Clone)]
 pub enum Message {
@@ -195,8 +199,11 @@ impl<C: Children> Driver<C> {
     /// Returns when everything has ended, with what is left to do for the caller: how to end, and for its
     /// last acts the children's world and what signals mean until then.
     pub async fn run(mut self) -> (Outcome, C, UnboundedReceiver<Message>, Policy) {
+        let mut findings = 0;
         loop {
-            self.after_input();
+            if findings == 0 {
+                self.after_input();
+            }
             if let Some(outcome) = self.outcome {
                 self.report();
                 return (outcome, self.children, self.queue.into_inner(), self.policy);
@@ -204,9 +211,20 @@ impl<C: Children> Driver<C> {
             tokio::select! {
                 // Signals and deaths before timers: a process that ended in time is not killed.
                 biased;
-                Some(message) = self.queue.next() => self.hear(message),
-                () = after_others(), if self.has_chores() => self.do_chore(),
-                (timer, epoch) = self.timers.next() => self.ring(timer, epoch),
+                Some(message) = self.queue.next() => {
+                    // Hundreds of processes may become ready at the same moment.
+                    let is_followed = is_finding(&message) && self.queue.goes_on_with(is_finding);
+                    findings = if is_followed { (findings + 1) % FINDINGS } else { 0 };
+                    self.hear(message);
+                }
+                () = after_others(), if self.has_chores() => {
+                    findings = 0;
+                    self.do_chore();
+                }
+                (timer, epoch) = self.timers.next() => {
+                    findings = 0;
+                    self.ring(timer, epoch);
+                }
             }
         }
     }
@@ -408,6 +426,12 @@ impl<C: Children> Driver<C> {
     pub(super) fn id(&self, slot: Slot) -> InstanceId {
         self.members[slot.0].id.clone()
     }
+}
+
+/// Whether the message says what a search has shown. What follows from it is the same if another one is handled
+/// before that is done.
+fn is_finding(message: &Message) -> bool {
+    matches!(message, Message::Found(..) | Message::Ready(_))
 }
 
 /// Returns when all other ready tasks have run: first the runtime learns what can be read, and then

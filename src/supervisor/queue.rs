@@ -48,6 +48,11 @@ impl Queue {
         }
     }
 
+    /// Whether the next message is such a one, unless an urgent one comes before it.
+    pub(super) fn goes_on_with(&self, is_such: impl Fn(&Message) -> bool) -> bool {
+        self.later.front().is_some_and(is_such)
+    }
+
     /// Sorts what has come.
     fn urgent(&mut self) -> Option<Message> {
         while let Ok(message) = self.inbox.try_recv() {
@@ -107,6 +112,8 @@ mod tests {
         for _ in 0..3 {
             order.push(queue.next().await.expect("one"));
         }
+        assert!(queue.goes_on_with(|it| matches!(it, Message::Ready(_))));
+        assert!(!queue.goes_on_with(|it| matches!(it, Message::Found(..))));
         outbox.send(Message::Resized).expect("received");
         drop(outbox);
         while let Some(message) = queue.next().await {
