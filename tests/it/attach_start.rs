@@ -30,6 +30,8 @@ fn the_process_has_the_terminal_and_the_rest_comes_afterwards() {
     let test = app(ECHO);
     let (mut window, before) = start(&test, "--attach web");
     window.wait_for("ready\r\n");
+    let logged = || test.beside(["logs", "worker"]).code(0).stdout;
+    eventually("the worker has written its line", || logged().windows(6).any(|it| it == b"hello\n"));
     window.type_text("one\r");
     assert_eq!(window.wait_for("<one>\r\n"), "one\r\n<one>\r\n");
     // Whatever the worker says is nothing to it.
