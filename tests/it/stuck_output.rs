@@ -12,7 +12,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::sys::signal::Signal::{SIGINT, SIGTERM, SIGWINCH};
 
-use crate::kit::{LIMIT, Running, Test, eventually};
+use crate::kit::{LIMIT, Running, Test, eventually, proc};
 
 /// Four that wait for one another; the first floods its output.
 fn chain() -> Test {
@@ -73,10 +73,12 @@ fn until_over(running: &mut Running, mut act: impl FnMut(&Running)) {
 fn clients_and_resizes_do_not_prolong_the_end() {
     let test = chain();
     let (mut running, read) = on_pipe(&test);
+    // The guard, which gets what is sent to ganger, has no use for it.
+    let supervisor = running.own_pids().supervisor;
     running.signal(SIGTERM);
-    until_over(&mut running, |running| {
+    until_over(&mut running, |_| {
         drop(test.beside(["ps"]));
-        running.signal(SIGWINCH);
+        proc::send_if_there(supervisor, SIGWINCH);
     });
     running.wait().killed_by(SIGTERM);
     drop(read);
