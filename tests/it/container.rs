@@ -137,6 +137,31 @@ fn a_signal_while_the_files_are_read_is_not_lost() {
     container.running.wait().code(143);
 }
 
+/// There is no shell that could continue it, and the kernel stops no process 1.
+#[test]
+fn tstp_freezes_nothing() {
+    for pty in ["always", "never"] {
+        let test = Test::new()
+            .procfile("web: exec gangling --log-signals USR1 --spawn '--setsid --wait' --wait\n")
+            .args(["--pty", pty]);
+        let container = Container::start(test.clone());
+        container.running.wait_for_lines(2, |line| line.text.starts_with("ready "));
+        let got = |what: &str| drop(container.running.wait_for(|line| line.text.ends_with(what)));
+        let OwnPids { guard, reserve, supervisor } = container.own_pids();
+        for pid in [guard, reserve, supervisor] {
+            proc::send(pid, Signal::SIGTSTP);
+        }
+        // Acted on after the others, so what it reaches is not stopped by them.
+        container.signal(Signal::SIGUSR1);
+        got("got SIGUSR1 1");
+        container.exec(&test, "kill -TSTP 1; kill -USR1 1");
+        got("got SIGUSR1 2");
+        let stopped = test.world().alive().into_iter().filter(|it| it.state == 'T');
+        assert_eq!(stopped.count(), 0);
+        container.stop(SIGTERM).code(143);
+    }
+}
+
 #[test]
 fn the_end_of_a_process_gives_the_status() {
     let test = family();

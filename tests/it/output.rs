@@ -127,6 +127,37 @@ fn a_slow_reader_loses_nothing() {
     assert!(finished.bytes_of("web.1") == numbered("line", 100_000), "not what it wrote");
 }
 
+#[test]
+fn a_flood_stands_still_while_its_pipe_is_not_read() {
+    const LINES: u32 = 1_000_000;
+    let test = Test::new().procfile(format!("web: exec gangling --print {LINES} line\n"));
+    let (mut running, read) = unread(&test);
+    eventually("the pipe is full", || is_full(&read));
+    let all = test.world().alive();
+    let pid = all.iter().find(|it| it.command.contains("--print")).expect("it runs").pid;
+    // `wchar` of proc_pid_io(5).
+    let written = || -> usize {
+        let io = std::fs::read_to_string(format!("/proc/{pid}/io")).expect("it runs");
+        let wchar = io.lines().find_map(|line| line.strip_prefix("wchar: ")).expect("a count");
+        wchar.parse().expect("a number")
+    };
+    // What it writes while a client comes and goes.
+    let more = || {
+        let before = written();
+        test.beside(["ps"]).code(0);
+        written() - before
+    };
+    eventually("it stands still", || more() == 0);
+    for _ in 0..3 {
+        assert_eq!(more(), 0, "it writes on");
+    }
+    let expected = numbered("line", LINES);
+    assert!(written() < expected.len() / 2, "{} bytes wait to be read", written());
+    running.read_stdout(read);
+    let finished = running.wait().code(0);
+    assert!(finished.bytes_of("web.1") == expected, "not what it wrote");
+}
+
 /// Starts ganger with a pipe as stdout that nobody reads.
 fn unread(test: &Test) -> (Running, PipeReader) {
     let (read, write) = std::io::pipe().expect("a pipe");
