@@ -16,7 +16,9 @@ use crate::supervisor::machine::Whom;
 /// What belongs to the present runs.
 #[derive(Debug, Default)]
 pub(super) struct Belongings {
-    of: HashMap<Slot, Belonging>,
+    runs: HashMap<Slot, Belonging>,
+    /// The leaders of the runs and of their terminals, by pid.
+    leaders: HashMap<i32, Slot>,
     /// What the last look has found. It is written on another thread.
     found: Arc<Mutex<HashMap<Run, Vec<Found>>>>,
 }
@@ -48,12 +50,25 @@ impl Belongings {
         let claim = Claim { pgid: pid, session: group::session_of(pid), mark: format!("PS={id}") };
         let asked = HashSet::new();
         let belonging = Belonging { run, claim, asked, group_is_asked: false, sig: Sig::TERM };
-        self.of.insert(run.slot, belonging);
+        let leaders = leaders(&belonging.claim);
+        if let Some(old) = self.runs.insert(run.slot, belonging) {
+            self.forget_leaders(run.slot, &old.claim);
+        }
+        self.leaders.extend(leaders.map(|pid| (pid, run.slot)));
+    }
+
+    fn forget_leaders(&mut self, slot: Slot, old: &Claim) {
+        for pid in leaders(old) {
+            // By now the number may be that of another run's leader.
+            if self.leaders.get(&pid) == Some(&slot) {
+                self.leaders.remove(&pid);
+            }
+        }
     }
 
     /// See [`Children::ask`](crate::supervisor::driver::Children::ask).
     pub(super) fn ask(&mut self, slot: Slot, pgid: Pgid, sig: Sig, whom: Whom) {
-        let Some(it) = self.of.get_mut(&slot).filter(|it| it.claim.pgid == pgid.0) else { return };
+        let Some(it) = self.runs.get_mut(&slot).filter(|it| it.claim.pgid == pgid.0) else { return };
         it.sig = sig;
         match (whom, descendants::look_at(pgid.0)) {
             (Whom::First, Some(leader)) => {
@@ -72,9 +87,9 @@ impl Belongings {
     /// See [`Children::first_are_left`](crate::supervisor::driver::Children::first_are_left).
     pub(super) fn first_are_left(&mut self, slots: &[Slot]) -> Vec<bool> {
         // What a dead one of them has left is ours now.
-        let orphans = self.strangers();
+        let orphans = self.strangers(&descendants::children());
         let is_left = |slot: &Slot| {
-            let Some(it) = self.of.get_mut(slot) else { return false };
+            let Some(it) = self.runs.get_mut(slot) else { return false };
             for process in &orphans {
                 if Some(process.session) == it.claim.session && !it.is_asked(process) {
                     it.ask(*process);
@@ -94,7 +109,7 @@ impl Belongings {
             return None;
         }
         let (runs, claims): (Vec<Run>, Vec<Claim>) =
-            running.iter().filter_map(|slot| self.of.get(slot).map(|it| (it.run, it.claim.clone()))).unzip();
+            running.iter().filter_map(|slot| self.runs.get(slot).map(|it| (it.run, it.claim.clone()))).unzip();
         let (of, found): (HashSet<Run>, _) = (of.iter().copied().collect(), self.found.clone());
         Some(move || {
             let mut all: HashMap<Run, Vec<Found>> = HashMap::new();
@@ -111,7 +126,7 @@ impl Belongings {
     /// See [`Children::act`](crate::supervisor::driver::Children::act).
     pub(super) fn act(&mut self, run: Run, act: Act, strays: bool) -> Vec<Left> {
         let found = self.found().remove(&run).unwrap_or_default();
-        let Some(it) = self.of.get_mut(&run.slot).filter(|it| it.run == run) else { return Vec::new() };
+        let Some(it) = self.runs.get_mut(&run.slot).filter(|it| it.run == run) else { return Vec::new() };
         if !descendants::sees_all() {
             // A child of ours is in the group, so the number is still its own. Elsewhere the number is all
             // there is.
@@ -150,15 +165,13 @@ impl Belongings {
     }
 
     fn claims(&self, running: &[Slot]) -> Vec<Claim> {
-        running.iter().filter_map(|slot| Some(self.of.get(slot)?.claim.clone())).collect()
+        running.iter().filter_map(|slot| Some(self.runs.get(slot)?.claim.clone())).collect()
     }
 
-    /// Our children that are neither leaders of these runs nor of their terminals.
-    fn strangers(&self) -> Vec<Process> {
-        let is_known =
-            |pid: i32| self.of.values().any(|it| it.claim.pgid == pid || it.claim.session == Some(pid));
-        let unknown = descendants::children().into_iter().filter(|pid| !is_known(*pid));
-        unknown.filter_map(descendants::look_at).filter(descendants::is_alive).collect()
+    /// Those of our children that are neither leaders of these runs nor of their terminals.
+    fn strangers(&self, children: &[i32]) -> Vec<Process> {
+        let unknown = children.iter().filter(|pid| !self.leaders.contains_key(pid));
+        unknown.filter_map(|pid| descendants::look_at(*pid)).filter(descendants::is_alive).collect()
     }
 
     /// Whether nothing can be left of runs whose leaders are dead: what a dead process leaves is our child, as
@@ -167,10 +180,17 @@ impl Belongings {
         if !descendants::lists_children() {
             return false;
         }
-        let children = descendants::children();
-        let is_dead = |run: &Run| self.of.get(&run.slot).is_none_or(|it| !children.contains(&it.claim.pgid));
-        of.iter().all(is_dead) && self.strangers().is_empty()
+        let mut children = descendants::children();
+        children.sort_unstable();
+        let is_alive = |pid: i32| children.binary_search(&pid).is_ok();
+        let is_dead = |run: &Run| self.runs.get(&run.slot).is_none_or(|it| !is_alive(it.claim.pgid));
+        of.iter().all(is_dead) && self.strangers(&children).is_empty()
     }
+}
+
+/// The leader of a run, and that of its terminal.
+fn leaders(claim: &Claim) -> impl Iterator<Item = i32> + use<> {
+    [Some(claim.pgid), claim.session].into_iter().flatten()
 }
 
 /// Where `/proc` does not show us: our children in these groups.
