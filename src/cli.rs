@@ -36,7 +36,7 @@ use crate::plan::PortWish;
     version,
     bin_name = "ganger",
     max_term_width = 100,
-    after_help = "Each option can be given as a variable too: GANGER_PORT for --port. See `ganger man`."
+    after_help = "Each option but --keep can be given as a variable too: GANGER_PORT for --port. See `ganger man`."
 )]
 pub struct Cli {
     /// What every command needs to know of the app.
@@ -217,6 +217,10 @@ pub struct StartOptions {
     /// signals all of them at once [default: mixed]
     #[arg(long, value_name = "[NAME=]MODE", env = "GANGER_KILL_MODE", hide_env = true)]
     pub kill_mode: Vec<String>,
+    /// Programs to leave running: browsers, daemons and others that have left the session of their process.
+    /// A single one can be marked with `GANGER_KEEP=1` in its environment; this option has no variable
+    #[arg(long, value_name = "NAME,…")]
+    pub keep: Vec<String>,
     /// What happens when a process ends: `stop` everything, `ignore` an end with 0, `restart` it
     /// [default: stop]
     #[arg(long, value_name = "[NAME=]WHAT", env = "GANGER_ON_EXIT", hide_env = true)]

@@ -32,6 +32,7 @@ impl StartOptions {
             timeout: or(self.timeout, outer.timeout),
             stop_signal: or(self.stop_signal, outer.stop_signal),
             kill_mode: or(self.kill_mode, outer.kill_mode),
+            keep: or(self.keep, outer.keep),
             on_exit: or(self.on_exit, outer.on_exit),
             wait_for: or(self.wait_for, outer.wait_for),
             wait_timeout: self.wait_timeout.or(outer.wait_timeout),

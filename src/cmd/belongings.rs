@@ -8,19 +8,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::model::{InstanceId, Sig};
 use crate::os::descendants::{self, Claim, Process, Tie};
+use crate::os::keep::Keep;
 use crate::os::{group, shells};
 use crate::supervisor::driver::Act;
-use crate::supervisor::event::{Left, Leftover, Pgid, Run, Slot};
+use crate::supervisor::event::{Kept, Left, Leftover, Pgid, Run, Slot};
 use crate::supervisor::machine::Whom;
 
 /// What belongs to the present runs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Belongings {
     runs: HashMap<Slot, Belonging>,
     /// The leaders of the runs and of their terminals, by pid.
     leaders: HashMap<i32, Slot>,
     /// What the last look has found. It is written on another thread.
     found: Arc<Mutex<HashMap<Run, Vec<Found>>>>,
+    keep: Keep,
 }
 
 /// A process that was found, and its name if it is outside of the group.
@@ -42,26 +44,42 @@ struct Belonging {
     group_is_asked: bool,
     /// With what.
     sig: Sig,
+    /// What was found that is left running.
+    kept: HashSet<Process>,
+    /// Those of it that were not reported.
+    unreported: Vec<Kept>,
 }
 
 impl Belongings {
-    /// A run has begun.
-    pub(super) fn begins(&mut self, run: Run, id: &InstanceId, pid: i32) {
-        let claim = Claim { pgid: pid, session: group::session_of(pid), mark: format!("PS={id}") };
-        let asked = HashSet::new();
-        let belonging = Belonging { run, claim, asked, group_is_asked: false, sig: Sig::TERM };
-        let leaders = leaders(&belonging.claim);
-        if let Some(old) = self.runs.insert(run.slot, belonging) {
-            self.forget_leaders(run.slot, &old.claim);
-        }
-        self.leaders.extend(leaders.map(|pid| (pid, run.slot)));
+    pub(super) fn new(keep: Keep) -> Self {
+        Self { runs: HashMap::new(), leaders: HashMap::new(), found: Arc::default(), keep }
     }
 
-    fn forget_leaders(&mut self, slot: Slot, old: &Claim) {
+    /// A run has begun, so nothing is left of the one before.
+    pub(super) fn begins(&mut self, run: Run, id: &InstanceId, pid: i32) {
+        let claim = Claim { pgid: pid, session: group::session_of(pid), mark: format!("PS={id}") };
+        let belonging = Belonging {
+            run,
+            claim,
+            asked: HashSet::new(),
+            group_is_asked: false,
+            sig: Sig::TERM,
+            kept: HashSet::new(),
+            unreported: Vec::new(),
+        };
+        let new: Vec<i32> = leaders(&belonging.claim).collect();
+        if let Some(old) = self.runs.insert(run.slot, belonging) {
+            self.forget_leaders(run.slot, &old.claim, &new);
+        }
+        self.leaders.extend(new.into_iter().map(|pid| (pid, run.slot)));
+    }
+
+    fn forget_leaders(&mut self, slot: Slot, old: &Claim, new: &[i32]) {
         for pid in leaders(old) {
-            // By now the number may be that of another run's leader.
-            if self.leaders.get(&pid) == Some(&slot) {
+            // By now the number may be that of another run's leader, or of the new one.
+            if self.leaders.get(&pid) == Some(&slot) && !new.contains(&pid) {
                 self.leaders.remove(&pid);
+                self.keep.sessions().remove(pid);
             }
         }
     }
@@ -108,12 +126,15 @@ impl Belongings {
         if cfg!(not(target_os = "linux")) || shows_all && self.has_nothing_left(of) {
             return None;
         }
-        let (runs, claims): (Vec<Run>, Vec<Claim>) =
-            running.iter().filter_map(|slot| self.runs.get(slot).map(|it| (it.run, it.claim.clone()))).unzip();
+        let (runs, claims): (Vec<Run>, Vec<Claim>) = running
+            .iter()
+            .filter_map(|slot| self.runs.get(slot).map(|it| (it.run, it.claim.clone())))
+            .unzip();
         let (of, found): (HashSet<Run>, _) = (of.iter().copied().collect(), self.found.clone());
+        let keep = self.keep.clone();
         Some(move || {
             let mut all: HashMap<Run, Vec<Found>> = HashMap::new();
-            let claimed = if shows_all { descendants::claimed(&claims) } else { members(&claims) };
+            let claimed = if shows_all { descendants::claimed(&claims, &keep) } else { members(&claims) };
             for (place, tie, process) in claimed.into_iter().filter(|(place, ..)| of.contains(&runs[*place]))
             {
                 let name = (tie != Tie::Group).then(|| descendants::name(process));
@@ -137,6 +158,11 @@ impl Belongings {
         }
         let mut left = Vec::new();
         for Found { process, tie, name } in found {
+            let program = name.map(|name| Leftover { name, pid: process.pid });
+            if let (Tie::Kept(by), Some(program)) = (tie, &program) {
+                it.keep(process, Kept { program: program.clone(), by });
+                continue;
+            }
             match act {
                 _ if tie == Tie::Stray && !strays => {}
                 Act::Kill => descendants::signal(process, Sig::KILL),
@@ -144,8 +170,7 @@ impl Belongings {
                 Act::Ask => it.ask(process),
                 Act::Look => {}
             }
-            let left_group = name.map(|name| Leftover { name, pid: process.pid });
-            left.extend(left_group.map(|program| Left { program, is_stray: tie == Tie::Stray }));
+            left.extend(program.map(|program| Left { program, is_stray: tie == Tie::Stray }));
         }
         left
     }
@@ -154,13 +179,29 @@ impl Belongings {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the scan for what belongs to none of these runs.
+    /// See [`Children::kept`](crate::supervisor::driver::Children::kept).
+    pub(super) fn kept(&mut self, slot: Slot) -> Vec<Kept> {
+        self.runs.get_mut(&slot).map(|it| std::mem::take(&mut it.unreported)).unwrap_or_default()
+    }
+
+    /// See [`Children::all_kept`](crate::supervisor::driver::Children::all_kept).
+    pub(super) fn all_kept(&self) -> Vec<Kept> {
+        if descendants::lists_children() && self.strangers(&descendants::children()).is_empty() {
+            return Vec::new();
+        }
+        let kept = descendants::find_sorted(&self.keep.at_the_end()).kept.into_iter();
+        let program = |process: Process| Leftover { name: descendants::name(process), pid: process.pid };
+        kept.map(|(process, by)| Kept { program: program(process), by }).collect()
+    }
+
+    /// Returns the scan for what belongs to none of these runs, and is not kept.
     pub(super) fn unclaimed(&self, running: &[Slot]) -> impl FnOnce() -> Vec<Process> + Send + use<> {
-        let claims = self.claims(running);
+        let (claims, keep) = (self.claims(running), self.keep.clone());
         move || {
-            let claimed = descendants::claimed(&claims);
+            let claimed = descendants::claimed(&claims, &keep);
             let claimed: HashSet<Process> = claimed.into_iter().map(|(.., process)| process).collect();
-            descendants::find().into_iter().filter(|process| !claimed.contains(process)).collect()
+            let all = descendants::find_sorted(&keep).ending;
+            all.into_iter().filter(|process| !claimed.contains(process)).collect()
         }
     }
 
@@ -203,6 +244,12 @@ fn members(claims: &[Claim]) -> Vec<(usize, Tie, Process)> {
 impl Belonging {
     fn is_asked(&self, process: &Process) -> bool {
         self.asked.contains(process)
+    }
+
+    fn keep(&mut self, process: Process, program: Kept) {
+        if self.kept.insert(process) {
+            self.unreported.push(program);
+        }
     }
 
     /// Asks a process. One that is stopped does not react until it is continued.

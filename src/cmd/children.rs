@@ -30,7 +30,7 @@ use crate::output::log::LogFile;
 use crate::output::pump::{Kind, Pump};
 use crate::plan::ProcessSpec;
 use crate::supervisor::driver::{Act, Children, Message};
-use crate::supervisor::event::{Ended, Event, Left, Pgid, Run, Slot, StartError};
+use crate::supervisor::event::{Ended, Event, Kept, Left, Pgid, Run, Slot, StartError};
 use crate::supervisor::machine::Whom;
 use crate::supervisor::watch::{Watch, WatchId};
 
@@ -187,6 +187,14 @@ impl Children for OsChildren {
         self.belongings.act(run, act, strays)
     }
 
+    fn kept(&mut self, slot: Slot) -> Vec<Kept> {
+        self.belongings.kept(slot)
+    }
+
+    fn all_kept(&mut self) -> Vec<Kept> {
+        self.belongings.all_kept()
+    }
+
     fn signal_rest(&mut self, groups: &[(Pgid, Sig)]) {
         if !groups.is_empty() {
             let groups: Vec<(i32, Sig)> = groups.iter().map(|(pgid, sig)| (pgid.0, *sig)).collect();
@@ -293,9 +301,9 @@ impl Children for OsChildren {
     }
 
     fn suspended(&mut self) {
-        let outbox = self.outbox.clone();
+        let (outbox, keep) = (self.outbox.clone(), self.link.keep().clone());
         self.scanner.run(move || {
-            sweep::signal_all(Sig::STOP);
+            sweep::signal_all(Sig::STOP, &keep);
             let _ = outbox.send(Message::Suspended);
         });
     }
@@ -307,7 +315,8 @@ impl Children for OsChildren {
     fn killing(&mut self) {
         self.link.hurry();
         if self.alone {
-            self.scanner.run(|| sweep::signal_all(Sig::KILL));
+            let keep = self.link.keep().clone();
+            self.scanner.run(move || drop(sweep::signal_all(Sig::KILL, &keep)));
         }
     }
 
@@ -326,7 +335,8 @@ impl Children for OsChildren {
         // A terminal tells its size to the foreground only.
         self.resized();
         // After the sweep that stops them, should that go on still.
-        self.scanner.run(|| sweep::signal_all(Sig::CONT));
+        let keep = self.link.keep().clone();
+        self.scanner.run(move || drop(sweep::signal_all(Sig::CONT, &keep)));
     }
 
     fn resized(&mut self) {

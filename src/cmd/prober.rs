@@ -79,6 +79,7 @@ impl Prober {
     pub(super) fn died(&self, pid: i32, end: &Ended) {
         if let Some(who) = self.commands.lock().remove(&pid) {
             group::signal(pid, Sig::KILL);
+            self.spawner.session_ended(pid);
             // Nobody may want to know any more.
             let _ = who.send(end.clone());
         }

@@ -18,6 +18,7 @@ use crate::env::Env;
 use crate::error::{Error, Severity, render_diagnostics};
 use crate::model::{Port, ProcessName, mask_path};
 use crate::os::files::{self, Streams, Unread};
+use crate::os::keep;
 use crate::output::style::ColorChoice;
 use crate::plan::{self, App, PortWish, Ports};
 
@@ -37,6 +38,8 @@ pub(super) struct Project {
     env_files: Vec<(Source, EnvFile)>,
     /// `PORT` of the shell.
     shell_port: Option<OsString>,
+    /// Whether the shell has the mark of programs that are left running.
+    shell_has_mark: bool,
 }
 
 /// Whether a command can do without a Procfile.
@@ -82,19 +85,24 @@ impl Project {
         };
         let folder = folder(args, &path, env);
         let env_files = read_env_files(args, env, &folder, streams)?;
+        let mut environment = environment(args, env, &env_files);
+        // Everything that every process starts would inherit it.
+        environment.remove(keep::VARIABLE);
         Ok(Self {
             root: absolute(&env.cwd, &folder),
             procfile,
-            environment: environment(args, env, &env_files),
+            environment,
             warnings: args
                 .settings
                 .idle(!args.no_port)
                 .into_iter()
                 .chain(env_files.iter().flat_map(|(_, file)| file.warnings.clone()))
+                .chain(env_files.iter().filter_map(|(source, file)| mark_in(source, file)))
                 .collect(),
             settings: args.settings.clone(),
             env_files,
             shell_port: env.var("PORT").map(OsStr::to_owned),
+            shell_has_mark: env.var(keep::VARIABLE).is_some_and(|value| !value.is_empty()),
         })
     }
 
@@ -102,6 +110,12 @@ impl Project {
     pub(super) fn warn(&self) {
         if !self.warnings.is_empty() {
             complain_in_lines(&render_diagnostics(Severity::Warning, &self.warnings));
+        }
+        if self.shell_has_mark {
+            let (name, hint) = (keep::VARIABLE, MARK_HINT);
+            complain_in_lines(&format!(
+                "ganger: warning: {name} of the shell is not passed on to processes\n  hint: {hint}"
+            ));
         }
     }
 
@@ -175,6 +189,17 @@ impl Project {
         }
         Err(wrong.filter(|_| !taken).unwrap_or(Error::NoFreePorts))
     }
+}
+
+/// What to do with a mark that is in every environment.
+const MARK_HINT: &str =
+    "set it for one program, as in `GANGER_KEEP=1 watchman`, or list programs: `--keep watchman`";
+
+/// The mark of programs that are left running, in an env file.
+fn mark_in(source: &Source, file: &EnvFile) -> Option<Diagnostic> {
+    let it = file.assignments.iter().find(|it| it.key == keep::VARIABLE)?;
+    let message = format!("`{}` is not passed on to processes", keep::VARIABLE);
+    Some(source.error_without_text(it.span, message).hint(MARK_HINT))
 }
 
 /// The folder of the app, absolute, for a command that reads none of its files. It may be gone: what

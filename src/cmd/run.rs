@@ -15,6 +15,7 @@ use super::children::{start_error, starting};
 use super::inbox::{self, Heard};
 use super::passable;
 use super::project::{Need, Project};
+use super::wishes::kept;
 use crate::cli::{AppArgs, RunArgs};
 use crate::config::environment::Environment;
 use crate::env::Env;
@@ -56,9 +57,12 @@ pub(super) fn run(app_args: &AppArgs, run: &RunArgs, env: &Env) -> Result<u8, Er
         super::complain_in_lines(&error.render());
         return Ok(NOT_EXECUTABLE);
     }
+    // The option is one of `start`. What the file says holds here too.
+    let keep = app_args.settings.option("keep").map(|setting| setting.texts.iter().map(|it| &it.text));
+    let keep = kept(keep.into_iter().flatten())?;
     let pairs = environment.pairs();
     let order = Order { argv: &argv, env: &pairs, cwd: &folder };
-    let link = guard::split(Policy::default().grace).map_err(|error| starting(&error))?;
+    let link = guard::split(Policy::default().grace, &keep).map_err(|error| starting(&error))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let runtime = runtime.map_err(|error| starting(&error))?;
     match runtime.block_on(Command::run(&order, &link)) {
@@ -174,7 +178,7 @@ impl Command<'_> {
     fn hear(&mut self, heard: Heard) {
         match heard {
             Heard::GuardGone => {
-                sweep::end_all(HURRY);
+                sweep::end_all(HURRY, self.link.keep());
                 signals::die(Sig::KILL);
             }
             Heard::Signal(signal) => match self.policy.decide(signal) {

@@ -24,7 +24,7 @@ use super::passable;
 use super::prober::Prober;
 use super::project::{Need, Project};
 use super::show::{Look, Show};
-use super::wishes::wishes;
+use super::wishes::{kept, wishes};
 use crate::cli::{AppArgs, StartArgs};
 use crate::control::seats::Seats;
 use crate::env::Env;
@@ -68,6 +68,7 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
     let project = Project::load(args, env, Need::Procfile)?;
     let types: Vec<ProcessName> = project.procfile.names().cloned().collect();
     let wishes = wishes(args, start, &types)?;
+    let keep = kept(&start.options.keep)?;
     let shown_on = if start.command.is_empty() { env.clone() } else { beside::on_stderr(env) };
     let look = Look::wanted(args, start, &types, &shown_on)?;
     // Before the ports: those of a second start are in use, and that is not what is to be told.
@@ -121,7 +122,7 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
     let Project { root, procfile, environment, settings, .. } = project;
     let planner = Planner { procfile, environment, settings, ports, wishes };
     let read = read_again(env, &root, ports);
-    let it = It { specs, beside, front, planner, root, listening, read, starter: starter.clone() };
+    let it = It { specs, beside, front, planner, root, listening, read, starter: starter.clone(), keep };
     let outcome = launch(it, show, open_files);
     match outcome.inspect_err(|error| starter.failed(error))? {
         Outcome::Exit(status) => Ok(status),
@@ -133,7 +134,7 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
 fn launch(mut it: It, show: Show, open_files: OpenFiles) -> Result<Outcome, Error> {
     it.listening.hand_over()?;
     let grace = it.specs.iter().map(|spec| spec.policy.grace).max().unwrap_or_default();
-    let link = guard::split(grace).map_err(|error| starting(&error))?;
+    let link = guard::split(grace, &it.keep).map_err(|error| starting(&error))?;
     start_all(it, show, open_files, link)
         .and_then(|started| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
@@ -159,6 +160,8 @@ struct It {
     listening: Listening,
     read: ReadAgain,
     starter: Starter,
+    /// The names of programs that are left running.
+    keep: Vec<String>,
 }
 
 /// What has been started.
@@ -176,7 +179,7 @@ struct Started {
 
 /// Starts what is to start first, before all that no process has to wait for.
 fn start_all(it: It, show: Show, open_files: OpenFiles, link: Link) -> io::Result<Started> {
-    let It { specs, beside, front, planner, root, listening, read, starter } = it;
+    let It { specs, beside, front, planner, root, listening, read, starter, keep: _ } = it;
     let (outbox, inbox) = unbounded_channel();
     let (ended, pump_ended) = unbounded_channel();
     let Show { setup, terminals, apart, log_folder, own: _, daemon } = show;
@@ -210,7 +213,7 @@ fn start_all(it: It, show: Show, open_files: OpenFiles, link: Link) -> io::Resul
         fleet.run_last(beside.slot(), planner.wishes.wait_limit());
     }
     let members = specs.iter().map(Member::of).collect();
-    let spawner = Arc::new(Spawner::new(open_files, specs.len())?);
+    let spawner = Arc::new(Spawner::new(open_files, specs.len(), link.keep().sessions())?);
     let background = Background::default();
     let (scanner, holders) = Default::default();
     let prober = Prober::new(outbox.clone(), pump.history(), spawner.clone(), background.clone());
@@ -224,8 +227,8 @@ fn start_all(it: It, show: Show, open_files: OpenFiles, link: Link) -> io::Resul
         apart,
         log_folder,
         pump,
+        belongings: Belongings::new(link.keep().clone()),
         link,
-        belongings: Belongings::default(),
         beside,
         front,
         starter,
@@ -378,6 +381,6 @@ async fn reader_is_stuck(pump: &Pump) {
 /// Does the guard's last work if it may be dead. What is left has been asked already.
 fn sweep_alone(children: &OsChildren) {
     if children.alone || children.link.is_alone() {
-        sweep::end_all(Duration::ZERO);
+        sweep::end_all(Duration::ZERO, &children.link.keep().at_the_end());
     }
 }

@@ -7,6 +7,7 @@ use crate::cli::{AppArgs, StartArgs, StartOptions};
 use crate::config::formation::{Formation, MOST_LISTED, Selection, parse_names};
 use crate::config::names::Names;
 use crate::config::options::Origin;
+use crate::config::programs;
 use crate::config::scoped::Scoped;
 use crate::config::settings::ProcessTable;
 use crate::config::waits::{self, Wait};
@@ -80,6 +81,12 @@ fn scoped<T: FromStr<Err: Display> + Clone>(
 ) -> Result<Scoped<T>, Error> {
     let named = |error| Error::Usage { message: format!("--{option} {error}"), hint: None };
     Ok(Scoped::parse(texts, types).map_err(named)?.over(args.settings.scoped(option, types)))
+}
+
+/// The programs that are left running: `--keep`.
+pub(super) fn kept<S: AsRef<str>>(texts: impl IntoIterator<Item = S>) -> Result<Vec<String>, Error> {
+    let usage = |(message, hint)| Error::Usage { message: format!("--keep {message}"), hint };
+    programs::parse(texts).map_err(usage)
 }
 
 /// Which processes have a terminal. For JSON stdout and stderr are apart, and a terminal is one.

@@ -137,6 +137,11 @@ impl Environment {
         self.variables.insert(key.into(), Variable { value: value.into(), origin });
     }
 
+    /// Takes a variable out that no other environment shares. Returns it, if it was there.
+    pub fn remove(&mut self, key: &str) -> Option<Variable> {
+        self.variables.remove(OsStr::new(key))
+    }
+
     /// Shares the present variables with all clones, which then need no memory for them.
     pub fn share(&mut self) {
         let mut variables = self.common.variables.clone();

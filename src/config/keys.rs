@@ -39,6 +39,8 @@ pub enum Value {
     Types,
     /// Names of types and instances: `web,worker.2`.
     Names,
+    /// Names of programs: `chrome,watchman`.
+    Programs,
     /// A time in seconds.
     Seconds,
     /// A signal, by name or number.
@@ -93,6 +95,7 @@ pub const OPTIONS: &[Key] = &[
     key("timeout", Shape::Scoped, Value::Seconds, r#"[5, "worker=30"]"#).in_process(),
     key("stop-signal", Shape::Scoped, Value::Signal, r#""worker=QUIT""#).in_process(),
     key("kill-mode", Shape::Scoped, Value::KillMode, r#""worker=group""#).in_process(),
+    key("keep", Shape::List, Value::Programs, r#"["chrome", "watchman"]"#),
     key("on-exit", Shape::Scoped, Value::OnExit, r#""worker=restart""#).in_process(),
     key("wait-for", Shape::Named, Value::Wait, r#"["web=tcp:5432", "web=worker"]"#).in_process(),
     key("wait-timeout", Shape::One, Value::Seconds, "90"),

@@ -13,6 +13,7 @@ pub mod options;
 pub mod probe;
 pub mod problems;
 pub mod procfile;
+pub mod programs;
 pub mod scoped;
 pub mod settings;
 pub mod source;

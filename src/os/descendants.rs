@@ -9,7 +9,9 @@
 //! processes here, our own children are found by asking the kernel for each number. That is
 //! slow and shows one generation; whoever kills it gets the next one, as a subreaper.
 
+use super::keep::Keep;
 use crate::model::Sig;
+use crate::supervisor::event::KeptBy;
 
 /// A living process below us.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +59,27 @@ pub fn find() -> Vec<Process> {
     Vec::new()
 }
 
+/// Living descendants, by what is to become of them.
+#[derive(Debug, Default)]
+pub struct Sorted {
+    /// Those that end with us.
+    pub ending: Vec<Process>,
+    /// Those that are left running, without what they have started themselves.
+    pub kept: Vec<(Process, KeptBy)>,
+}
+
+/// Returns what [`find`] does, sorted. Where `/proc` does not show us nothing is kept.
+#[cfg(target_os = "linux")]
+pub fn find_sorted(keep: &Keep) -> Sorted {
+    linux::find_sorted(keep)
+}
+
+/// See the Linux version.
+#[cfg(not(target_os = "linux"))]
+pub fn find_sorted(_: &Keep) -> Sorted {
+    Sorted::default()
+}
+
 /// Whether [`find`] sees further than our own children.
 #[cfg(target_os = "linux")]
 pub fn sees_all() -> bool {
@@ -89,21 +112,24 @@ pub enum Tie {
     Session,
     /// It has left the session, and has the mark.
     Stray,
+    /// Likewise, and it is to be left running.
+    Kept(KeptBy),
 }
 
-/// Returns what belongs to these claims of all living descendants: each with the index of its claim.
+/// Returns what belongs to these claims of all living descendants: each with the index of its claim. What a
+/// kept program has started is not among them.
 ///
 /// A stray is one only if its ancestors up to us have left all claimed groups and sessions too. That leaves
 /// out what belongs to a process in these, such as the processes of a ganger that one of ours runs.
 /// What has cleared its environment is not found, and without a `/proc` nothing is.
 #[cfg(target_os = "linux")]
-pub fn claimed(claims: &[Claim]) -> Vec<(usize, Tie, Process)> {
-    linux::claimed(claims)
+pub fn claimed(claims: &[Claim], keep: &Keep) -> Vec<(usize, Tie, Process)> {
+    linux::claimed(claims, keep)
 }
 
 /// See the Linux version.
 #[cfg(not(target_os = "linux"))]
-pub fn claimed(_: &[Claim]) -> Vec<(usize, Tie, Process)> {
+pub fn claimed(_: &[Claim], _: &Keep) -> Vec<(usize, Tie, Process)> {
     Vec::new()
 }
 
@@ -124,6 +150,30 @@ pub fn name(process: Process) -> String {
     let name = std::fs::read(format!("/proc/{}/comm", process.pid)).unwrap_or_default();
     let name = String::from_utf8_lossy(&name).trim_end_matches('\n').to_owned();
     if name.is_empty() { "?".to_owned() } else { name }
+}
+
+/// The initial environment of a process, as far as it can be read.
+#[cfg(target_os = "linux")]
+pub(super) fn environment(pid: i32) -> Vec<u8> {
+    linux::environment(pid)
+}
+
+/// See the Linux version.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn environment(_: i32) -> Vec<u8> {
+    Vec::new()
+}
+
+/// The same, without waiting for the end of an exec, during which it is empty.
+#[cfg(target_os = "linux")]
+pub(super) fn environment_now(pid: i32) -> Vec<u8> {
+    linux::environment_now(pid)
+}
+
+/// See the Linux version.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn environment_now(_: i32) -> Vec<u8> {
+    Vec::new()
 }
 
 /// Returns whether the process is alive.
@@ -187,8 +237,9 @@ mod linux {
 
     use nix::unistd::{Pid, getpgid, getpid, getsid};
 
-    use super::{Claim, Process, Tie};
+    use super::{Claim, Process, Sorted, Tie};
     use crate::model::Sig;
+    use crate::os::keep::Keep;
     use crate::os::{group, reap};
 
     /// The default of `/proc/sys/kernel/pid_max`, and the largest it can be
@@ -243,7 +294,27 @@ mod linux {
         found
     }
 
-    pub(super) fn claimed(claims: &[Claim]) -> Vec<(usize, Tie, Process)> {
+    pub(super) fn find_sorted(keep: &Keep) -> Sorted {
+        let mut sorted = Sorted::default();
+        if !is_shown() {
+            return Sorted { ending: find(), ..sorted };
+        }
+        // Whether an ancestor is kept.
+        walk(false, |process, is_kept, is_alive| {
+            if is_kept || !is_alive {
+                return is_kept;
+            }
+            let why = keep.why(process);
+            match why {
+                Some(why) => sorted.kept.push((*process, why)),
+                None => sorted.ending.push(*process),
+            }
+            why.is_some()
+        });
+        sorted
+    }
+
+    pub(super) fn claimed(claims: &[Claim], keep: &Keep) -> Vec<(usize, Tie, Process)> {
         if !is_shown() {
             return Vec::new();
         }
@@ -253,12 +324,16 @@ mod linux {
             numbered().filter_map(|(place, it)| Some((it.session?, place))).collect();
         let marks: HashMap<&[u8], usize> =
             numbered().map(|(place, it)| (it.mark.as_bytes(), place)).collect();
-        let marked =
-            |pid: i32| environment(pid).split(|byte| *byte == 0).find_map(|item| marks.get(item).copied());
+        let stray = |process: &Process| {
+            let environment = environment(process.pid);
+            let place = environment.split(|byte| *byte == 0).find_map(|item| marks.get(item).copied())?;
+            let why = keep.why_by(process, || environment);
+            Some((place, why.map_or(Tie::Stray, Tie::Kept)))
+        };
         let mut found = Vec::new();
-        // Whether an ancestor is in one of the groups or sessions.
+        // Whether an ancestor is in one of the groups or sessions, or kept.
         walk(false, |process, is_inside, is_alive| {
-            let tie = match (groups.get(&process.pgid), sessions.get(&process.session)) {
+            let mut tie = match (groups.get(&process.pgid), sessions.get(&process.session)) {
                 (Some(place), _) => Some((*place, Tie::Group)),
                 // The leader that is in no claimed group is the anchor of a terminal.
                 (None, Some(place)) if process.pid != process.session => Some((*place, Tie::Session)),
@@ -266,28 +341,28 @@ mod linux {
                 (None, None) => None,
             };
             if is_alive {
-                let stray = || marked(process.pid).map(|place| (place, Tie::Stray));
-                let tie = tie.or_else(|| if is_inside { None } else { stray() });
+                tie = tie.or_else(|| if is_inside { None } else { stray(process) });
                 found.extend(tie.map(|(place, tie)| (place, tie, *process)));
             }
-            is_inside || matches!(tie, Some((_, Tie::Group | Tie::Session)))
+            is_inside || matches!(tie, Some((_, Tie::Group | Tie::Session | Tie::Kept(_))))
         });
         found
     }
 
-    /// The initial environment of a process. It is empty for a moment during an exec, so that is looked at
-    /// again.
-    fn environment(pid: i32) -> Vec<u8> {
-        let read = || std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        let mut environment = read();
+    /// It is empty for a moment during an exec, so that is looked at again.
+    pub(super) fn environment(pid: i32) -> Vec<u8> {
         for _ in 0..5 {
+            let environment = environment_now(pid);
             if !environment.is_empty() {
-                break;
+                return environment;
             }
             std::thread::sleep(std::time::Duration::from_millis(1));
-            environment = read();
         }
-        environment
+        environment_now(pid)
+    }
+
+    pub(super) fn environment_now(pid: i32) -> Vec<u8> {
+        std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default()
     }
 
     /// From parent to child: what `visit` returns for a process is passed with each of its children. It also

@@ -21,6 +21,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
 
+use super::keep::Keep;
 use super::reap::{self, How, Left};
 use super::reserve;
 use super::signals::{self, Received, Signals};
@@ -58,6 +59,7 @@ pub struct Link {
     stream: UnixStream,
     /// The process above us while all is well: the reserve.
     above: Pid,
+    keep: Keep,
 }
 
 impl Link {
@@ -65,6 +67,11 @@ impl Link {
     pub fn reader(&self) -> io::Result<UnixStream> {
         self.stream.set_nonblocking(true)?;
         self.stream.try_clone()
+    }
+
+    /// What all three of ganger's processes leave running.
+    pub fn keep(&self) -> &Keep {
+        &self.keep
     }
 
     /// Whether the process above us is dead. Then nobody may be left to clean up after us.
@@ -108,10 +115,12 @@ impl Confirming {
 
 /// Forks, twice. Only the supervisor returns; guard and reserve stay in here and end the program.
 ///
-/// `grace` is how long processes that outlive the supervisor's orderly end may take to stop.
+/// `grace` is how long processes that outlive the supervisor's orderly end may take to stop. Programs that are
+/// called one of `kept` are left running.
 /// The caller must have a single thread. Signals are blocked in the supervisor until
 /// [`signals::unblock`].
-pub fn split(grace: Duration) -> io::Result<Link> {
+pub fn split(grace: Duration, kept: &[String]) -> io::Result<Link> {
+    let keep = Keep::new(kept)?;
     signals::block()?;
     reap::adopt_orphans()?;
     let (ours, theirs) = UnixStream::pair()?;
@@ -119,12 +128,12 @@ pub fn split(grace: Duration) -> io::Result<Link> {
     match fork_single_threaded()? {
         ForkResult::Child => {
             drop(ours);
-            split_again(theirs, guard)
+            split_again(theirs, guard, keep)
         }
         ForkResult::Parent { child } => {
             drop(theirs);
             nothing_comes_within(HEAD_START, &[ours.as_fd()]);
-            let end = Guard::new(child.as_raw(), ours, grace).and_then(Guard::watch);
+            let end = Guard::new(child.as_raw(), ours, grace, keep.at_the_end()).and_then(Guard::watch);
             match end {
                 Ok(How::Exited(code)) => std::process::exit(code.into()),
                 Ok(How::Signaled(sig)) => signals::die(sig),
@@ -137,18 +146,18 @@ pub fn split(grace: Duration) -> io::Result<Link> {
 }
 
 /// In the child of the guard: becomes the reserve, and answers in its child, the supervisor.
-fn split_again(link: UnixStream, guard: Pid) -> io::Result<Link> {
+fn split_again(link: UnixStream, guard: Pid, keep: Keep) -> io::Result<Link> {
     reap::adopt_orphans()?;
     let above = getpid();
     match fork_single_threaded()? {
         ForkResult::Child => {
             reap::adopt_orphans()?;
-            Ok(Link { stream: link, above })
+            Ok(Link { stream: link, above, keep })
         }
         ForkResult::Parent { child } => {
             // Only the supervisor may hold it: its end is how the guard sees that one's.
             drop(link);
-            reserve::stand_by(child.as_raw(), || getppid() != guard)
+            reserve::stand_by(child.as_raw(), || getppid() != guard, &keep.at_the_end())
         }
     }
 }
@@ -292,10 +301,13 @@ struct Guard {
     end: Option<How>,
     /// Set once the supervisor is gone: what it left is asked before this, and killed after.
     kill_at: Option<Instant>,
+    keep: Keep,
+    /// Whether the supervisor has left anything that is kept.
+    has_kept: bool,
 }
 
 impl Guard {
-    fn new(reserve: i32, link: UnixStream, grace: Duration) -> io::Result<Self> {
+    fn new(reserve: i32, link: UnixStream, grace: Duration, keep: Keep) -> io::Result<Self> {
         link.set_nonblocking(true)?;
         let signals = take_over_signals(&[])?;
         let unconfirmed = Unconfirmed::default();
@@ -310,6 +322,8 @@ impl Guard {
             killed_for: None,
             end: None,
             kill_at: None,
+            keep,
+            has_kept: false,
         })
     }
 
@@ -336,8 +350,11 @@ impl Guard {
             }
             match (self.end, left) {
                 (Some(end), Left::None) => return Ok(end),
+                (Some(end), Left::Some) if self.has_kept && sweep::is_only_kept_left(&self.keep) => {
+                    return Ok(end);
+                }
                 (Some(end), Left::Some) if self.kill_at.is_some_and(|at| at <= Instant::now()) => {
-                    if sweep::kill_all() == Left::None {
+                    if sweep::kill_all(&self.keep) == Left::None {
                         return Ok(end);
                     }
                 }
@@ -498,7 +515,7 @@ impl Guard {
         self.kill_at = Some(Instant::now() + grace);
         // A look at all processes of the machine takes milliseconds, and mostly none is ours.
         if left == Left::Some {
-            sweep::ask_all();
+            self.has_kept = !sweep::ask_all(&self.keep).is_empty();
         }
     }
 }

@@ -11,6 +11,7 @@ mod exec;
 pub mod files;
 pub mod group;
 pub mod guard;
+pub mod keep;
 pub mod limits;
 pub mod memory;
 pub mod pipe;

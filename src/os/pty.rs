@@ -21,6 +21,7 @@ use nix::sys::termios::{InputFlags, OutputFlags, SetArg, tcgetattr, tcsetattr};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use super::keep::Sessions;
 use super::signals;
 #[cfg(target_os = "linux")]
 use super::title::Arguments;
@@ -162,6 +163,8 @@ fn open_slave(master: &PtyMaster) -> io::Result<OwnedFd> {
 pub(super) struct HandOver {
     /// Where it writes the pid that goes on to exec.
     pub(super) report: RawFd,
+    /// Where it notes its session.
+    pub(super) sessions: Sessions,
     /// For the name of the anchor.
     #[cfg(target_os = "linux")]
     pub(super) arguments: Option<Arguments>,
@@ -173,6 +176,7 @@ pub(super) struct HandOver {
 /// Makes only async-signal-safe calls. On Linux it returns in a second process, a sibling of
 /// the one that called, which stays as the anchor.
 pub(super) fn take_terminal(hand_over: &HandOver) -> io::Result<()> {
+    hand_over.sessions.insert(nix::unistd::getpid().as_raw());
     nix::unistd::setsid()?;
     control_terminal()?;
     #[cfg(target_os = "linux")]

@@ -20,6 +20,7 @@ use nix::sys::signal::Signal;
 #[cfg(target_os = "linux")]
 use super::guard::HEAD_START;
 use super::guard::{CRASH_GRACE, is_orderly};
+use super::keep::Keep;
 use super::reap::{self, How};
 #[cfg(target_os = "linux")]
 use super::title::{self, Arguments};
@@ -41,7 +42,7 @@ const ORPHAN_GRACE: Duration = Duration::from_secs(5);
 
 /// Stands by until the supervisor ends, then ends in the same way. `guard_is_gone` tells
 /// whether the process above is dead.
-pub(super) fn stand_by(supervisor: i32, guard_is_gone: impl Fn() -> bool) -> ! {
+pub(super) fn stand_by(supervisor: i32, guard_is_gone: impl Fn() -> bool, keep: &Keep) -> ! {
     #[cfg(target_os = "linux")]
     title::set(TITLE, Arguments::find());
     // `timeout -s KILL` and `timeout -k` kill their whole group. A session and not only a group:
@@ -69,10 +70,10 @@ pub(super) fn stand_by(supervisor: i32, guard_is_gone: impl Fn() -> bool) -> ! {
     }
     let Some(how) = reap::wait_for(supervisor) else { exit(1) };
     if !is_orderly(how) {
-        sweep::end_all(CRASH_GRACE);
+        sweep::end_all(CRASH_GRACE, keep);
     } else if guard_is_gone() {
         // The supervisor has asked everybody already.
-        sweep::end_all(Duration::ZERO);
+        sweep::end_all(Duration::ZERO, keep);
     }
     match how {
         How::Exited(code) => exit(code.into()),

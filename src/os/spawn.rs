@@ -15,6 +15,7 @@ use std::sync::OnceLock;
 use std::sync::{Mutex, PoisonError};
 
 use super::exec::Program;
+use super::keep::Sessions;
 use super::limits::OpenFiles;
 use super::pipe::{output_pipe, pipe};
 use super::pty::{self, Pty, Terminal};
@@ -71,6 +72,8 @@ pub struct Spawner {
     open_files: OpenFiles,
     /// The signals that were ignored when ganger was started.
     ignored: Vec<i32>,
+    /// Where each process notes its session.
+    sessions: Sessions,
     /// Where our arguments are, for processes that need another name; found when first needed.
     #[cfg(target_os = "linux")]
     arguments: OnceLock<Option<Arguments>>,
@@ -85,19 +88,25 @@ pub struct Spawner {
 
 impl Spawner {
     /// Prepares for about `count` processes. `open_files` are the limits that they get.
-    pub fn new(open_files: OpenFiles, count: usize) -> io::Result<Self> {
+    pub fn new(open_files: OpenFiles, count: usize, sessions: Sessions) -> io::Result<Self> {
         let (stdin, stdin_writer) = pipe()?;
         Ok(Self {
             stdin,
             _stdin_writer: stdin_writer,
             open_files,
             ignored: signals::ignored(),
+            sessions,
             #[cfg(target_os = "linux")]
             arguments: OnceLock::new(),
             #[cfg(target_vendor = "apple")]
             one_at_a_time: Mutex::new(()),
             count,
         })
+    }
+
+    /// No process is left in this session, which was made by a process that this has started.
+    pub fn session_ended(&self, session: i32) {
+        self.sessions.remove(session);
     }
 
     /// Starts a process in a group of its own, and a session that no other process of ours is
@@ -123,8 +132,8 @@ impl Spawner {
     #[cfg(target_os = "linux")]
     fn spawn_on_pipes(&self, order: &Order<'_>, stdout: &OwnedFd, stderr: &OwnedFd) -> io::Result<i32> {
         let (stdin, stdout, stderr) = (self.stdin.as_fd(), stdout.as_fd(), stderr.as_fd());
-        let (open_files, ignored) = (self.open_files, &self.ignored[..]);
-        vfork::start(order, vfork::Setup { stdin, stdout, stderr, open_files, ignored })
+        let (open_files, ignored, sessions) = (self.open_files, &self.ignored[..], self.sessions);
+        vfork::start(order, vfork::Setup { stdin, stdout, stderr, open_files, ignored, sessions })
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -143,6 +152,7 @@ impl Spawner {
         command.stdin(pty.slave.try_clone()?).stdout(pty.slave.try_clone()?).stderr(pty.slave.try_clone()?);
         let hand_over = pty::HandOver {
             report: reporting.as_raw_fd(),
+            sessions: self.sessions,
             #[cfg(target_os = "linux")]
             arguments: *self.arguments.get_or_init(Arguments::find),
         };

@@ -12,9 +12,10 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, clone};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
-use nix::unistd::{chdir, dup2_stderr, dup2_stdin, dup2_stdout, setsid};
+use nix::unistd::{chdir, dup2_stderr, dup2_stdin, dup2_stdout, getpid, setsid};
 
 use super::exec::Program;
+use super::keep::Sessions;
 use super::limits::OpenFiles;
 use super::reap;
 use super::signals;
@@ -33,6 +34,8 @@ pub(super) struct Setup<'a> {
     pub(super) open_files: OpenFiles,
     /// The signals that were ignored when ganger was started.
     pub(super) ignored: &'a [i32],
+    /// Where it notes its session.
+    pub(super) sessions: Sessions,
 }
 
 /// Starts `order.argv[0]`, a path, in a session of its own and with the default action for
@@ -81,6 +84,7 @@ fn prepare(cwd: &CStr, setup: Setup<'_>) -> nix::Result<()> {
     dup2_stdout(setup.stdout)?;
     dup2_stderr(setup.stderr)?;
     chdir(cwd)?;
+    setup.sessions.insert(getpid().as_raw());
     setsid()?;
     setup.open_files.apply()?;
     defaults(setup.ignored)?;
@@ -105,6 +109,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::os::keep::Keep;
 
     /// Starts `/bin/sh -c script` or what `argv` says; answers what it wrote.
     fn run(argv: &[&str], cwd: &str, env: &[(OsString, OsString)]) -> io::Result<String> {
@@ -112,8 +117,8 @@ mod tests {
         let (mut read, write) = pipe()?;
         let argv: Vec<OsString> = argv.iter().map(Into::into).collect();
         let (stdin, output) = (stdin.as_fd(), write.as_fd());
-        let setup =
-            Setup { stdin, stdout: output, stderr: output, open_files: OpenFiles::now()?, ignored: &[] };
+        let (open_files, sessions) = (OpenFiles::now()?, Keep::new(&[])?.sessions());
+        let setup = Setup { stdin, stdout: output, stderr: output, open_files, ignored: &[], sessions };
         let started = start(&Order { argv: &argv, env, cwd: Path::new(cwd) }, setup);
         drop(write);
         let mut text = String::new();

@@ -17,7 +17,7 @@ use super::prefix::{Prefix, TIME_MARK};
 use super::source::Stream;
 use super::words::describe;
 use crate::model::{InstanceId, Port, Sig, json, sentence};
-use crate::supervisor::event::{Consequence, Ended, Event, LeftTo, Leftover};
+use crate::supervisor::event::{Consequence, Ended, Event, Kept, KeptBy, LeftTo, Leftover};
 
 /// Writes JSON.
 #[derive(Debug)]
@@ -148,6 +148,20 @@ fn describe_in(fields: &mut Map<String, Value>, event: &Event) {
             if let Some(after) = after {
                 fields.insert("after".into(), seconds(after));
             }
+        }
+        Event::Kept { id, programs } => {
+            set("event", "kept".into());
+            if let Some(id) = id {
+                whose(fields, id);
+            }
+            let program = |Kept { program: it, by }: &Kept| {
+                let by = match by {
+                    KeptBy::Mark => "GANGER_KEEP",
+                    KeptBy::Name => "keep",
+                };
+                json!({ "name": it.name, "pid": it.pid, "by": by })
+            };
+            fields.insert("programs".into(), programs.iter().map(program).collect());
         }
         Event::LogLost { id, path, error } => {
             set("event", "log_lost".into());

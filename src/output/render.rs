@@ -250,6 +250,7 @@ fn is_failure(event: &Event) -> bool {
         | Event::Signaled { .. }
         | Event::StopRequested(_)
         | Event::Left { what: LeftTo::Stop | LeftTo::BeWaitedFor, .. }
+        | Event::Kept { .. }
         | Event::Hint(_) => false,
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::model::{InstanceId, Port, ProcessName, Sig, quoted, sentence};
 use crate::supervisor::backoff::GIVE_UP_AFTER;
-use crate::supervisor::event::{Consequence, Ended, Event, LeftTo, Leftover};
+use crate::supervisor::event::{Consequence, Ended, Event, Kept, KeptBy, LeftTo, Leftover};
 
 /// Returns an event in one line. Text from elsewhere in it is escaped: a probe or a program cannot write
 /// lines that look like others, or drive the terminal.
@@ -35,6 +35,7 @@ pub fn describe(event: &Event) -> String {
         }
         Event::Report { id, end, after } => format!("{} and ended the run", ended(id, end, *after)),
         Event::Left { id, programs, what } => left(id, programs, *what),
+        Event::Kept { id, programs } => kept(id.as_ref(), programs),
         Event::LogLost { id, path, error } => {
             format!("the log of {id} ends here: {}: {error}", path.display())
         }
@@ -47,14 +48,32 @@ pub fn describe(event: &Event) -> String {
 /// How many programs are named.
 const NAMED: usize = 5;
 
-/// What is done with what a process has left running.
-fn left(id: &InstanceId, programs: &[Leftover], what: LeftTo) -> String {
-    let first = programs.iter().take(NAMED).map(|it| format!("{} (pid {})", quoted(&it.name), it.pid));
+fn named<'a>(programs: impl ExactSizeIterator<Item = &'a Leftover>) -> String {
+    let count = programs.len();
+    let first = programs.take(NAMED).map(|it| format!("{} (pid {})", quoted(&it.name), it.pid));
     let first = first.collect::<Vec<_>>().join(", ");
-    let names = match programs.len().saturating_sub(NAMED) {
+    match count.saturating_sub(NAMED) {
         0 => first,
         more => format!("{first} and {more} more"),
+    }
+}
+
+/// What is left running on purpose, and why.
+fn kept(id: Option<&InstanceId>, programs: &[Kept]) -> String {
+    let whose = id.map(|id| format!(" by {id}")).unwrap_or_default();
+    let names = named(programs.iter().map(|it| &it.program));
+    let any = |by: KeptBy| programs.iter().any(|it| it.by == by);
+    let why = match (any(KeptBy::Mark), any(KeptBy::Name)) {
+        (true, false) => "GANGER_KEEP",
+        (false, true) => "`keep`",
+        (_, _) => "GANGER_KEEP and `keep`",
     };
+    format!("left running{whose}: {names}, because of {why}")
+}
+
+/// What is done with what a process has left running.
+fn left(id: &InstanceId, programs: &[Leftover], what: LeftTo) -> String {
+    let names = named(programs.iter());
     match what {
         LeftTo::Stop => format!("stopping what {id} left running: {names}"),
         LeftTo::BeWaitedFor => format!("waiting for what {id} left running: {names}"),
@@ -159,6 +178,10 @@ mod tests {
         let secs = Duration::from_secs_f64;
         let port = Port::new(5000);
         let programs = |count| (7..7 + count).map(|pid| Leftover { name: "sh".into(), pid }).collect();
+        let kept = |why: &[KeptBy]| {
+            let program = |pid| Leftover { name: "sh".into(), pid };
+            why.iter().zip(7..).map(|(by, pid)| Kept { program: program(pid), by: *by }).collect()
+        };
         let ended = |end, then| Event::Ended { id: id("web.1"), end, after: secs(0.84), then };
         let not_started = Ended::NotStarted(crate::supervisor::event::StartError {
             message: "too many open files".into(),
@@ -195,6 +218,9 @@ mod tests {
             Event::Left { id: id("web.1"), programs: programs(1), what: LeftTo::Stop },
             Event::Left { id: id("web.1"), programs: programs(5), what: LeftTo::BeWaitedFor },
             Event::Left { id: id("web.1"), programs: programs(8), what: LeftTo::BeKilled(secs(10.0)) },
+            Event::Kept { id: None, programs: kept(&[KeptBy::Mark, KeptBy::Mark]) },
+            Event::Kept { id: Some(id("web.1")), programs: kept(&[KeptBy::Name]) },
+            Event::Kept { id: None, programs: kept(&[KeptBy::Name, KeptBy::Mark]) },
             Event::Report { id: id("web.1"), end: Ended::Exited(1), after: secs(65.0) },
             Event::Report { id: id("web.1"), end: Ended::Exited(1), after: secs(59.99) },
             Event::Report { id: id("web.1"), end: Ended::Exited(1), after: secs(7380.0) },
@@ -225,6 +251,9 @@ mod tests {
         stopping what web.1 left running: sh (pid 7)
         waiting for what web.1 left running: sh (pid 7), sh (pid 8), sh (pid 9), sh (pid 10), sh (pid 11)
         killing what web.1 left running, as it did not stop within 10.0 s: sh (pid 7), sh (pid 8), sh (pid 9), sh (pid 10), sh (pid 11) and 3 more
+        left running: sh (pid 7), sh (pid 8), because of GANGER_KEEP
+        left running by web.1: sh (pid 7), because of `keep`
+        left running: sh (pid 7), sh (pid 8), because of GANGER_KEEP and `keep`
         web.1 exited with code 1 after 1 min 5 s and ended the run
         web.1 exited with code 1 after 59.9 s and ended the run
         web.1 exited with code 1 after 2 h 3 min and ended the run

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::event::{Ended, Event, Left, Pgid, Run, Slot, StartError};
+use super::event::{Ended, Event, Kept, Left, Pgid, Run, Slot, StartError};
 use super::machine::Whom;
 use super::watch::{Watch, WatchId};
 use crate::config::environment::Environment;
@@ -45,6 +45,16 @@ pub trait Children {
     /// Does this to what the last look has found of the run, which is still the present one of its slot; to
     /// what has left its session only with `strays`. Returns what was found outside of its group.
     fn act(&mut self, run: Run, act: Act, strays: bool) -> Vec<Left>;
+    /// Returns what [`Children::act`] has found since this was last asked that belongs to the present run and
+    /// is left running on purpose. Each program once.
+    fn kept(&mut self, slot: Slot) -> Vec<Kept> {
+        let _ = slot;
+        Vec::new()
+    }
+    /// Returns all that is left running on purpose.
+    fn all_kept(&mut self) -> Vec<Kept> {
+        Vec::new()
+    }
     /// Looks for something from now on; what is found comes as a [`Message::Found`](super::driver::Message::Found).
     fn watch(&mut self, id: WatchId, watch: &Watch);
     /// Looks no longer, and ends what looks.

@@ -102,6 +102,9 @@ impl<C: Children> Driver<C> {
             let strays = self.fleet.clears(run.slot);
             let left = self.children.act(run, act.unwrap_or(usual), strays);
             self.note_background(run, &left);
+            if is_empty && strays {
+                self.tell_kept(run.slot);
+            }
             if is_empty {
                 self.left_outside(run, left.into_iter().filter(|it| strays || !it.is_stray).collect());
             }
@@ -123,6 +126,14 @@ impl<C: Children> Driver<C> {
         if is_clear {
             self.timers.disarm(Timer::Silence(run.slot));
             self.chores.cleared.push_back(run);
+        }
+    }
+
+    /// Tells what the run at `slot` leaves running on purpose. At the end of everything, that is told together.
+    fn tell_kept(&mut self, slot: Slot) {
+        let programs = self.children.kept(slot);
+        if self.fleet.phase() == Phase::Running && !programs.is_empty() {
+            self.children.tell(Event::Kept { id: Some(self.id(slot)), programs });
         }
     }
 

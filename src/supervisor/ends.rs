@@ -69,6 +69,10 @@ impl<C: Children> Driver<C> {
     }
 
     pub(super) fn report(&mut self) {
+        let programs = self.children.all_kept();
+        if !programs.is_empty() {
+            self.children.tell(Event::Kept { id: None, programs });
+        }
         // The end of a command has been told, and its last lines are on the screen.
         if let Some(Cause::Process { run, end }) = self.fleet.cause().cloned()
             && self.fleet.last() != Some(run.slot)

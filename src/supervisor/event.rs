@@ -223,6 +223,13 @@ pub enum Event {
     },
     /// What the user can do about what was just told.
     Hint(String),
+    /// Programs that are left running on purpose.
+    Kept {
+        /// Whose they are. At the end of everything: all that there are.
+        id: Option<InstanceId>,
+        /// The programs, at least one.
+        programs: Vec<Kept>,
+    },
     /// The last word: who ended first, how, and how it looked.
     Report {
         /// Who.
@@ -241,6 +248,24 @@ pub struct Leftover {
     pub name: String,
     /// Its pid.
     pub pid: i32,
+}
+
+/// Why a program is left running on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeptBy {
+    /// It has the mark in its environment.
+    Mark,
+    /// Its name is listed.
+    Name,
+}
+
+/// A program that is left running on purpose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Which one.
+    pub program: Leftover,
+    /// Why.
+    pub by: KeptBy,
 }
 
 /// A process outside of the group that it belongs to.

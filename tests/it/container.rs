@@ -115,6 +115,20 @@ fn its_root_may_be_a_user_outside() {
 }
 
 #[test]
+fn programs_that_are_kept_are_asked_to_end_with_the_container() {
+    let keeper =
+        "trap 'echo > asked; exit' TERM\necho trapped\nexec >log 2>&1\nwhile :; do sleep 0.1; done\n";
+    let procfile = "web: GANGER_KEEP=1 setsid sh keeper & exec gangling --wait\n";
+    let test = Test::new().file("keeper", keeper).procfile(procfile);
+    let container = Container::start(test.clone());
+    container.running.wait_for_line("web.1", "trapped");
+    container.running.wait_ready("web.1");
+    let finished = container.stop(SIGTERM).code(143);
+    assert!(test.path("asked").exists(), "{finished}");
+    assert!(!finished.lines_of("system").iter().any(|line| line.contains("left running")), "{finished}");
+}
+
+#[test]
 fn a_second_signal_kills() {
     let container = Container::start(family().args(["-t", "3600"]));
     ready(&container);

@@ -32,6 +32,7 @@ mod hostile_text;
 mod inherit;
 mod joined;
 mod json;
+mod keep;
 #[allow(dead_code, reason = "a kit has more than is used today")]
 mod kit;
 mod layers;

@@ -10,6 +10,7 @@ use crate::config::keys::{Key, Shape, Value};
 use crate::config::names::Names;
 use crate::config::probe::{ParseProbeError, Probe, ReadyProbe, shown};
 use crate::config::problems::Problems;
+use crate::config::programs;
 use crate::config::scoped::{Scoped, Seconds};
 use crate::config::source::Span;
 use crate::config::waits;
@@ -115,6 +116,7 @@ fn list(key: &Key, text: &str, types: &[ProcessName]) -> Result<(), Complaint> {
         (_, Value::Types) => {
             parse_names([text]).and_then(|list| known(list.iter().collect())).map_err(|error| of_list(&error))
         }
+        (_, Value::Programs) => programs::parse([text]).map(drop),
         (_, Value::Names) => Names::parse([text], types).map(drop).map_err(|error| of_list(&error)),
         _ => Ok(()),
     }

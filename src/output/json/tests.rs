@@ -65,6 +65,10 @@ fn every_byte_comes_back() {
 fn events() {
     let secs = Duration::from_secs_f64;
     let ended = |end, then| Event::Ended { id: id("web.1"), end, after: secs(0.842_499), then };
+    let kept = |id, by| {
+        let program = Leftover { name: "sh".into(), pid: 7 };
+        Event::Kept { id, programs: vec![Kept { program, by }] }
+    };
     let error = StartError { message: "too many open files".into(), hint: None };
     let table = [
         Event::Started { id: id("web.1"), pid: 7, port: Port::new(5000) },
@@ -83,6 +87,8 @@ fn events() {
         Event::StopRequested(Sig::INT),
         Event::Killed { id: id("web.1"), after: secs(10.0) },
         Event::LogLost { id: id("web.1"), path: "log/web.1.log".into(), error: "disk full".into() },
+        kept(None, KeptBy::Mark),
+        kept(Some(id("web.1")), KeptBy::Name),
         Event::Hint("read the \"manual\"".into()),
         Event::Report { id: id("web.1"), end: Ended::Exited(1), after: secs(65.0) },
     ];
@@ -99,6 +105,8 @@ fn events() {
     {"time":"1970-01-01T12:34:56.789+00:00","event":"stop_requested","signal":"INT","message":"SIGINT received, stopping all; once more kills them"}
     {"time":"1970-01-01T12:34:56.789+00:00","event":"killed","process":"web.1","type":"web","after":10.0,"message":"web.1 did not stop within 10.0 s, killing it"}
     {"time":"1970-01-01T12:34:56.789+00:00","event":"log_lost","process":"web.1","type":"web","path":"log/web.1.log","error":"disk full","message":"the log of web.1 ends here: log/web.1.log: disk full"}
+    {"time":"1970-01-01T12:34:56.789+00:00","event":"kept","programs":[{"name":"sh","pid":7,"by":"GANGER_KEEP"}],"message":"left running: sh (pid 7), because of GANGER_KEEP"}
+    {"time":"1970-01-01T12:34:56.789+00:00","event":"kept","process":"web.1","type":"web","programs":[{"name":"sh","pid":7,"by":"keep"}],"message":"left running by web.1: sh (pid 7), because of `keep`"}
     {"time":"1970-01-01T12:34:56.789+00:00","event":"hint","message":"read the \"manual\""}
     {"time":"1970-01-01T12:34:56.789+00:00","event":"report","process":"web.1","type":"web","code":1,"after":65.0,"last_lines":[{"stream":"stdout","line":"Traceback"},{"stream":"stderr","line_b64":"/w=="}],"message":"web.1 exited with code 1 after 1 min 5 s and ended the run"}
     "#);
