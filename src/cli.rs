@@ -2,6 +2,8 @@
 //! completions all come from here.
 
 mod layers;
+mod misuse;
+mod opposites;
 mod read;
 mod schema;
 mod start;
@@ -36,7 +38,10 @@ use crate::plan::PortWish;
     version,
     bin_name = "ganger",
     max_term_width = 100,
-    after_help = "Each option but --keep can be given as a variable too: GANGER_PORT for --port. See `ganger man`."
+    propagate_version = true,
+    args_override_self = true,
+    after_help = "Each option but --keep can be given as a variable too: GANGER_PORT for --port. A flag is taken back with \
+                  its opposite: --no-daemon. See `ganger man`."
 )]
 pub struct Cli {
     /// What every command needs to know of the app.
@@ -307,6 +312,10 @@ fn parse_port_step(text: &str) -> Result<u16, String> {
 }
 
 /// `ganger run`.
+fn parse_lines(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| "expected a whole number of lines, as in `100`".to_owned())
+}
+
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// A command and its arguments, passed on as they are; or the name of a Procfile entry.
@@ -393,7 +402,14 @@ pub struct LogsArgs {
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
     /// How many lines, of all these together
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
+    #[arg(
+        short = 'n',
+        long,
+        value_name = "N",
+        default_value_t = 100,
+        allow_negative_numbers = true,
+        value_parser = parse_lines
+    )]
     pub lines: usize,
     /// Go on with what comes, until the instance ends
     #[arg(short, long)]
@@ -439,7 +455,7 @@ pub struct OpenArgs {
     /// The process: a type or an instance [default: web, else the first]
     pub name: Option<String>,
     /// How long to wait until it listens
-    #[arg(short, long, value_name = "SECS", default_value = "60")]
+    #[arg(short, long, value_name = "SECS", default_value = "60", allow_negative_numbers = true)]
     pub timeout: Seconds,
     /// Only print the address
     #[arg(long)]
@@ -453,7 +469,7 @@ pub struct WaitArgs {
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
     /// How long to wait; then the exit status is 124
-    #[arg(short, long, value_name = "SECS", default_value = "60")]
+    #[arg(short, long, value_name = "SECS", default_value = "60", allow_negative_numbers = true)]
     pub timeout: Seconds,
 }
 

@@ -9,8 +9,9 @@ use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches};
 
-use super::Cli;
-use super::read::{command, visible_in};
+use super::misuse::visible_in;
+use super::read::command;
+use super::{Cli, opposites};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::keys::{Key, OPTIONS, Shape, Value};
 use crate::config::options::{Given, Options, Origin};
@@ -21,8 +22,8 @@ use crate::model::quoted;
 impl Cli {
     /// Reads once more what [`Cli::read`] has read.
     pub fn again(words: &[OsString]) -> Result<Self, Error> {
-        let definition = command();
-        let matches = definition.clone().try_get_matches_from(words).map_err(usage)?;
+        let mut definition = command();
+        let matches = opposites::matches(&mut definition, words).map_err(usage)?;
         let mut cli = Self::of(&matches).map_err(usage)?;
         cli.app.options = given(&definition, &matches);
         Ok(cli)
@@ -33,8 +34,8 @@ impl Cli {
     pub fn over(self, settings: Settings, words: &[OsString]) -> Result<Self, Error> {
         let options = Options::merged(&self.app.options, &settings);
         let folder = settings.path().parent().unwrap_or(Path::new(""));
-        let layered = options.iter().fold(command(), |command, given| under(command, given, folder));
-        let matches = layered.try_get_matches_from(words).map_err(usage)?;
+        let mut layered = options.iter().fold(command(), |command, given| under(command, given, folder));
+        let matches = opposites::matches(&mut layered, words).map_err(usage)?;
         let mut cli = Self::of(&matches).map_err(usage)?;
         cli.app.options = options;
         cli.app.settings = Arc::new(settings);
@@ -168,7 +169,7 @@ mod tests {
                 assert_eq!(own.get_env(), None);
                 continue;
             }
-            let variable = format!("GANGER_{}", name.to_uppercase().replace('-', "_"));
+            let variable = Key::option(name).expect("a key").variable();
             assert_eq!(own.get_env(), Some(OsStr::new(&variable)), "--{name}");
         }
     }

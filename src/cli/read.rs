@@ -4,13 +4,12 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
 use clap::builder::Resettable;
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args as _, CommandFactory as _, FromArgMatches as _};
 
 use super::layers::given;
-use super::{AppArgs, Cli, Command, StartArgs, StartOptions};
-use crate::model::{quoted, sentence};
+use super::{AppArgs, Cli, Command, StartArgs, StartOptions, misuse, opposites};
 
 impl Cli {
     /// Reads the command line. Ends the program with a message for wrong words, help and version.
@@ -23,9 +22,8 @@ impl Cli {
             return cli;
         }
         let mut command = command();
-        let matches = command
-            .try_get_matches_from_mut(words)
-            .unwrap_or_else(|error| visible_in(with_its_variable(&command, error)).exit());
+        let matches = opposites::matches(&mut command, &words)
+            .unwrap_or_else(|error| misuse::explained(error, &words).exit());
         if let Some(other) = matches.subcommand_name().filter(|name| *name != "start")
             && let Some(option) = stray(&matches)
         {
@@ -41,6 +39,7 @@ impl Cli {
     /// here: whoever reads those has the whole definition, which takes three times as long to make.
     fn plain_start(words: &[OsString]) -> Option<Self> {
         #[derive(Debug, clap::Parser)]
+        #[command(args_override_self = true)]
         struct Alone {
             #[command(flatten)]
             app: AppArgs,
@@ -64,6 +63,8 @@ impl Cli {
         cli.start.show.settle(matches);
         if let (Some(Command::Start(start)), Some((_, matches))) = (&mut cli.command, matches.subcommand()) {
             start.options.show.settle(matches);
+            let is_given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+            cli.start.yield_to(&start.options, is_given);
         }
         Ok(cli)
     }
@@ -80,54 +81,6 @@ fn stray(matches: &ArgMatches) -> Option<String> {
 /// The command line's definition, without what is not to be read.
 pub(super) fn command() -> clap::Command {
     without_empty_variables(Cli::command()).mut_subcommand("start", without_variables)
-}
-
-/// Returns the error with text from the command line and from variables escaped and truncated.
-/// clap shows both as they are.
-pub(super) fn visible_in(mut error: clap::Error) -> clap::Error {
-    let context: Vec<(ContextKind, ContextValue)> =
-        error.context().map(|(kind, value)| (kind, value.clone())).collect();
-    let changes = |text: &String| quoted(text) != *text;
-    let has_changes = context.iter().any(|(_, value)| match value {
-        ContextValue::String(text) => changes(text),
-        ContextValue::Strings(texts) => texts.iter().any(changes),
-        _ => false,
-    });
-    for (kind, value) in context {
-        let shown = match value {
-            ContextValue::String(text) => ContextValue::String(quoted(&text)),
-            ContextValue::Strings(texts) => {
-                ContextValue::Strings(texts.iter().map(|text| quoted(text)).collect())
-            }
-            // A tip may quote a word, and clap's own styling can no longer be told apart from its text.
-            ContextValue::StyledStrs(tips) if has_changes => {
-                ContextValue::StyledStrs(tips.iter().map(|tip| sentence(&tip.to_string()).into()).collect())
-            }
-            other => other,
-        };
-        error.insert(kind, shown);
-    }
-    error
-}
-
-/// Names the variable that a bad value is from: the option in the message was never written.
-fn with_its_variable(command: &clap::Command, mut error: clap::Error) -> clap::Error {
-    let (Some(ContextValue::String(option)), Some(ContextValue::String(value))) =
-        (error.get(ContextKind::InvalidArg), error.get(ContextKind::InvalidValue))
-    else {
-        return error;
-    };
-    // Most options are the program's, whatever the command.
-    let variable = command
-        .get_arguments()
-        .filter(|arg| arg.to_string() == *option)
-        .find_map(|arg| arg.get_env())
-        .filter(|name| std::env::var_os(name).is_some_and(|of_variable| of_variable == value.as_str()));
-    if let Some(variable) = variable {
-        let tip = format!("the value is that of the variable {}", variable.display());
-        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
-    }
-    error
 }
 
 fn without_empty_variables(command: clap::Command) -> clap::Command {
@@ -149,7 +102,7 @@ fn without_them(command: clap::Command) -> clap::Command {
 
 /// An option in front of `start` wins over its variable, which is read there; read once more
 /// behind `start` it would win over the option.
-fn without_variables(start: clap::Command) -> clap::Command {
+pub(super) fn without_variables(start: clap::Command) -> clap::Command {
     start.mut_args(|arg| arg.env(Resettable::<clap::builder::OsStr>::Reset))
 }
 

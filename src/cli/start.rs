@@ -20,6 +20,19 @@ impl Cli {
 }
 
 impl StartOptions {
+    /// Takes over the flags that `inner` is given, also those that are taken back there.
+    pub(super) fn yield_to(&mut self, inner: &Self, is_given: impl Fn(&str) -> bool) {
+        for (id, own, inner) in [
+            ("release", &mut self.release, inner.release),
+            ("daemon", &mut self.daemon, inner.daemon),
+            ("no_prefix", &mut self.show.no_prefix, inner.show.no_prefix),
+        ] {
+            if is_given(id) {
+                *own = inner;
+            }
+        }
+    }
+
     /// These options, and `outer` where one is not given: `ganger -t 5 start` is
     /// `ganger start -t 5`.
     #[must_use]

@@ -176,6 +176,24 @@ impl Value {
             Self::Color => ProcessColor::NAMES.iter().map(|(name, _)| *name).collect(),
             _ => Vec::new(),
         }
+    /// The flag that takes this flag back, without the dashes. `--timestamps` takes `--no-timestamps` back.
+    pub fn opposite(&self) -> Option<String> {
+        match (self.shape, self.name) {
+            (Shape::Flag, "no-timestamps") => None,
+            // `--env` and `--port` take values.
+            (Shape::Flag, "no-env" | "no-port") => Some(self.name.replacen("no-", "with-", 1)),
+            (Shape::Flag, name) => {
+                Some(name.strip_prefix("no-").map_or_else(|| format!("no-{name}"), str::to_owned))
+            }
+            _ => None,
+        }
+    }
+
+    /// The variable that an option can be given as.
+    pub fn variable(&self) -> String {
+        format!("GANGER_{}", self.name.to_uppercase().replace('-', "_"))
+    }
+
     }
 
     /// Whether TOML's numbers are read too.

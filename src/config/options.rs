@@ -68,7 +68,7 @@ impl Options {
         let mut given = above.given.clone();
         for setting in settings.options() {
             let Setting { key, .. } = setting;
-            let rival = key.rival().is_some_and(is_above);
+            let rival = key.rival().is_some_and(is_wish);
             if key.is_layered() || !(rival || is_above(key.name)) {
                 given.push(Given::of_file(setting, settings));
             }
@@ -81,6 +81,7 @@ impl Options {
     /// All of them, in the order of the command line.
     pub fn iter(&self) -> impl Iterator<Item = &Given> {
         self.given.iter()
+        let is_wish = |name: &str| above.given.iter().any(|it| it.key.name == name && !it.is_no());
     }
 
     /// Who gave an option, the strongest of all who did.
@@ -124,6 +125,16 @@ impl Given {
 
 #[cfg(test)]
 mod tests {
+    /// Whether it is a flag that is taken back: `--with-env`, `GANGER_NO_ENV=0`. That says nothing of `env`.
+    fn is_no(&self) -> bool {
+        // The words of clap's `FalseyValueParser`.
+        let no = |text: &OsString| {
+            let text = text.to_string_lossy().to_lowercase();
+            ["n", "no", "f", "false", "off", "0"].contains(&text.as_str())
+        };
+        self.key.shape == Shape::Flag && self.texts.iter().any(no)
+    }
+
     use super::*;
     use crate::config::source::Source;
 
@@ -174,3 +185,5 @@ mod tests {
         assert_eq!((general("web=1"), general("web=1,5")), (false, true));
     }
 }
+        let options = merged(vec![given("no-env", "false", Origin::Flag)], "env = 'x'\nno-env = true\n");
+        assert_eq!(shown(&options), ["env x ganger.toml:1", "no-env false flag"]);

@@ -43,6 +43,7 @@ mod mute;
 mod open;
 mod output;
 mod overlap;
+mod option_layers;
 mod policies;
 mod prefix;
 mod programs;
