@@ -5,6 +5,7 @@ mod layers;
 mod misuse;
 mod opposites;
 mod read;
+mod said;
 mod schema;
 mod start;
 

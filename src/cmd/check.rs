@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::passable;
 use super::project::{Need, Project};
-use super::wishes::wishes;
-use super::{complain, print};
+use super::wishes::{check_wishes, muted, wishes};
+use super::{complain, passable, print, program};
 use crate::cli::{AppArgs, CheckArgs, StartArgs};
 use crate::config::environment::Environment;
 use crate::config::formation::Selection;
@@ -36,6 +36,8 @@ pub(super) fn check(app: &AppArgs, args: &CheckArgs, start: &StartArgs, env: &En
     if wishes.selection != Selection::default() {
         plan.plan(&wishes)?;
     }
+    muted(app, start, &types)?;
+    check_wishes(app, &wishes, &types)?;
     project.check_folders(&types)?;
     let environment_of = plan.environments(&types);
     let mut programs = Programs::default();

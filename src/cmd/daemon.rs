@@ -12,7 +12,7 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::{complain_in_lines, print};
-use crate::cli::StartArgs;
+use crate::cli::{AppArgs, StartArgs};
 use crate::error::{Error, FAILURE};
 use crate::model::{InstanceId, ProcessName, sentence, visible};
 use crate::os::daemon::{Side, Teller, detach};
@@ -44,16 +44,17 @@ struct Waiting {
 }
 
 /// Whether there is a terminal to leave, and somebody to come back to.
-pub(super) fn check(start: &StartArgs) -> Result<(), Error> {
+pub(super) fn check(args: &AppArgs, start: &StartArgs) -> Result<(), Error> {
+    let without = args.without("daemon");
     if !start.command.is_empty() {
-        let message = "--daemon: the command behind `--` needs the terminal that -D leaves";
-        return Err(Error::usage(message, "leave one of the two out"));
+        let text = ": the command after `--` needs the terminal that a daemon leaves";
+        return Err(args.refuse("daemon", text, Some(format!("{without}, or start without a command"))));
     }
     if std::process::id() != 1 {
         return Ok(());
     }
-    let message = "--daemon: this is process 1, and when it ends the system ends all others";
-    Err(Error::usage(message, "leave -D out: as process 1 ganger has no terminal to leave"))
+    let text = ": this is process 1, and when it ends the system ends all others";
+    Err(args.refuse("daemon", text, Some(format!("{without}: as process 1 ganger has no terminal to leave"))))
 }
 
 impl Starter {

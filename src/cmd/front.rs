@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use super::listen::Listening;
+use super::wishes::of_list;
 use crate::cli::{AppArgs, StartArgs};
 use crate::config::names::Names;
 use crate::config::options::Origin;
@@ -73,10 +74,10 @@ impl Front {
         root: &Path,
     ) -> Result<Option<Self>, Error> {
         let Some(name) = &start.options.attach else { return Ok(None) };
-        let names = Names::parse([name], types)?;
+        let names = Names::parse([name], types).map_err(|error| of_list(args, "attach", &error))?;
         let spec = named(name, &names, specs);
         let found = spec.and_then(|spec| {
-            usable(start, env, spec)?;
+            usable((args, start, env), spec)?;
             let before =
                 Modes::now().map_err(|error| Error::system("asking for the terminal's modes", error))?;
             Ok((spec.id.clone(), before, listening.socket_for("--attach")?.to_owned()))
@@ -205,10 +206,11 @@ fn named<'a>(name: &str, names: &Names, specs: &'a [ProcessSpec]) -> Result<&'a 
     }
 }
 
-fn usable(start: &StartArgs, env: &Env, spec: &ProcessSpec) -> Result<(), Error> {
+fn usable((args, start, env): (&AppArgs, &StartArgs, &Env), spec: &ProcessSpec) -> Result<(), Error> {
     let name = &spec.id;
     if start.options.daemon {
-        return Err(usage(format!("{name}: -D leaves the terminal"), "leave one of the two out"));
+        let hint = format!("leave --attach out, or {}", args.without("daemon"));
+        return Err(usage(format!("{name}: {} leaves the terminal", args.said("daemon", "true")), &hint));
     }
     if !start.command.is_empty() {
         let message = format!("{name}: the command behind `--` has the terminal");

@@ -81,7 +81,7 @@ impl Project {
                 Need::Nothing if args.procfile.is_none() => Procfile { entries: Vec::new() },
                 Need::Nothing | Need::Procfile => return Err(Error::no_procfile(&path, &env.cwd)),
             },
-            Err(error) => return Err(unreadable(&path, &error)),
+            Err(error) => return Err(args.place("procfile", 0, unreadable(&path, &error))),
         };
         let folder = folder(args, &path, env);
         let env_files = read_env_files(args, env, &folder, streams)?;
@@ -263,11 +263,8 @@ fn check_root(root: &Path, args: &AppArgs, env: &Env) -> Result<(), Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => "there is no such folder".to_owned(),
         Err(error) => error.to_string(),
     };
-    let option = if args.options.is_of_file("root") { "root" } else { "-d" };
-    Err(Error::usage(
-        format!("{option} {}: {message}", mask_path(root)),
-        "name the folder the Procfile is in",
-    ))
+    let text = format!("{}: {message}", mask_path(root));
+    Err(args.refuse("root", &text, Some("name the folder the Procfile is in".to_owned())))
 }
 
 /// Whether a Procfile comes through a pipe or another descriptor, as with `-f /dev/stdin` and
@@ -315,7 +312,7 @@ fn read_env_files(
     let paths: Vec<PathBuf> = named.chain(default.clone()).collect();
     if paths.len() > MOST_ENV_FILES {
         let message = format!("too many env files: {} (the limit is {MOST_ENV_FILES})", paths.len());
-        return Err(Error::usage(message, "merge some of them"));
+        return Err(args.place("env", 0, Error::usage(message, "merge some of them")));
     }
     let mut files: Vec<(Source, EnvFile)> = Vec::new();
     let mut left = MOST_ENV_BYTES;

@@ -28,9 +28,8 @@ use crate::plan::ProcessSpec;
 /// What the user wants, checked as far as it can be before it is known what runs.
 #[derive(Debug)]
 pub(super) struct Look<'a> {
-    color: ColorChoice,
+    args: &'a AppArgs,
     show: &'a ShowOptions,
-    settings: &'a Settings,
     muted: Names,
     /// The run leaves the terminal.
     daemon: bool,
@@ -68,7 +67,7 @@ impl<'a> Look<'a> {
         // Nobody sees the lines of a daemon's processes where they come.
         let muted = muted(args, start, types)?;
         let muted = if *daemon { Names::all() } else { muted };
-        Ok(Self { color: args.color, show, settings: &args.settings, muted, daemon: *daemon, env })
+        Ok(Self { args, show, muted, daemon: *daemon, env })
     }
 
     /// Opens the log files, for one.
@@ -83,9 +82,9 @@ impl<'a> Look<'a> {
         let (format, margin) = match self.show.format.unwrap_or_default() {
             FormatChoice::Json => (Format::Json(Json::new(layout.zone)), None),
             FormatChoice::Text => {
-                let style = Style::new(self.color.decide(|name| self.env.var(name), on_terminal));
+                let style = Style::new(self.args.color.decide(|name| self.env.var(name), on_terminal));
                 let mut renderer = Renderer::new(style, layout, ids);
-                paint(&mut renderer, self.settings);
+                paint(&mut renderer, &self.args.settings);
                 let margin = renderer.margin();
                 (Format::Text(renderer), Some(margin))
             }
@@ -94,9 +93,13 @@ impl<'a> Look<'a> {
         // back to attach to one finds what a start without -D would have given.
         let terminals = Terminals::new(self.env.stdout_is_terminal, margin.unwrap_or_default());
         let screen = (on_terminal && margin.is_some()).then(|| self.abilities(terminals.ours().columns));
-        let logs = logs(self.show, specs, self.env)?;
+        let logs = logs(self.args, self.show, specs, self.env)?;
         let log_folder = self.show.log_dir.as_ref().map(|named| self.env.cwd.join(named));
-        let own = log_folder.as_deref().filter(|_| self.daemon).map(own_log).transpose()?;
+        let own = log_folder
+            .as_deref()
+            .filter(|_| self.daemon)
+            .map(|folder| own_log(self.args, folder))
+            .transpose()?;
         let log_format = self.show.log_format.unwrap_or_default();
         let setup = Setup { format, muted: self.muted, logs, log_format, screen };
         Ok(Show { setup, terminals, apart: margin.is_none(), log_folder, daemon: self.daemon, own })
@@ -104,7 +107,7 @@ impl<'a> Look<'a> {
 
     /// What the terminal can do and what the user allows.
     fn abilities(&self, columns: u16) -> Abilities {
-        Abilities { allowed: allowed(self.color, self.env), rewrites: !is_dumb(self.env), columns }
+        Abilities { allowed: allowed(self.args.color, self.env), rewrites: !is_dumb(self.env), columns }
     }
 }
 
@@ -133,14 +136,15 @@ fn is_dumb(env: &Env) -> bool {
 }
 
 /// The file in `--log-dir` that takes a daemon's own lines. No process has its name.
-fn own_log(folder: &Path) -> Result<File, Error> {
+fn own_log(args: &AppArgs, folder: &Path) -> Result<File, Error> {
     let path = folder.join("system.log");
-    log::open(&path)
-        .map_err(|error| Error::usage(format!("--log-dir {}: {error}", mask_path(&path)), ELSEWHERE))
+    let refused =
+        |error| args.refuse("log-dir", &format!("{}: {error}", mask_path(&path)), Some(ELSEWHERE.to_owned()));
+    log::open(&path).map_err(refused)
 }
 
 /// The files of `--log-dir`, one for each process.
-fn logs(show: &ShowOptions, specs: &[ProcessSpec], env: &Env) -> Result<Vec<LogFile>, Error> {
+fn logs(args: &AppArgs, show: &ShowOptions, specs: &[ProcessSpec], env: &Env) -> Result<Vec<LogFile>, Error> {
     let Some(named) = &show.log_dir else { return Ok(Vec::new()) };
     let unusable = |path: &Path, error: &io::Error, hint: &str| {
         let hint = if error.kind() == io::ErrorKind::PermissionDenied { ELSEWHERE } else { hint };
@@ -150,7 +154,7 @@ fn logs(show: &ShowOptions, specs: &[ProcessSpec], env: &Env) -> Result<Vec<LogF
             io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
             _ => error.to_string(),
         };
-        Error::usage(format!("--log-dir {}: {what}", mask_path(path)), hint)
+        args.refuse("log-dir", &format!("{}: {what}", mask_path(path)), Some(hint.to_owned()))
     };
     let folder = env.cwd.join(named);
     // The output of processes may contain secrets.

@@ -24,7 +24,7 @@ use super::passable;
 use super::prober::Prober;
 use super::project::{Need, Project};
 use super::show::{Look, Show};
-use super::wishes::{kept, wishes};
+use super::wishes::{check_wishes, kept, wishes};
 use crate::cli::{AppArgs, StartArgs};
 use crate::control::seats::Seats;
 use crate::env::Env;
@@ -68,14 +68,15 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
     let project = Project::load(args, env, Need::Procfile)?;
     let types: Vec<ProcessName> = project.procfile.names().cloned().collect();
     let wishes = wishes(args, start, &types)?;
+    check_wishes(args, &wishes, &types)?;
     let keep = kept(&start.options.keep)?;
     let shown_on = if start.command.is_empty() { env.clone() } else { beside::on_stderr(env) };
     let look = Look::wanted(args, start, &types, &shown_on)?;
     // Before the ports: those of a second start are in use, and that is not what is to be told.
     let listening = Listening::prepare(&project.root, env)?;
     if start.options.daemon {
-        daemon::check(start)?;
-        listening.socket_for("--daemon")?;
+        daemon::check(args, start)?;
+        listening.socket_for(&args.said("daemon", "true"))?;
     }
     let app = project.app(args, |ports| {
         let app = App { ports: Some(ports), ..project.app_without_ports() };

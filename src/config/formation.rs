@@ -155,6 +155,11 @@ impl Formation {
         self.named(name).or_else(|| all().filter(|_| !is_release(name)))
     }
 
+    /// Returns whether it names `name` and wants it to start.
+    pub fn wants(&self, name: &ProcessName) -> bool {
+        self.named(name).is_some_and(|item| item.count != Some(0))
+    }
+
     /// The types it names.
     pub fn names(&self) -> impl Iterator<Item = &ProcessName> + Clone {
         self.counts.iter().filter_map(|item| match &item.target {

@@ -11,7 +11,7 @@ use super::keys::{Key, OPTIONS, Shape};
 use super::settings::{Setting, Settings};
 
 /// Where an option comes from; the later ones win.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Origin {
     /// Nobody said anything.
     #[default]
@@ -22,6 +22,22 @@ pub enum Origin {
     Variable(String),
     /// The command line.
     Flag,
+}
+
+impl Origin {
+    /// Returns whether this layer wins over the other.
+    pub fn is_above(&self, other: &Self) -> bool {
+        self.layer() > other.layer()
+    }
+
+    fn layer(&self) -> u8 {
+        match self {
+            Self::Default => 0,
+            Self::File(..) => 1,
+            Self::Variable(_) => 2,
+            Self::Flag => 3,
+        }
+    }
 }
 
 impl fmt::Display for Origin {
@@ -65,6 +81,7 @@ impl Options {
     /// file is asked for the types that nobody above speaks of; so these are given by both.
     pub fn merged(above: &Self, settings: &Settings) -> Self {
         let is_above = |name: &str| above.given.iter().any(|given| given.key.name == name);
+        let is_wish = |name: &str| above.given.iter().any(|it| it.key.name == name && !it.is_no());
         let mut given = above.given.clone();
         for setting in settings.options() {
             let Setting { key, .. } = setting;
@@ -81,7 +98,6 @@ impl Options {
     /// All of them, in the order of the command line.
     pub fn iter(&self) -> impl Iterator<Item = &Given> {
         self.given.iter()
-        let is_wish = |name: &str| above.given.iter().any(|it| it.key.name == name && !it.is_no());
     }
 
     /// Who gave an option, the strongest of all who did.
@@ -109,6 +125,16 @@ impl Given {
         Self { key, texts, origin: Origin::File(settings.path().to_owned(), line) }
     }
 
+    /// Whether it is a flag that is taken back: `--with-env`, `GANGER_NO_ENV=0`. That says nothing of `env`.
+    fn is_no(&self) -> bool {
+        // The words of clap's `FalseyValueParser`.
+        let no = |text: &OsString| {
+            let text = text.to_string_lossy().to_lowercase();
+            ["n", "no", "f", "false", "off", "0"].contains(&text.as_str())
+        };
+        self.key.shape == Shape::Flag && self.texts.iter().any(no)
+    }
+
     /// Whether it says something of every type, so that nothing weaker counts.
     pub fn is_general(&self) -> bool {
         let has_general = |text: &OsString| {
@@ -125,16 +151,6 @@ impl Given {
 
 #[cfg(test)]
 mod tests {
-    /// Whether it is a flag that is taken back: `--with-env`, `GANGER_NO_ENV=0`. That says nothing of `env`.
-    fn is_no(&self) -> bool {
-        // The words of clap's `FalseyValueParser`.
-        let no = |text: &OsString| {
-            let text = text.to_string_lossy().to_lowercase();
-            ["n", "no", "f", "false", "off", "0"].contains(&text.as_str())
-        };
-        self.key.shape == Shape::Flag && self.texts.iter().any(no)
-    }
-
     use super::*;
     use crate::config::source::Source;
 
@@ -174,6 +190,8 @@ mod tests {
         assert_eq!(shown(&options), ["no-env true ganger.toml:2", "port 1 flag"]);
         let options = merged(vec![given("no-env", "true", Origin::Flag)], "env = 'x'\n");
         assert_eq!(shown(&options), ["no-env true flag"]);
+        let options = merged(vec![given("no-env", "false", Origin::Flag)], "env = 'x'\nno-env = true\n");
+        assert_eq!(shown(&options), ["env x ganger.toml:1", "no-env false flag"]);
     }
 
     #[test]
@@ -185,5 +203,3 @@ mod tests {
         assert_eq!((general("web=1"), general("web=1,5")), (false, true));
     }
 }
-        let options = merged(vec![given("no-env", "false", Origin::Flag)], "env = 'x'\nno-env = true\n");
-        assert_eq!(shown(&options), ["env x ganger.toml:1", "no-env false flag"]);

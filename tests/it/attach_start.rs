@@ -124,13 +124,13 @@ fn where_it_cannot_be_nothing_starts() {
     let test = app(ECHO);
     let mut window = Terminal::with_shell(&test);
     for (args, told) in [
-        ("--attach wbe", "no process is called `wbe`\r\n  hint: did you mean `web`?"),
+        ("--attach wbe", "--attach: no process is called `wbe`\r\n  hint: did you mean `web`?"),
         (
             "start web=2 --attach web",
             "--attach web: that is 2 processes\r\n  hint: name one of them: `web.1`, `web.2`",
         ),
         ("start worker --attach web", "--attach web: it is not to start"),
-        ("-D --attach web", "--attach web.1: -D leaves the terminal"),
+        ("-D --attach web", "--attach web.1: --daemon leaves the terminal"),
         ("start --attach web -- true", "--attach web.1: the command behind `--` has the terminal"),
         ("--pty never --attach web", "--attach web.1: it gets no terminal (pty)"),
         ("--format json --attach web", "--attach web.1: it gets no terminal (pty)"),

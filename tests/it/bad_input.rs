@@ -177,13 +177,17 @@ fn an_env_file_that_cannot_be_meant_so() {
 
 #[test]
 fn names_that_the_procfile_does_not_have() {
-    let message = "ganger: error: no process is called `wbe`
+    let message = "no process is called `wbe`
   hint: did you mean `web`? The Procfile has `web`, `worker`, `release`
 ";
-    for args in
-        [&["start", "wbe"][..], &["start", "web,wbe=2"], &["-m", "wbe=1"], &["-c", "wbe=2"], &["-x", "wbe"]]
-    {
-        refused_with(&app().args(args), message);
+    for (args, from) in [
+        (&["start", "wbe"][..], ""),
+        (&["start", "web,wbe=2"], ""),
+        (&["-m", "wbe=1"], "--formation: "),
+        (&["-c", "wbe=2"], "--concurrency: "),
+        (&["-x", "wbe"], "--exclude: "),
+    ] {
+        refused_with(&app().args(args), &format!("ganger: error: {from}{message}"));
     }
     for (option, value) in [("--timeout", "5"), ("--stop-signal", "INT"), ("--on-exit", "ignore")] {
         let item = format!("wbe={value}");
@@ -196,13 +200,15 @@ fn names_that_the_procfile_does_not_have() {
 #[test]
 fn numbers_of_processes_that_are_none() {
     for item in ["web=-1", "web=abc", "web=", "web=1.5", "web=70000"] {
-        let message = format!(
-            "ganger: error: `{item}`: a count is a whole number from 0 to 65535\n  hint: write NAME=COUNT, as in `web=2`\n"
-        );
-        refused_with(&app().args(["start", item]), &message);
-        refused_with(&app().args(["-m", item]), &message);
-        refused_with(&app().args(["-c", item]), &message);
-        refused_with(&app().var("GANGER_FORMATION", item), &message);
+        let message = |from: &str| {
+            format!(
+                "ganger: error: {from}`{item}`: a count is a whole number from 0 to 65535\n  hint: write NAME=COUNT, as in `web=2`\n"
+            )
+        };
+        refused_with(&app().args(["start", item]), &message(""));
+        refused_with(&app().args(["-m", item]), &message("--formation "));
+        refused_with(&app().args(["-c", item]), &message("--concurrency "));
+        refused_with(&app().var("GANGER_FORMATION", item), &message("GANGER_FORMATION "));
     }
 }
 
@@ -283,10 +289,10 @@ fn values_of_options_that_cannot_be_read() {
     ];
     for (option, variable, values, reason) in table {
         for value in values {
-            let message = format!("ganger: error: {option} `{value}`: {reason}\n");
-            refused_with(&app().args([option, value]), &message);
+            let message = |from: &str| format!("ganger: error: {from} `{value}`: {reason}\n");
+            refused_with(&app().args([option, value]), &message(option));
             if !value.is_empty() {
-                refused_with(&app().var(variable, value), &message);
+                refused_with(&app().var(variable, value), &message(variable));
             }
         }
     }
@@ -333,9 +339,8 @@ fn names_to_mute_that_are_not_there() {
         ("web,", "a process name is missing in `web,`\n  hint: write names or NAME=COUNT with commas between, as in `web=2,worker`".into()),
     ];
     for (names, message) in table {
-        let message = format!("ganger: error: {message}\n");
-        refused_with(&app().args(["--mute", names]), &message);
-        refused_with(&app().var("GANGER_MUTE", names), &message);
+        refused_with(&app().args(["--mute", names]), &format!("ganger: error: --mute: {message}\n"));
+        refused_with(&app().var("GANGER_MUTE", names), &format!("ganger: error: GANGER_MUTE: {message}\n"));
     }
 }
 
@@ -350,10 +355,10 @@ fn folders_for_logs_that_are_none() {
         ("taken", "taken/web.1.log: it is a folder", file),
     ];
     for (folder, message, hint) in table {
-        let message = format!("ganger: error: --log-dir {message}\n  hint: {hint}\n");
+        let message = |from: &str| format!("ganger: error: {from} {message}\n  hint: {hint}\n");
         let app = app().file("taken/web.1.log/x", "");
-        refused_with(&app.clone().args(["--log-dir", folder]), &message);
-        refused_with(&app.var("GANGER_LOG_DIR", folder), &message);
+        refused_with(&app.clone().args(["--log-dir", folder]), &message("--log-dir"));
+        refused_with(&app.var("GANGER_LOG_DIR", folder), &message("GANGER_LOG_DIR"));
     }
     refused_by_clap(
         &["--log-dir", ""],

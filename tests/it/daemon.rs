@@ -322,5 +322,5 @@ fn a_command_beside_the_processes_keeps_the_terminal() {
     test.run()
         .code(2)
         .stdout("")
-        .stderr_has("ganger: error: --daemon: the command behind `--` needs the terminal");
+        .stderr_has("ganger: error: --daemon: the command after `--` needs the terminal");
 }

@@ -234,7 +234,13 @@ fn the_root_may_be_another_folder() {
     assert_eq!(ends(&test).lines_of("web.1"), [folder.to_str().expect("text")]);
     let test = test.file("ganger.toml", "root = 'nope'\n");
     test.run().code(2).stderr(
-        "ganger: error: root nope: there is no such folder\n  hint: name the folder the Procfile is in\n",
+        "ganger: error: nope: there is no such folder
+  --> ganger.toml:1:8
+   |
+ 1 | root = 'nope'
+   |        ^^^^^^
+  hint: name the folder the Procfile is in
+",
     );
 }
 

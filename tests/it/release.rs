@@ -70,12 +70,15 @@ fn ctrl_c_during_it_leaves_nothing() {
 
 #[test]
 fn without_an_entry_nothing_starts() {
-    for test in [Test::new().args(["start", "--release"]), Test::new().var("GANGER_RELEASE", "1")] {
+    for (test, from, otherwise) in [
+        (Test::new().args(["start", "--release"]), "--release", "leave --release out"),
+        (Test::new().var("GANGER_RELEASE", "1"), "GANGER_RELEASE", "add --no-release"),
+    ] {
         let test = test.procfile("web: echo started > started\n");
-        test.run().code(2).stdout("").stderr(
-            "ganger: error: --release: the Procfile has no `release`\n  \
-             hint: add a line such as `release: bin/migrate`, or leave the option out\n",
-        );
+        test.run().code(2).stdout("").stderr(&format!(
+            "ganger: error: {from}: the Procfile has no `release`\n  \
+             hint: add a line such as `release: bin/migrate`, or {otherwise}\n"
+        ));
         assert!(!test.path("started").exists());
     }
 }
