@@ -148,6 +148,8 @@ fn reason(error: &clap::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
     use crate::config::source::Source;
     use crate::error::{Severity, render_diagnostics};
@@ -171,6 +173,28 @@ mod tests {
             }
             let variable = Key::option(name).expect("a key").variable();
             assert_eq!(own.get_env(), Some(OsStr::new(&variable)), "--{name}");
+        }
+    }
+
+    fn variables(command: &clap::Command) -> Vec<String> {
+        let own = command.get_arguments().filter_map(|arg| arg.get_env()?.to_str().map(str::to_owned));
+        own.chain(command.get_subcommands().flat_map(variables)).collect()
+    }
+
+    #[test]
+    fn every_variable_of_an_option_is_known_as_one() {
+        use crate::config::keys::{is_option_variable, option_variables};
+        let mut of_options: Vec<String> = variables(&Cli::command());
+        of_options.sort();
+        of_options.dedup();
+        let mut known: Vec<String> = option_variables().collect();
+        known.sort();
+        assert_eq!(known, of_options, "add what is missing to OF_COMMANDS in src/config/keys.rs");
+        assert!(known.iter().all(|name| is_option_variable(name)));
+        for other in
+            ["GANGER_SOCKET", "GANGER_PROCESS_WEB_PORT", "GANGER_port", "GANGER_NO-ENV", "PORT", "GANGER_"]
+        {
+            assert!(!is_option_variable(other), "{other}");
         }
     }
 

@@ -8,8 +8,10 @@ use std::sync::Arc;
 use super::complain_in_lines;
 use crate::cli::{AppArgs, Cli, misread, readable};
 use crate::config::diagnostic::Diagnostic;
-use crate::config::dotenv::{self, EnvFile};
-use crate::config::environment::{Environment, Origin, Precedence};
+use crate::config::dotenv::{self, Assignment, EnvFile};
+use crate::config::environment::{Environment, Origin, Precedence, Variable};
+use crate::config::formation::closest_by;
+use crate::config::keys::{is_option_variable, option_variables};
 use crate::config::problems::{MOST_SHOWN, Problems};
 use crate::config::procfile::{self, Procfile};
 use crate::config::settings::{ProcessTable, Settings};
@@ -343,7 +345,12 @@ fn precedence(args: &AppArgs) -> Precedence {
 
 fn environment(args: &AppArgs, env: &Env, files: &[(Source, EnvFile)]) -> Environment {
     let files = files.iter().map(|(source, file)| (source.path(), file));
-    let mut environment = Environment::layered(&env.vars, files, precedence(args));
+    let is_option = |(key, _): &(OsString, OsString)| key.to_str().is_some_and(is_option_variable);
+    let mut shell = Cow::Borrowed(&env.vars[..]);
+    if shell.iter().any(is_option) {
+        shell.to_mut().retain(|variable| !is_option(variable));
+    }
+    let mut environment = Environment::layered(&shell, files, precedence(args));
     if args.color == ColorChoice::Never {
         environment.set("NO_COLOR", "1", Origin::Ganger("--color never"));
     }

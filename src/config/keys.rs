@@ -125,6 +125,22 @@ pub const OF_PROCESS: &[Key] = &[
         .about("What says that it is ready: `port` (it listens on its PORT), or a probe as of `wait-for`"),
 ];
 
+/// Variables that are options of other commands than `start`.
+const OF_COMMANDS: &[&str] = &["GANGER_DETACH_KEY"];
+
+/// The variables that ganger reads for itself, as options.
+pub fn option_variables() -> impl Iterator<Item = String> {
+    OPTIONS.iter().map(Key::variable).chain(OF_COMMANDS.iter().map(|name| (*name).to_owned()))
+}
+
+/// Returns whether a variable of this name is an option of ganger. Such a variable is not passed on: a
+/// ganger in a process would take it for its own option.
+pub fn is_option_variable(name: &str) -> bool {
+    let of_key = |name: &str| Key::option(&name.to_lowercase().replace('_', "-")).map(Key::variable);
+    let rest = name.strip_prefix("GANGER_");
+    rest.and_then(of_key).is_some_and(|known| known == name) || OF_COMMANDS.contains(&name)
+}
+
 /// Options that are one wish: who says one of them says nothing of the other.
 const ONE_WISH: &[[&str; 2]] = &[["env", "no-env"], ["port", "no-port"], ["timestamps", "no-timestamps"]];
 

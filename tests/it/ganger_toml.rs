@@ -320,7 +320,6 @@ fn config_tells_who_said_what() {
     test.run().code(0).stderr("ganger: note: 1 secret is masked; --show-secrets shows them\n").stdout(
         "DB_PASSWORD                 ********  <- ganger.toml:6
 FOREMAN_WORKER_NAME         web.1  <- ganger (the name of this process)
-GANGER_EXCLUDE              worker  <- shell
 GANGER_PROCESS_WEB_PORT     PORT  <- ganger (the port of its first instance)
 GANGER_PROCESS_WORKER_PORT  PORT+100  <- ganger (the port of its first instance)
 HOME                        DIR  <- shell

@@ -24,6 +24,7 @@ mod daemon;
 mod docs;
 mod ending;
 mod ganger_toml;
+mod finding;
 mod ganger_toml_running;
 mod helpers;
 mod hidden_values;
