@@ -64,7 +64,7 @@ pub struct AppArgs {
     /// The Procfile; without -d, its folder is the root [default: Procfile]
     #[arg(short = 'f', long, global = true, value_name = "FILE", env = "GANGER_PROCFILE", hide_env = true)]
     pub procfile: Option<PathBuf>,
-    /// Env files, later ones win; repeat it or give a comma list [default: .env, if there is one]
+    /// Env files, later ones win; repeat it or give a comma list; `FILE?` may be missing [default: .env?]
     #[arg(short, long, global = true, value_name = "FILE", env = "GANGER_ENV", hide_env = true)]
     pub env: Vec<OsString>,
     /// Read no env file
@@ -312,11 +312,11 @@ fn parse_port_step(text: &str) -> Result<u16, String> {
     }
 }
 
-/// `ganger run`.
 fn parse_lines(text: &str) -> Result<usize, String> {
     text.parse().map_err(|_| "expected a whole number of lines, as in `100`".to_owned())
 }
 
+/// `ganger run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// A command and its arguments, passed on as they are; or the name of a Procfile entry.

@@ -23,6 +23,9 @@ pub(super) fn check(app: &AppArgs, args: &CheckArgs, start: &StartArgs, env: &En
     if args.strict && !project.warnings.is_empty() {
         return Err(Error::Files(project.warnings));
     }
+    if let Some((message, hint)) = project.remarks.first().filter(|_| args.strict) {
+        return Err(Error::usage(message, hint));
+    }
     project.warn();
     let plan = project.app(app, |_| Ok(true))?;
     let names: Vec<&str> = project.procfile.names().map(ProcessName::as_str).collect();

@@ -1,8 +1,10 @@
 //! Finding and reading an app's files.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::complain_in_lines;
@@ -18,7 +20,7 @@ use crate::config::settings::{ProcessTable, Settings};
 use crate::config::source::Source;
 use crate::env::Env;
 use crate::error::{Error, Severity, render_diagnostics};
-use crate::model::{Port, ProcessName, mask_path};
+use crate::model::{Port, ProcessName, mask_path, quoted, sentence};
 use crate::os::files::{self, Streams, Unread};
 use crate::os::keep;
 use crate::output::style::ColorChoice;
@@ -37,6 +39,11 @@ pub(super) struct Project {
     pub(super) settings: Arc<Settings>,
     /// What is odd in `ganger.toml` and the env files.
     pub(super) warnings: Vec<Diagnostic>,
+    /// What is odd beside that, each with a hint.
+    pub(super) remarks: Vec<(String, String)>,
+    /// The directory ganger was started in, and the root, as `pwd` of a shell shows them.
+    started_in: PathBuf,
+    logical_root: PathBuf,
     env_files: Vec<(Source, EnvFile)>,
     /// `PORT` of the shell.
     shell_port: Option<OsString>,
@@ -69,6 +76,7 @@ impl Project {
             check_root(root, args, env)?;
         }
         let path = procfile_path(args, env);
+        let mut remarks = unknown_variables(env);
         let procfile = match read(&path, env, named_by_user(&path, "procfile", args, streams)) {
             Ok(source) => {
                 let procfile = procfile::parse(&source).map_err(Error::Files)?;
@@ -80,18 +88,33 @@ impl Project {
                 procfile
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => match need {
-                Need::Nothing if args.procfile.is_none() => Procfile { entries: Vec::new() },
-                Need::Nothing | Need::Procfile => return Err(Error::no_procfile(&path, &env.cwd)),
+                Need::Nothing if args.procfile.is_none() => {
+                    remarks.extend(app_above(args, env).map(|above| {
+                        let above = mask_path(&above);
+                        let message =
+                            format!("there is no Procfile here, and the app in {above} is not used");
+                        (message, format!("use it with `ganger -d {above}`"))
+                    }));
+                    Procfile { entries: Vec::new() }
+                }
+                Need::Nothing | Need::Procfile => {
+                    let option = if args.procfile.is_some() { "procfile" } else { "root" };
+                    return Err(args.place(option, 0, no_procfile(&path, args, env)));
+                }
             },
             Err(error) => return Err(args.place("procfile", 0, unreadable(&path, &error))),
         };
         let folder = folder(args, &path, env);
-        let env_files = read_env_files(args, env, &folder, streams)?;
+        let env_files = read_env_files(args, env, &folder, streams, &mut remarks)?;
         let mut environment = environment(args, env, &env_files);
         // Everything that every process starts would inherit it.
         environment.remove(keep::VARIABLE);
+        let (started_in, logical_root) = logical(env, &folder);
         Ok(Self {
             root: absolute(&env.cwd, &folder),
+            remarks,
+            started_in,
+            logical_root,
             procfile,
             environment,
             warnings: args
@@ -118,6 +141,42 @@ impl Project {
             complain_in_lines(&format!(
                 "ganger: warning: {name} of the shell is not passed on to processes\n  hint: {hint}"
             ));
+        }
+        for (message, hint) in &self.remarks {
+            let (message, hint) = (sentence(message), sentence(hint));
+            complain_in_lines(&format!("ganger: {}: {message}\n  hint: {hint}", Severity::Warning));
+        }
+    }
+
+    /// Says which variables in values of env files are not expanded: nothing of the values but a name that
+    /// there is.
+    pub(super) fn unexpanded(&self) -> Option<String> {
+        let named = |(source, it): (&Source, &Assignment)| {
+            let name = names_in(&it.value).find(|name| self.environment.get(name).is_some())?;
+            let place = format!("{}:{}", mask_path(source.path()), it.line);
+            (!is_in_single_quotes(source, it)).then(|| (quoted(name), place))
+        };
+        let all = self.env_files.iter();
+        let all = all.flat_map(|(source, file)| file.assignments.iter().map(move |it| (source, it)));
+        let mut all = all.filter_map(named);
+        let (name, place) = all.next()?;
+        let more = match all.count() {
+            0 => String::new(),
+            more => format!(" ({more} more of this kind)"),
+        };
+        Some(format!("`${name}` is not expanded at {place}{more}; --expand expands it"))
+    }
+
+    /// Says where a command runs that is started in the root without a shell: the `PWD` that we have is the
+    /// caller's, and `make` and others believe it.
+    pub(super) fn move_to_root(&self, environment: &mut Environment) {
+        if self.started_in != self.logical_root {
+            environment.remove("OLDPWD");
+        }
+        // Where there is none, nothing is wrong.
+        let is_wrong = |it: &Variable| it.value != self.logical_root.as_os_str();
+        if environment.get("PWD").is_some_and(is_wrong) {
+            environment.set("PWD", self.logical_root.clone(), Origin::Ganger("the root"));
         }
     }
 
@@ -304,25 +363,36 @@ fn read_env_files(
     env: &Env,
     folder: &Path,
     streams: Streams,
+    remarks: &mut Vec<(String, String)>,
 ) -> Result<Vec<(Source, EnvFile)>, Error> {
     if args.no_env {
         return Ok(Vec::new());
     }
-    let named: Vec<OsString> = args.env.iter().flat_map(|list| split_list(list)).collect();
-    let default = if named.is_empty() { Some(folder.join(".env")) } else { None };
-    let named = named.iter().map(|file| named_file(Path::new(file), "env", args, env));
-    let paths: Vec<PathBuf> = named.chain(default.clone()).collect();
+    let in_list = |(index, list): (usize, &OsString)| split_list(list).into_iter().map(move |it| (index, it));
+    let named: Vec<(usize, OsString)> = args.env.iter().enumerate().flat_map(in_list).collect();
+    let default = if named.is_empty() { Some((0, folder.join(".env"), true)) } else { None };
+    let named = named.iter().map(|(at, file)| {
+        let (file, may_be_missing) = optional(file);
+        (*at, named_file(file, "env", args, env), may_be_missing)
+    });
+    let paths: Vec<(usize, PathBuf, bool)> = named.chain(default).collect();
     if paths.len() > MOST_ENV_FILES {
         let message = format!("too many env files: {} (the limit is {MOST_ENV_FILES})", paths.len());
         return Err(args.place("env", 0, Error::usage(message, "merge some of them")));
     }
     let mut files: Vec<(Source, EnvFile)> = Vec::new();
     let mut left = MOST_ENV_BYTES;
-    for path in paths {
+    for (at, path, may_be_missing) in paths {
         let source = match read(&path, env, named_by_user(&path, "env", args, streams)) {
             Ok(source) => source,
-            Err(error) if default.is_some() && error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(unreadable(&path, &error)),
+            Err(error) if may_be_missing && error.kind() == io::ErrorKind::NotFound => {
+                if env.cwd.join(&path).is_symlink() {
+                    let message = format!("{} is a broken symbolic link", mask_path(&path));
+                    remarks.push((message, "restore the file it names, or remove the link".to_owned()));
+                }
+                continue;
+            }
+            Err(error) => return Err(args.place("env", at, unreadable(&path, &error))),
         };
         let known = environment(args, env, &files);
         let lookup = |name: &OsStr| known.get(name).map(|it| it.value.clone());
@@ -337,6 +407,16 @@ fn read_env_files(
         files.push((source, file));
     }
     Ok(files)
+}
+
+/// A file of the list, and whether it may be missing: `.env.local?`. One whose name ends with `?` is
+/// written with one more.
+fn optional(file: &OsStr) -> (&Path, bool) {
+    use std::os::unix::ffi::OsStrExt as _;
+    match file.as_bytes().strip_suffix(b"?") {
+        Some(file) if !file.is_empty() => (Path::new(OsStr::from_bytes(file)), true),
+        _ => (Path::new(file), false),
+    }
 }
 
 fn precedence(args: &AppArgs) -> Precedence {
@@ -397,6 +477,94 @@ fn unreadable(path: &Path, error: &Unread) -> Error {
             Error::usage(cannot(format!("it is {what}, not a file")), "use a regular file")
         }
     }
+}
+
+/// Variables of ganger's that are probably misspelled; it would ignore them.
+fn unknown_variables(env: &Env) -> Vec<(String, String)> {
+    let ours = env.vars.iter().filter_map(|(key, _)| key.to_str().filter(|it| it.starts_with("GANGER_")));
+    let strangers: Vec<&str> = ours.filter(|it| !is_option_variable(it) && *it != SOCKET).collect();
+    if strangers.is_empty() {
+        return Vec::new();
+    }
+    let known: Vec<String> = option_variables().chain([SOCKET.to_owned()]).collect();
+    let remark = |name: &str| {
+        let close = closest_by(name, known.iter(), |known| known)?;
+        Some((format!("there is no option `{name}`; it has no effect"), format!("did you mean `{close}`?")))
+    };
+    strangers.into_iter().filter_map(remark).collect()
+}
+
+/// The variable with the path of the socket, which commands in processes need too.
+const SOCKET: &str = "GANGER_SOCKET";
+
+/// There is no Procfile at `path`.
+fn no_procfile(path: &Path, args: &AppArgs, env: &Env) -> Error {
+    let error = Error::no_procfile(path, &env.cwd);
+    let dev = path.with_file_name("Procfile.dev");
+    let above = || app_above(args, env).map(|above| mask_path(&above));
+    let hint = if args.procfile.is_none() && env.cwd.join(&dev).is_file() {
+        format!("use {} with `ganger -f Procfile.dev`", mask_path(&dev))
+    } else if let Some(above) = above() {
+        format!("there is one in {above}: use it with `ganger -d {above}`")
+    } else {
+        return error;
+    };
+    Error::Usage { message: error.to_string(), hint: Some(hint) }
+}
+
+/// The nearest directory above the one ganger was started in that has a Procfile, as in `../..`, if no
+/// option says where the app is.
+fn app_above(args: &AppArgs, env: &Env) -> Option<PathBuf> {
+    if args.procfile.is_some() || args.root.is_some() {
+        return None;
+    }
+    let mut above = PathBuf::new();
+    env.cwd.ancestors().skip(1).find_map(|folder| {
+        above.push("..");
+        folder.join("Procfile").is_file().then(|| above.clone())
+    })
+}
+
+/// The names in `$NAME` and `${NAME}`.
+fn names_in(value: &OsStr) -> impl Iterator<Item = &str> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let value = value.to_str().unwrap_or_default();
+    value.split('$').skip(1).filter_map(move |rest| {
+        let (rest, closed) = rest.strip_prefix('{').map_or((rest, false), |rest| (rest, true));
+        let end = rest.find(|c| !is_name(c)).unwrap_or(rest.len());
+        (end > 0 && (!closed || rest[end..].starts_with('}'))).then(|| &rest[..end])
+    })
+}
+
+/// In single quotes `$` is meant as it is.
+fn is_in_single_quotes(source: &Source, it: &Assignment) -> bool {
+    let line = source.slice(source.line_span(it.span.end));
+    let mut value = line.splitn(2, |byte| *byte == b'=').skip(1);
+    value.next().is_some_and(|value| value.trim_ascii_start().starts_with(b"'"))
+}
+
+/// The directory ganger was started in and the root, absolute, with links as the user knows them: by the
+/// shell's `PWD` where that is true, and with each `..` taken back as by `cd`.
+fn logical(env: &Env, folder: &Path) -> (PathBuf, PathBuf) {
+    let is_same = |one: &Path, other: &Path| {
+        let id = |path: &Path| path.metadata().ok().map(|found| (found.dev(), found.ino()));
+        id(one).is_some_and(|one| id(other) == Some(one))
+    };
+    let pwd = env.var("PWD").map(PathBuf::from).filter(|pwd| pwd.is_absolute() && is_same(pwd, &env.cwd));
+    let started_in = pwd.unwrap_or_else(|| env.cwd.clone());
+    let mut root = PathBuf::new();
+    for component in started_in.join(folder).components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => drop(root.pop()),
+            other => root.push(other),
+        }
+    }
+    let physical = absolute(&env.cwd, folder);
+    if !is_same(&root, &physical) {
+        root = physical.canonicalize().unwrap_or(physical);
+    }
+    (started_in, root)
 }
 
 fn absolute(cwd: &Path, folder: &Path) -> PathBuf {

@@ -137,9 +137,13 @@ impl Environment {
         self.variables.insert(key.into(), Variable { value: value.into(), origin });
     }
 
-    /// Takes a variable out that no other environment shares. Returns it, if it was there.
-    pub fn remove(&mut self, key: &str) -> Option<Variable> {
-        self.variables.remove(OsStr::new(key))
+    /// Unsets a variable.
+    pub fn remove(&mut self, key: &str) {
+        self.variables.remove(OsStr::new(key));
+        if self.common.variables.contains_key(OsStr::new(key)) {
+            // Its size stays an upper bound.
+            Arc::make_mut(&mut self.common).variables.remove(OsStr::new(key));
+        }
     }
 
     /// Shares the present variables with all clones, which then need no memory for them.

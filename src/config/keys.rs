@@ -80,7 +80,7 @@ pub struct Key {
 /// The options: each has the long option of its name on the command line.
 pub const OPTIONS: &[Key] = &[
     key("procfile", Shape::One, Value::Path, r#""Procfile.dev""#),
-    key("env", Shape::List, Value::Path, r#"[".env", ".env.local"]"#),
+    key("env", Shape::List, Value::Path, r#"[".env", ".env.local?"]"#),
     key("no-env", Shape::Flag, Value::Text, "true"),
     key("root", Shape::One, Value::Path, r#""app""#),
     key("port", Shape::One, Value::Port, "7000"),
@@ -176,22 +176,6 @@ impl Key {
         self.in_process && matches!(self.shape, Shape::One | Shape::Scoped | Shape::Named)
     }
 
-    /// The other option of the same wish.
-    pub fn rival(&self) -> Option<&'static str> {
-        let wish = ONE_WISH.iter().find(|wish| wish.contains(&self.name))?;
-        wish.iter().find(|name| **name != self.name).copied()
-    }
-}
-
-impl Value {
-    /// The words it can be, where these are no option's of the command line.
-    pub fn words(self) -> Vec<&'static str> {
-        match self {
-            Self::KillMode => vec!["mixed", "group"],
-            Self::OnExit => vec!["stop", "ignore", "restart"],
-            Self::Color => ProcessColor::NAMES.iter().map(|(name, _)| *name).collect(),
-            _ => Vec::new(),
-        }
     /// The flag that takes this flag back, without the dashes. `--timestamps` takes `--no-timestamps` back.
     pub fn opposite(&self) -> Option<String> {
         match (self.shape, self.name) {
@@ -210,6 +194,22 @@ impl Value {
         format!("GANGER_{}", self.name.to_uppercase().replace('-', "_"))
     }
 
+    /// The other option of the same wish.
+    pub fn rival(&self) -> Option<&'static str> {
+        let wish = ONE_WISH.iter().find(|wish| wish.contains(&self.name))?;
+        wish.iter().find(|name| **name != self.name).copied()
+    }
+}
+
+impl Value {
+    /// The words it can be, where these are no option's of the command line.
+    pub fn words(self) -> Vec<&'static str> {
+        match self {
+            Self::KillMode => vec!["mixed", "group"],
+            Self::OnExit => vec!["stop", "ignore", "restart"],
+            Self::Color => ProcessColor::NAMES.iter().map(|(name, _)| *name).collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// Whether TOML's numbers are read too.

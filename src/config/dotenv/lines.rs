@@ -228,7 +228,11 @@ impl Reader<'_> {
                 return;
             }
         }
-        let hint = if text.contains(&0) { NUL_HINT } else { "write KEY=value, or # in front of a comment" };
+        let hint = match text {
+            _ if text.contains(&0) => NUL_HINT,
+            _ if is_yaml(text) => "write KEY=value instead of KEY: value",
+            _ => "write KEY=value, or # in front of a comment",
+        };
         self.file.warn(self.source, Span::new(content), "there is no `=` on this line; it is skipped", hint);
     }
 
@@ -249,6 +253,12 @@ impl Reader<'_> {
 fn behind_export(text: &[u8]) -> Option<usize> {
     let rest = text.strip_prefix(b"export")?;
     blank::at_start(rest).map(|length| b"export".len() + length)
+}
+
+/// Whether a line is `KEY: value`, as some other readers of env files take it.
+fn is_yaml(text: &[u8]) -> bool {
+    let end = text.iter().position(|byte| !(byte.is_ascii_alphanumeric() || *byte == b'_'));
+    end.is_some_and(|end| end > 0 && text[end..].starts_with(b": "))
 }
 
 /// Why no variable can have the name `key`, and what to do. Other odd names are passed on.

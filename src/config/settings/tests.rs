@@ -185,7 +185,7 @@ fn wrong_types() {
        |
      4 | env = 1979-05-27
        |       ^^^^^^^^^^
-      hint: write it as in `env = [".env", ".env.local"]`
+      hint: write it as in `env = [".env", ".env.local?"]`
     ganger: error: `formation` takes a text or a list of texts, and this is a number
       --> ganger.toml:5:23
        |
