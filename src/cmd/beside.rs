@@ -4,18 +4,18 @@
 //! `ganger run`, on a terminal it stays in our process group, which is the one in the foreground: the
 //! keyboard's signals reach it from the kernel, and are not acted on by anybody else while it runs.
 
-use std::ffi::{OsStr, OsString};
-use std::io;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::children::start_error;
+use super::children::start_error_in;
+use super::program;
 use super::project::Project;
-use super::run::not_started;
+use super::run::faulty;
 use super::show::Show;
 use crate::env::Env;
 use crate::model::{InstanceId, ProcessName, PtyChoice, Sig};
 use crate::os::group;
-use crate::os::spawn::{Order, find_program, spawn_attached};
+use crate::os::spawn::{Order, spawn_attached};
 use crate::plan::{App, ProcessSpec, Wishes};
 use crate::supervisor::event::{Pgid, Policy, Run, Slot, StartError};
 
@@ -41,10 +41,11 @@ impl Beside {
         project: &Project,
     ) -> Result<Option<(Self, ProcessSpec)>, u8> {
         let Some(program) = argv.first() else { return Ok(None) };
-        let environment = app.environment_of_command();
+        let mut environment = app.environment_of_command();
+        project.move_to_root(&mut environment);
         let path = environment.value("PATH").unwrap_or_default();
-        if let Err(error) = look_for(program, path, &project.root) {
-            return Err(not_started(program, &error, &environment, project, "ganger start --"));
+        if let Some(fault) = program::fault(program, path, &project.root) {
+            return Err(faulty(program, &fault, &environment, project, "ganger start --"));
         }
         let spec = ProcessSpec {
             id: nobody(),
@@ -81,7 +82,7 @@ impl Beside {
         let pairs = spec.environment.pairs();
         let order = Order { argv: &self.argv, env: &pairs, cwd: root };
         let own_group = !group::has_terminal();
-        let started = spawn_attached(&order, own_group).map_err(|error| start_error(&error));
+        let started = spawn_attached(&order, own_group).map_err(|error| start_error_in(root, &error));
         if let (Ok(pid), false) = (&started, own_group) {
             self.in_our_group = Some(*pid);
         }
@@ -114,18 +115,4 @@ pub(super) fn share_screen(show: &mut Show) {
 fn nobody() -> InstanceId {
     let name: ProcessName = "command".parse().unwrap_or_else(|_| unreachable!("it is a good name"));
     InstanceId::new(name, 0)
-}
-
-/// Whether the program could be started, before anything is.
-fn look_for(program: &OsStr, path: &OsStr, root: &Path) -> io::Result<()> {
-    if find_program(program, path, root).is_some() {
-        return Ok(());
-    }
-    let there = if program.as_encoded_bytes().contains(&b'/') {
-        root.join(program).exists()
-    } else {
-        std::env::split_paths(path).any(|folder| root.join(folder).join(program).is_file())
-    };
-    let kind = if there { io::ErrorKind::PermissionDenied } else { io::ErrorKind::NotFound };
-    Err(kind.into())
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use super::passable;
+use super::program::Fault;
 use super::project::{Need, Project};
 use super::wishes::{check_wishes, muted, wishes};
 use super::{complain, passable, print, program};
@@ -15,7 +15,7 @@ use crate::config::problems::MOST_SHOWN;
 use crate::env::Env;
 use crate::error::Error;
 use crate::model::{InstanceId, ProcessName, quoted};
-use crate::os::spawn::{find_program, shell_argv};
+use crate::os::spawn::shell_argv;
 use crate::plan::Wishes;
 
 pub(super) fn check(app: &AppArgs, args: &CheckArgs, start: &StartArgs, env: &Env) -> Result<u8, Error> {
@@ -36,37 +36,48 @@ pub(super) fn check(app: &AppArgs, args: &CheckArgs, start: &StartArgs, env: &En
     }
     let types: Vec<ProcessName> = project.procfile.names().cloned().collect();
     let wishes = wishes(app, start, &types)?;
+    muted(app, start, &types)?;
+    check_wishes(app, &wishes, &types)?;
     if wishes.selection != Selection::default() {
         plan.plan(&wishes)?;
     }
-    muted(app, start, &types)?;
-    check_wishes(app, &wishes, &types)?;
     project.check_folders(&types)?;
     let environment_of = plan.environments(&types);
     let mut programs = Programs::default();
-    let mut missing: Vec<String> = Vec::new();
+    let mut missing: Vec<(String, Option<String>)> = Vec::new();
     let mut more = 0;
     for entry in &project.procfile.entries {
         let id = InstanceId::new(entry.name.clone(), 1);
         let environment = environment_of(&id)?;
         passable::check(&id, &shell_argv(&entry.command), &environment)?;
         let folder = project.folder_of(&entry.name);
-        let Some(program) =
-            plain_program(&entry.command).filter(|it| !programs.has(it, &environment, &folder))
+        let Some((program, fault)) = plain_program(&entry.command)
+            .and_then(|program| Some((program, programs.fault(program, &environment, &folder)?)))
         else {
             continue;
         };
-        let message = format!("{}: `{}` is not on the PATH", entry.name, quoted(program));
+        let (name, program) = (&entry.name, quoted(program));
+        let (message, hint) = match fault {
+            Fault::NotOnPath => (format!("{name}: `{program}` is not on the PATH"), None),
+            fault => (format!("{name}: `{program}`: {}", fault.what()), Some(fault.hint(OsStr::new("")))),
+        };
         if args.strict {
-            return Err(Error::usage(message, "install it, or activate the environment it is in"));
+            let usual = "install it, or activate the environment it is in".to_owned();
+            return Err(Error::usage(message, hint.unwrap_or(usual)));
         }
-        if missing.len() < MOST_SHOWN { missing.push(message) } else { more += 1 }
+        if missing.len() < MOST_SHOWN { missing.push((message, hint)) } else { more += 1 }
     }
-    for message in missing {
+    for (message, hint) in missing {
         complain(&format!("ganger: warning: {message}"));
+        if let Some(hint) = hint {
+            complain(&format!("  hint: {hint}"));
+        }
     }
     if more > 0 {
-        complain(&format!("ganger: warning: the programs of {more} more process types are not on the PATH"));
+        complain(&format!("ganger: warning: the programs of {more} more process types cannot be started"));
+    }
+    if let Some(note) = project.unexpanded().filter(|_| !app.expand) {
+        complain(&format!("ganger: note: {note}"));
     }
     let count = if names.len() == 1 { "1 process type" } else { &format!("{} process types", names.len()) };
     let more = names.len().saturating_sub(MOST_NAMED);
@@ -77,33 +88,38 @@ pub(super) fn check(app: &AppArgs, args: &CheckArgs, start: &StartArgs, env: &En
 /// The most names of types that a successful check lists.
 const MOST_NAMED: usize = 100;
 
-/// Which programs exist, by name, `PATH` and directory: many types run the same one.
+/// What is wrong with programs, by name, `PATH` and directory: many types run the same one.
 #[derive(Default)]
 struct Programs {
-    known: HashMap<(String, OsString, PathBuf), bool>,
+    known: HashMap<(String, OsString, PathBuf), Option<Fault>>,
 }
 
 impl Programs {
-    fn has(&mut self, program: &str, environment: &Environment, folder: &Path) -> bool {
+    fn fault(&mut self, program: &str, environment: &Environment, folder: &Path) -> Option<Fault> {
         let path = environment.value("PATH").unwrap_or_default();
         let key = (program.to_owned(), path.to_owned(), folder.to_owned());
-        *self.known.entry(key).or_insert_with(|| find_program(program.as_ref(), path, folder).is_some())
+        self.known.entry(key).or_insert_with(|| program::fault(program.as_ref(), path, folder)).clone()
     }
 }
 
 /// Words the shell knows itself.
 const SHELL_WORDS: &[&str] = &[
-    ".", ":", "[", "alias", "break", "case", "cd", "command", "echo", "eval", "exec", "exit", "export",
-    "false", "for", "if", "kill", "printf", "pwd", "read", "readonly", "set", "shift", "test", "times",
-    "trap", "true", "type", "ulimit", "umask", "unset", "until", "wait", "while", "{",
+    ".", ":", "[", "alias", "bg", "break", "case", "cd", "chdir", "command", "continue", "echo", "eval",
+    "exec", "exit", "export", "false", "fc", "fg", "for", "getopts", "hash", "if", "jobs", "kill", "local",
+    "printf", "pwd", "read", "readonly", "return", "set", "shift", "test", "times", "trap", "true", "type",
+    "ulimit", "umask", "unalias", "unset", "until", "wait", "while", "{",
 ];
 
-/// The program of a command, if it is a plain word and is not to be found. Anything the shell
+/// The program of a command, if it is a plain word and cannot be started, and why not. Anything the shell
 /// would do something with (`$`, quotes, its own words) is left alone.
-pub(super) fn missing_program(command: &OsStr, environment: &Environment, root: &Path) -> Option<String> {
+pub(super) fn bad_program(
+    command: &OsStr,
+    environment: &Environment,
+    root: &Path,
+) -> Option<(String, Fault)> {
     let program = plain_program(command)?;
     let path = environment.value("PATH").unwrap_or_default();
-    find_program(program.as_ref(), path, root).is_none().then(|| program.to_owned())
+    Some((program.to_owned(), program::fault(program.as_ref(), path, root)?))
 }
 
 /// Returns the program of a command if it is a plain word and not a shell builtin.
@@ -130,10 +146,19 @@ mod tests {
     fn only_plain_words_are_looked_for() {
         let shell = [("PATH".into(), std::env::var_os("PATH").expect("a PATH"))];
         let environment = Environment::layered(&shell, [], Precedence::Files);
-        let missing = |command: &str| missing_program(command.as_ref(), &environment, Path::new("/"));
-        for fine in
-            ["sh -c x", "exec sh", "A=1 B=2 sh", "$HOME/x", "'no such'", "cd /nope", "(nope)", "/bin/sh"]
-        {
+        let missing = |command: &str| bad_program(command.as_ref(), &environment, Path::new("/"));
+        for fine in [
+            "sh -c x",
+            "exec sh",
+            "A=1 B=2 sh",
+            "$HOME/x",
+            "'no such'",
+            "cd /nope",
+            "(nope)",
+            "/bin/sh",
+            "fg",
+            "fc",
+        ] {
             assert_eq!(missing(fine), None, "{fine}");
         }
         for bad in ["no-such-program-x -a", "A=b no-such-program-x", "exec no-such-program-x", "./no-such-x"]

@@ -10,21 +10,22 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::batch::{self, Job};
 use super::belongings::Belongings;
 use super::beside::Beside;
-use super::check::missing_program;
+use super::check::bad_program;
 use super::daemon::Starter;
 use super::front::Front;
 use super::passable;
 use super::prober::Prober;
+use super::program::Fault;
 use super::scanner::Scanner;
 use super::terminals::Terminals;
 use crate::config::environment::{Environment, Origin};
 use crate::control::seats::Seats;
 use crate::error::Error;
-use crate::model::{InstanceId, Port, Sig};
+use crate::model::{InstanceId, Port, Sig, mask_path};
 use crate::os::guard::Link;
 use crate::os::limits::OpenFiles;
 use crate::os::reap::{self, Death, How};
-use crate::os::spawn::{Outlet, Spawned, Spawner, shell_argv};
+use crate::os::spawn::{Outlet, SHELL, Spawned, Spawner, shell_argv};
 use crate::os::{descendants, group, ports, shells, sweep};
 use crate::output::log::LogFile;
 use crate::output::pump::{Kind, Pump};
@@ -88,7 +89,8 @@ impl OsChildren {
     /// Has the output of a process read that was started.
     fn opened(&mut self, run: Run, spawned: io::Result<Spawned>) -> Result<Pgid, StartError> {
         let spec = &self.specs[run.slot.0];
-        let Spawned { pid, outputs, terminal } = spawned.map_err(|error| start_error_of(spec, &error))?;
+        let Spawned { pid, outputs, terminal } =
+            spawned.map_err(|error| start_error_of(spec, &self.root, &error))?;
         // Nothing of it has been read yet.
         self.prober.begins(&spec.id);
         self.belongings.begins(run, &spec.id, pid);
@@ -108,16 +110,23 @@ impl OsChildren {
     /// What the user can do about an end, where the shell's exit status says what happened.
     fn hint(&self, id: &InstanceId, end: &Ended) -> Option<String> {
         let spec = self.spec(id)?;
-        let path = spec.environment.value("PATH").unwrap_or_default().display();
+        let path = spec.environment.value("PATH").unwrap_or_default();
+        let bad = || bad_program(&spec.command, &spec.environment, &spec.folder(&self.root));
         match end {
+            Ended::Exited(126 | 127) if let Some((program, fault)) = bad() => {
+                let what = match fault {
+                    Fault::NotOnPath => " was not found".to_owned(),
+                    _ => format!(": {}", fault.what()),
+                };
+                Some(format!("`{program}` of {id}{what}; {}", fault.hint(path)))
+            }
             Ended::Exited(127) => {
-                let missing = missing_program(&spec.command, &spec.environment, &spec.folder(&self.root));
-                let what = missing.map_or_else(|| "a command".to_owned(), |program| format!("`{program}`"));
-                Some(format!("{what} of {id} was not found; the PATH searched is {path}"))
+                Some(format!("a command of {id} was not found; the PATH searched is {}", path.display()))
             }
             Ended::Exited(126) => Some(format!(
-                "a command of {id} was found and may not be executed (`chmod +x`, or a folder?); \
-                 the PATH searched is {path}"
+                "a command of {id} was found and may not be executed (`chmod +x`, or a directory?); \
+                 the PATH searched is {}",
+                path.display()
             )),
             Ended::NotStarted(error) => error.hint.as_deref().map(str::to_owned),
             Ended::Exited(_) | Ended::Signaled(_) => None,
@@ -375,14 +384,33 @@ pub(super) fn starting(error: &io::Error) -> Error {
 }
 
 /// Returns why a process of the app could not be created.
-fn start_error_of(spec: &ProcessSpec, error: &io::Error) -> StartError {
-    let mut told = start_error(error);
+fn start_error_of(spec: &ProcessSpec, root: &Path, error: &io::Error) -> StartError {
+    let mut told = start_error_in(&spec.folder(root), error);
     if error.raw_os_error() == Some(libc::E2BIG)
         && let Err(why) = passable::check(&spec.id, &shell_argv(&spec.command), &spec.environment)
     {
         told.hint = Some(
             [Some(why.to_string()), why.hint()].into_iter().flatten().collect::<Vec<_>>().join("; ").into(),
         );
+    }
+    told
+}
+
+/// The same for a process that starts in `folder`. The system names neither that nor the shell.
+pub(super) fn start_error_in(folder: &Path, error: &io::Error) -> StartError {
+    let mut told = start_error(error);
+    if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR | libc::EACCES)) {
+        // Needs the right to go there, not to read it.
+        if let Err(error) = folder.join(".").metadata() {
+            let why = match error.kind() {
+                io::ErrorKind::NotFound => "no such directory",
+                io::ErrorKind::PermissionDenied => "permission denied",
+                _ => "not a directory",
+            };
+            told.message = format!("cannot start in {}: {why}", mask_path(folder)).into();
+        } else if !Path::new(SHELL).is_file() {
+            told.message = format!("the shell {SHELL} is missing").into();
+        }
     }
     told
 }

@@ -23,6 +23,7 @@ mod open;
 mod orders;
 mod passable;
 mod prober;
+mod program;
 mod project;
 mod ps;
 mod reach;

@@ -7,13 +7,15 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::sync::mpsc::unbounded_channel;
 
-use super::children::{start_error, starting};
+use super::children::{start_error_in, starting};
 use super::inbox::{self, Heard};
 use super::passable;
+use super::program::{self, Fault};
 use super::project::{Need, Project};
 use super::wishes::kept;
 use crate::cli::{AppArgs, RunArgs};
@@ -41,17 +43,26 @@ pub(super) fn run(app_args: &AppArgs, run: &RunArgs, env: &Env) -> Result<u8, Er
     signals::block_as_pid_1().map_err(|error| Error::system("holding signals back", error))?;
     let project = Project::load(app_args, env, Need::Nothing)?;
     project.warn();
-    let app = project.app(app_args, |_| Ok(true))?;
-    let entry = entry_name(&run.argv).and_then(|name| {
+    let entry = entry_name(&run.argv, &env.args).and_then(|name| {
         project.procfile.entries.iter().find(|entry| OsStr::new(entry.name.as_str()) == name)
     });
-    let (argv, environment, folder) = match entry {
-        Some(entry) => {
-            project.check_folders([&entry.name])?;
-            let id = InstanceId::new(entry.name.clone(), 1);
-            (shell_argv(&entry.command), app.environment_of(&id)?, project.folder_of(&entry.name))
+    let app = match project.app(app_args, |_| Ok(true)) {
+        // A command has no port of its own, and PORT may be another program's.
+        Err(_) if entry.is_none() => project.app_without_ports(),
+        app => app?,
+    };
+    let (argv, environment, folder) = if let Some(entry) = entry {
+        project.check_folders([&entry.name])?;
+        let id = InstanceId::new(entry.name.clone(), 1);
+        (shell_argv(&entry.command), app.environment_of(&id)?, project.folder_of(&entry.name))
+    } else {
+        let mut environment = app.environment_of_command();
+        project.move_to_root(&mut environment);
+        let path = environment.value("PATH").unwrap_or_default();
+        if let Some(fault) = program::fault(&run.argv[0], path, &project.root) {
+            return Ok(faulty(&run.argv[0], &fault, &environment, &project, "ganger run"));
         }
-        None => (run.argv.clone(), app.environment_of_command(), project.root.clone()),
+        (run.argv.clone(), environment, project.root.clone())
     };
     if let Err(error) = passable::check(&quoted(&argv[0].to_string_lossy()), &argv, &environment) {
         super::complain_in_lines(&error.render());
@@ -69,57 +80,56 @@ pub(super) fn run(app_args: &AppArgs, run: &RunArgs, env: &Env) -> Result<u8, Er
         Ok(How::Exited(code)) => Ok(code),
         Ok(How::Signaled(sig)) if TERMINATING.contains(&sig) => signals::die(sig),
         Ok(How::Signaled(sig)) => Ok(sig.exit_status()),
-        Err(error) => Ok(not_started(&argv[0], &error, &environment, &project, "ganger run")),
+        Err(error) => Ok(not_started(&argv[0], &error, &folder)),
     }
 }
 
-/// The one argument that may be a Procfile entry. After `--` it never is.
-fn entry_name(argv: &[OsString]) -> Option<&OsStr> {
-    let before = std::env::args_os().rev().nth(argv.len());
+/// The one argument that may be a Procfile entry. After `--` it never is. `words` is the command line.
+fn entry_name<'a>(argv: &'a [OsString], words: &[OsString]) -> Option<&'a OsStr> {
+    let before = words.iter().rev().nth(argv.len());
     match argv {
         [name] if before.is_none_or(|word| word != "--") => Some(name),
         _ => None,
     }
 }
 
-/// Says why `program`, given behind `how`, could not be started. The exit status is the shell's.
-pub(super) fn not_started(
+/// Says why `program` could not be started, though nothing is wrong with it.
+fn not_started(program: &OsStr, error: &io::Error, folder: &Path) -> u8 {
+    let StartError { message, hint } = start_error_in(folder, error);
+    let hint = hint.map(|hint| hint.to_string());
+    let message = format!("{}: {message}", program.display());
+    super::complain_in_lines(&Error::Usage { message, hint }.render());
+    NOT_EXECUTABLE
+}
+
+/// Says what is wrong with `program`, given after `how`. The exit status is the shell's.
+pub(super) fn faulty(
     program: &OsStr,
-    error: &io::Error,
+    fault: &Fault,
     environment: &Environment,
     project: &Project,
     how: &str,
 ) -> u8 {
     let name = program.display();
     let path = environment.value("PATH").unwrap_or_default();
-    let (status, what) = match error.kind() {
-        io::ErrorKind::NotFound => (NOT_FOUND, "command not found".to_owned()),
-        io::ErrorKind::PermissionDenied => (NOT_EXECUTABLE, "permission denied".to_owned()),
-        _ => {
-            let StartError { message, hint } = start_error(error);
-            let hint = hint.map(|hint| hint.to_string());
-            let message = format!("{name}: {message}");
-            super::complain_in_lines(&Error::Usage { message, hint }.render());
-            return NOT_EXECUTABLE;
+    let status = if fault.is_there() { NOT_EXECUTABLE } else { NOT_FOUND };
+    let is_missing = matches!(fault, Fault::NotOnPath | Fault::Missing(_));
+    let words = program.to_str().filter(|text| is_missing && text.contains(char::is_whitespace));
+    let is_program = |first: &&str| find_program(first.as_ref(), path, &project.root).is_some();
+    let types: Vec<&str> = project.procfile.names().map(ProcessName::as_str).collect();
+    let hint = match words.and_then(|text| text.split_whitespace().next()).filter(is_program) {
+        Some(_) => format!("it was given as one word; leave the quotes out: {how} {name}"),
+        // It was given arguments.
+        None if is_missing && types.iter().any(|it| *it == program) && how == "ganger run" => {
+            format!("an entry of the Procfile takes no arguments: `ganger run {name}`")
         }
-    };
-    let words = program.to_str().filter(|text| text.contains(char::is_whitespace));
-    let hint = match words.and_then(|text| text.split_whitespace().next()) {
-        Some(first) if find_program(first.as_ref(), path, &project.root).is_some() => {
-            format!("it was given as one word; leave the quotes out: {how} {name}")
+        // Only `run` takes entries for commands.
+        None if is_missing && !types.is_empty() && how == "ganger run" => {
+            format!("{}; entries of the Procfile: {}", fault.hint(path), types.join(", "))
         }
-        _ if status == NOT_EXECUTABLE => "it is a folder, or `chmod +x` is missing".to_owned(),
-        _ if name.to_string().contains('/') => format!("it was looked for from {}", project.root.display()),
-        _ => format!("the PATH searched is {}", path.display()),
+        None => fault.hint(path),
     };
-    let types = project.procfile.names().map(ProcessName::as_str).collect::<Vec<_>>().join(", ");
-    let entries = match (status, types.as_str()) {
-        (NOT_EXECUTABLE, _) | (_, "") => String::new(),
-        // Only `run` takes them for commands.
-        (_, types) if how == "ganger run" => format!("; entries of the Procfile: {types}"),
-        (_, _) => String::new(),
-    };
-    super::complain_in_lines(&Error::usage(format!("{name}: {what}"), format!("{hint}{entries}")).render());
+    super::complain_in_lines(&Error::usage(format!("{name}: {}", fault.what()), hint).render());
     status
 }
 

@@ -14,6 +14,7 @@ use nix::unistd::{ForkResult, dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 use super::guard::fork_single_threaded;
 use super::reap;
 use super::signals;
+use super::with_path;
 
 /// On which side of the forks we are.
 #[derive(Debug)]
@@ -54,7 +55,8 @@ impl Teller {
 /// have a single thread, and what it owns is owned by both sides from then on.
 pub fn detach(out: Option<&File>) -> io::Result<Side> {
     let (ours, theirs) = UnixStream::pair()?;
-    let null = File::options().read(true).write(true).open("/dev/null")?;
+    let null = File::options().read(true).write(true).open("/dev/null");
+    let null = null.map_err(|error| with_path(error, "/dev/null"))?;
     match fork_single_threaded()? {
         ForkResult::Parent { child } => {
             drop(theirs);

@@ -29,3 +29,15 @@ pub mod unix_socket;
 pub mod user;
 #[cfg(target_os = "linux")]
 mod vfork;
+
+/// Returns an error with the path it is about, which the system does not say. One that is about no path,
+/// as of a limit, stays as it is.
+fn with_path(error: std::io::Error, path: &str) -> std::io::Error {
+    use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
+    let why = match error.kind() {
+        NotFound | NotADirectory => "no such file",
+        PermissionDenied => "permission denied",
+        _ => return error,
+    };
+    std::io::Error::new(error.kind(), format!("cannot open {path}: {why}"))
+}

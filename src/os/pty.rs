@@ -25,6 +25,7 @@ use super::keep::Sessions;
 use super::signals;
 #[cfg(target_os = "linux")]
 use super::title::Arguments;
+use super::with_path;
 
 /// The size of a terminal, in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +79,8 @@ impl Pty {
     /// else is as in a terminal window, so that somebody can type there later.
     pub fn open(size: Size) -> io::Result<Self> {
         // With the flags from the start: another thread may fork at any moment.
-        let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC)?;
+        let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC)
+            .map_err(|error| with_path(error.into(), "/dev/ptmx"))?;
         grantpt(&master)?;
         unlockpt(&master)?;
         let slave = open_slave(&master)?;

@@ -99,7 +99,7 @@ fn without_the_program_nothing_starts() {
         "ganger: error: no-such-program-x: command not found\n  hint: the PATH searched is /usr/bin:/bin\n",
     );
     let script = test.clone().file("script", "x").args(["start", "--", "./script"]).run().code(126);
-    script.stdout("").stderr_has("./script: permission denied\n  hint: ");
+    script.stdout("").stderr_has("./script: permission denied: the file is not executable\n  hint: ");
     let one_word = test.clone().args(["start", "--", "echo hello"]).run().code(127);
     one_word.stderr_has("leave the quotes out: ganger start -- echo hello\n");
     assert!(!test.path("started").exists());

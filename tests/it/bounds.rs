@@ -223,7 +223,7 @@ fn twenty_problems_of_a_file_are_shown() {
     let finished = test
         .run()
         .code(0)
-        .stderr_has("ganger: warning: the programs of 30 more process types are not on the PATH\n");
+        .stderr_has("ganger: warning: the programs of 30 more process types cannot be started\n");
     assert_eq!(String::from_utf8_lossy(&finished.stderr).lines().count(), 21);
 }
 

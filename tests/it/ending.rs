@@ -91,11 +91,15 @@ fn a_command_that_is_not_found_gets_a_hint() {
 #[test]
 fn a_command_that_may_not_be_executed_gets_a_hint() {
     let test = Test::new().file("script", "#!/bin/sh\n").procfile("web: ./script\n");
-    test.run()
-        .code(126)
-        .stdout_has("hint: a command of web.1 was found and may not be executed (`chmod +x`")
+    test.run().code(126).stdout_has(
+        "hint: `./script` of web.1: permission denied: the file is not executable; make it executable: ",
+    );
+    let inner = test.procfile("web: true && ./script\n").run().code(126);
+    inner
+        .stdout_has(
+            "hint: a command of web.1 was found and may not be executed (`chmod +x`, or a directory?)",
+        )
         .stdout_has("the PATH searched is ");
-    Test::new().file("folder/x", "").procfile("web: ./folder\n").run().code(126);
 }
 
 #[test]

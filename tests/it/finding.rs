@@ -171,3 +171,41 @@ fn a_line_with_a_colon_gets_a_fitting_hint() {
     let finished = finished.stderr_has("hint: write KEY=value, or # in front of a comment\n");
     assert!(!finished.tidy(&finished.stderr).contains("hunter2"), "{finished}");
 }
+
+/// Not as root in a container of its own kind: that may not have these.
+#[test]
+fn a_system_error_names_what_is_missing() {
+    let run = |script: &str, args: &[&str]| {
+        let script = format!("exec unshare --map-root-user --mount sh -c '{script}; exec \"$@\"' sh \"$@\"");
+        let test = Test::new().procfile("worker: true\n").args(args).by_shell(&script);
+        test.run()
+    };
+    let can = std::process::Command::new("unshare").args(["--map-root-user", "--mount", "true"]).status();
+    if !can.is_ok_and(|status| status.success()) {
+        assert!(std::env::var_os("CI").is_none(), "unshare(1) is needed");
+        let _ = writeln!(std::io::stderr(), "skipped: unshare(1) cannot make a mount namespace here");
+        return;
+    }
+    let no_pty =
+        run("mount -t tmpfs none /dev/pts && mount --bind /dev/pts /dev 2>/dev/null", &["--pty", "always"]);
+    no_pty.stdout_has("worker.1 could not be started: cannot open /dev/ptmx: no such file");
+    let no_null = run("mount -t tmpfs none /dev", &["-D"]);
+    no_null.code(1).stderr("ganger: error: starting the daemon: cannot open /dev/null: no such file\n");
+}
+
+#[test]
+fn a_root_that_is_gone_is_named() {
+    let test =
+        Test::new().file("app/Procfile", "web: rmdir sub && gangling --exit 1\n").file("app/sub/x", "");
+    std::fs::remove_file(test.path("app/sub/x")).expect("removed");
+    let test = test
+        .file("app/ganger.toml", "on-exit = 'restart'\n[process.web]\ncwd = 'sub'\n")
+        .file("app/Procfile", "web: rmdir ../sub; gangling --wait\n")
+        .args(["-d", "app"]);
+    let running = test.start();
+    running.wait_ready("web.1");
+    test.beside(["-d", "app", "restart", "web"])
+        .code(1)
+        .stderr_has("cannot start in DIR/app/sub: no such directory");
+    running.stop(nix::sys::signal::Signal::SIGINT);
+}

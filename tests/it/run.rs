@@ -56,7 +56,9 @@ fn a_command_that_does_not_run_gets_a_hint() {
         .stderr_has("leave the quotes out: ganger run echo hello");
     let script = test.file("script", "#!/bin/sh\n");
     script.args(["run", "./script"]).run().code(126).stdout("").stderr(
-        "ganger: error: ./script: permission denied\n  hint: it is a folder, or `chmod +x` is missing\n",
+        "ganger: error: ./script: permission denied: the file is not executable
+  hint: make it executable: `chmod +x DIR/script`
+",
     );
     let huge = app().file(".env", format!("HUGE={}\n", "x".repeat(200_000)));
     huge.args(["run", "ls"]).run().code(126).stdout("").stderr(
@@ -64,7 +66,55 @@ fn a_command_that_does_not_run_gets_a_hint() {
   hint: the limit is 131071 bytes for name and value; keep a long value in a file, and the file's path in the variable
 ",
     );
-    app().args(["run", "/"]).run().code(126).stderr_has("permission denied");
+    app().args(["run", "/"]).run().code(126).stderr_has("/: it is a directory\n");
+    let hint = "  hint: an entry of the Procfile takes no arguments: `ganger run web`\n";
+    app().args(["run", "web", "extra"]).run().code(127).stderr_has(hint);
+}
+
+#[test]
+fn pwd_is_the_root_as_it_was_given() {
+    let test = Test::new().file("app/Procfile", "web: true\n").file("app/deep/x", "").file("other/x", "");
+    std::os::unix::fs::symlink(test.path("app"), test.path("link")).expect("linked");
+    let shown = |test: Test, args: &[&str]| {
+        let command = ["run", "gangling", "--print-env", "PWD", "--print-env", "OLDPWD"];
+        let finished = test.args(args).args(command).run().code(0);
+        finished.tidy(&finished.stdout)
+    };
+    let dir = test.dir().to_str().expect("text").to_owned();
+    let (in_app, in_link) = (format!("{dir}/app"), format!("{dir}/link"));
+    let caller = test.clone().var("PWD", &dir).var("OLDPWD", "/");
+    for (args, pwd) in [
+        (&["-d", "app"][..], "DIR/app"),
+        (&["-d", "./app/deep/.."], "DIR/app"),
+        (&["-f", "app/Procfile"], "DIR/app"),
+        (&["-d", "link"], "DIR/link"),
+        // The link leads to where its `..` is another directory.
+        (&["-d", "link/deep/.."], "DIR/link"),
+    ] {
+        assert_eq!(shown(caller.clone(), args), format!("PWD={pwd}\nOLDPWD is not set\n"), "{args:?}");
+    }
+    let there = test.clone().cwd("app").var("OLDPWD", "/");
+    // Where we are is as the shell says, if that is true.
+    for (said, pwd) in [(&in_app, "DIR/app"), (&in_link, "DIR/link"), (&dir, "DIR/app")] {
+        let shown = shown(there.clone().var("PWD", said), &[]);
+        assert_eq!(shown, format!("PWD={pwd}\nOLDPWD=/\n"), "{said}");
+    }
+    assert_eq!(
+        shown(test.cwd("other").var("PWD", &dir), &["-d", "../app"]),
+        "PWD=DIR/app\nOLDPWD is not set\n"
+    );
+
+    let beside =
+        Test::new().file("app/Procfile", "worker: gangling --wait\n").args(["-d", "app", "start", "--"]);
+    let beside = beside.args(["sh", "-c", "exec gangling --print-env PWD"]).var("PWD", "/");
+    beside.run().code(0).stdout("PWD=DIR/app\n");
+}
+
+#[test]
+fn a_command_needs_no_good_port() {
+    let test = app().var("PORT", "/dev/ttyUSB0");
+    test.clone().args(["run", "gangling", "--print-env", "PORT"]).run().code(0).stdout("PORT=/dev/ttyUSB0\n");
+    test.args(["run", "web"]).run().code(2).stderr_has("the value of `PORT` is no port (from shell)");
 }
 
 #[test]
