@@ -101,7 +101,9 @@ fn describe_in(fields: &mut Map<String, Value>, event: &Event) {
         Event::Ready { id, after } => {
             set("event", "ready".into());
             whose(fields, id);
-            fields.insert("after".into(), seconds(*after));
+            if let Some(after) = after {
+                fields.insert("after".into(), seconds(*after));
+            }
         }
         Event::Ended { id, end, after, then } => {
             let name = if let Ended::NotStarted(_) = end { "not_started" } else { "exited" };

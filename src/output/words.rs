@@ -19,7 +19,8 @@ pub fn describe(event: &Event) -> String {
             let what: Vec<String> = what.iter().map(|probe| quoted(probe)).collect();
             format!("{id} waits for {}", what.join(", "))
         }
-        Event::Ready { id, after } => format!("{id} is ready after {}", duration(*after)),
+        Event::Ready { id, after: None } => format!("{id} is ready"),
+        Event::Ready { id, after: Some(after) } => format!("{id} is ready after {}", duration(*after)),
         Event::Ended { id, end, after, then } => end_of(id, end, *after, *then),
         Event::CommandWaiting { program, what } => {
             let what: Vec<String> = what.iter().map(|what| quoted(what)).collect();
@@ -192,7 +193,8 @@ mod tests {
             Event::Started { id: id("worker.1"), pid: 8, port: Port::new(5100) },
             Event::Started { id: id("worker.1"), pid: 8, port: None },
             Event::Waiting { id: id("web.1"), what: vec!["db".into(), "tcp:5432".into()] },
-            Event::Ready { id: id("db.1"), after: secs(1.23) },
+            Event::Ready { id: id("db.1"), after: Some(secs(1.23)) },
+            Event::Ready { id: id("web.1"), after: None },
             ended(Ended::Exited(1), Consequence::StopsAll),
             ended(Ended::Exited(0), Consequence::Nothing),
             ended(Ended::Exited(0), Consequence::StartsOthers),
@@ -234,6 +236,7 @@ mod tests {
         worker.1 started, pid 8
         web.1 waits for db, tcp:5432
         db.1 is ready after 1.2 s
+        web.1 is ready
         web.1 exited with code 1 after 0.8 s; everything stops with it
         web.1 exited with code 0 after 0.8 s
         web.1 exited with code 0 after 0.8 s; now the others start

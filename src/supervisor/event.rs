@@ -148,8 +148,8 @@ pub enum Event {
     Ready {
         /// Which one.
         id: InstanceId,
-        /// How long after its start.
-        after: Duration,
+        /// How long after its start, if it was looked at from then on.
+        after: Option<Duration>,
     },
     /// The process has ended, and all it wrote was handed on before.
     Ended {

@@ -32,6 +32,8 @@ pub(super) struct Watching {
     keys: HashMap<WatchId, Key>,
     /// Runs that were not ready in time, though nobody waited for them.
     late: HashSet<Run>,
+    /// Runs that nothing looked at for a time while they could have become ready: when they did is unknown.
+    unwatched: HashSet<Run>,
     /// Lines that were found, by probe, so that they need not be in what is kept of the output.
     lines: HashSet<(Run, Probe)>,
     /// The waits that were told.
@@ -102,9 +104,12 @@ impl<C: Children> Driver<C> {
 
     fn watch_once(&mut self) -> bool {
         self.watching.late.retain(|run| self.fleet.present(run.slot) == Some(*run));
+        self.watching.unwatched.retain(|run| self.fleet.present(run.slot) == Some(*run));
         self.watching.lines.retain(|(run, _)| self.fleet.last_run(run.slot) == Some(*run));
         let (mut before, mut new) = (std::mem::take(&mut self.watching.now), Vec::new());
-        for watch in self.wanted() {
+        let wanted = self.wanted();
+        self.note_unwatched(&wanted);
+        for watch in wanted {
             let key = (watch.slot, watch.goal);
             match before.remove(&key) {
                 Some(search) if search.watch == watch => drop(self.watching.now.insert(key, search)),
@@ -132,6 +137,16 @@ impl<C: Children> Driver<C> {
             self.watching.now.insert(key, Search { id, watch, why: None });
         }
         found
+    }
+
+    fn note_unwatched(&mut self, wanted: &[Watch]) {
+        let watched = |run: &Run| wanted.iter().any(|watch| watch.goal == Goal::Ready(*run));
+        for slot in (0..self.members.len()).map(Slot).filter(|slot| self.members[slot.0].ready.is_some()) {
+            let is_up = self.fleet.machine(slot).live_group().is_some() && !self.fleet.is_ready(slot);
+            if let Some(run) = self.fleet.present(slot).filter(|run| is_up && !watched(run)) {
+                self.watching.unwatched.insert(run);
+            }
+        }
     }
 
     fn unwatch(&mut self, id: WatchId) {
@@ -251,7 +266,8 @@ impl<C: Children> Driver<C> {
         match watch.goal {
             Goal::Start(epoch, place) => self.step(fleet::Input::Met(watch.slot, epoch, place)),
             Goal::Ready(run) => {
-                let (id, after) = (self.id(run.slot), self.ran_for(run.slot).unwrap_or_default());
+                let id = self.id(run.slot);
+                let after = self.ran_for(run.slot).filter(|_| !self.watching.unwatched.contains(&run));
                 self.children.tell(Event::Ready { id, after });
                 self.step(fleet::Input::Ready(run));
             }

@@ -417,7 +417,10 @@ fn wait_answers_when_all_are_ready_and_when_they_never_will_be() {
     test.beside(["stop", "worker"]).code(0);
     test.beside(["wait"]).code(0).stdout("web.1 is ready\n");
     test.beside(["wait", "worker"]).code(1).stderr("ganger: error: worker.1 is stopped\n");
-    running.finish().killed_by(Signal::SIGINT);
+    let finished = running.finish().killed_by(Signal::SIGINT);
+    // When it became ready is unknown: it ran unwatched before the first client waited for it.
+    let ready = finished.lines_of("system").into_iter().find(|line| line.starts_with("web.1 is ready"));
+    assert_eq!(ready.as_deref(), Some("web.1 is ready"), "{finished}");
 }
 
 #[test]
