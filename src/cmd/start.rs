@@ -108,6 +108,9 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
             return Err(Error::PortInUse { port, id: spec.id.clone(), holder });
         }
     }
+    for spec in &specs {
+        warn_of_port(spec);
+    }
 
     let front = Front::plan((args, start, env), &specs, &types, &listening, &project.root)?;
 
@@ -149,6 +152,18 @@ fn in_use(spec: &ProcessSpec) -> Result<Option<Port>, Error> {
     let Some(port) = spec.port else { return Ok(None) };
     let in_use = ports::in_use(port).map_err(|error| Error::system(format!("trying port {port}"), error))?;
     Ok(in_use.then_some(port))
+}
+
+/// Says that the port of `spec` is one that only root may listen on: the program may not say why it fails.
+fn warn_of_port(spec: &ProcessSpec) {
+    const FIRST_FREE: u16 = 1024;
+    if let Some(port) = spec.port.filter(|port| port.get() < FIRST_FREE && ports::is_forbidden(*port)) {
+        super::complain_in_lines(&format!(
+            "ganger: warning: port {port} for {}: permission denied: this user may not listen on it\n  \
+             hint: use a port from {FIRST_FREE} on",
+            spec.id
+        ));
+    }
 }
 
 /// What runs.

@@ -39,9 +39,10 @@ pub struct Holder {
 /// `SO_REUSEADDR` is set, as every server sets it, so that a connection the last run left
 /// behind (`TIME_WAIT`, up to a minute) does not count; a socket that listens does in any case.
 ///
-/// That we may not bind a port below 1024 says nothing about others: not in use. An error is
+/// A port below 1024 that we may not bind is in use if the system's tables have a listener. An error is
 /// one that says nothing about the port, such as no descriptors left.
 pub fn in_use(port: Port) -> io::Result<bool> {
+    let mut forbidden = false;
     let addresses: [std::net::IpAddr; 4] = [
         Ipv4Addr::LOCALHOST.into(),
         Ipv4Addr::UNSPECIFIED.into(),
@@ -49,11 +50,19 @@ pub fn in_use(port: Port) -> io::Result<bool> {
         Ipv6Addr::UNSPECIFIED.into(),
     ];
     for address in addresses {
-        if refused(try_bind(SocketAddr::new(address, port.get()), true))? {
+        let result = try_bind(SocketAddr::new(address, port.get()), true);
+        forbidden |= result == Err(Errno::EACCES);
+        if refused(result)? {
             return Ok(true);
         }
     }
-    Ok(false)
+    // The check without tables would ask here.
+    Ok(forbidden && cfg!(target_os = "linux") && is_listening(port))
+}
+
+/// Returns whether this user may not listen on `port` at all, as on those below 1024.
+pub fn is_forbidden(port: Port) -> bool {
+    try_bind(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port.get()), true) == Err(Errno::EACCES)
 }
 
 /// Binds for a moment.

@@ -2,6 +2,7 @@
 //! is left.
 
 use std::fs::{self, Permissions};
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 use std::process::Command;
@@ -160,4 +161,25 @@ fn a_limit_that_is_just_enough_is_enough() {
     let running = with_processes(test, 6);
     running.wait_for_lines(2, |line| line.text.starts_with("ready "));
     running.finish().killed_by(SIGINT);
+}
+
+/// Port 1 is below 1024, and nothing of this machine uses it (tcpmux).
+#[test]
+fn a_port_that_only_root_may_listen_on() {
+    let is_root = fs::metadata("/proc/self").expect("/proc").uid() == 0;
+    let first = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap_or_default();
+    if !has_users() || first.trim() != "1024" {
+        assert!(std::env::var_os("CI").is_none(), "users and privileged ports are needed");
+        let _ = writeln!(std::io::stderr(), "skipped: no users of our own, or ports below 1024 are for all");
+        return;
+    }
+    let test = portable().without("GANGER_NO_PORT").procfile("web: true\n").args(["-p", "1"]);
+    let warning = "ganger: warning: port 1 for web.1: permission denied: this user may not listen on it
+  hint: use a port from 1024 on
+";
+    with_processes(test.clone(), 100).wait().code(0).stderr(warning);
+    if is_root && let Ok(_listener) = std::net::TcpListener::bind(("127.0.0.1", 1)) {
+        let refused = with_processes(test, 100).wait().code(1);
+        refused.stderr_has("ganger: error: port 1 for web.1 is in use");
+    }
 }
