@@ -221,6 +221,8 @@ struct Parser<'a> {
     entries: Vec<Entry>,
     /// Every name seen and where it stood first, also those whose line had a problem.
     seen: HashMap<ProcessName, Span>,
+    /// The type that each variable with a port is of.
+    variables: HashMap<String, ProcessName>,
     problems: Problems,
     /// The file is probably an env file, so none of its text is shown. Determined at the first problem.
     secret: OnceCell<bool>,
@@ -232,6 +234,7 @@ impl<'a> Parser<'a> {
             source,
             entries: vec![],
             seen: HashMap::new(),
+            variables: HashMap::new(),
             problems: Problems::default(),
             secret: OnceCell::new(),
         }
@@ -319,6 +322,13 @@ impl<'a> Parser<'a> {
             }
             Slot::Vacant(slot) => slot.insert(span),
         };
+        match self.variables.entry(name.port_variable()) {
+            Slot::Occupied(first) => {
+                let (variable, first) = (first.key().clone(), first.get().clone());
+                return self.problem(span, |parser| parser.shared_variable(&name, &first, &variable));
+            }
+            Slot::Vacant(slot) => drop(slot.insert(name.clone())),
+        }
         if command.is_empty() {
             return self.problem(span, |_| {
                 let name = echo(name.as_str().as_bytes());
@@ -327,6 +337,20 @@ impl<'a> Parser<'a> {
             });
         }
         self.entries.push(Entry { name, command: OsString::from_vec(command.to_vec()), span });
+    }
+
+    /// Other processes find the port of each type in a variable, so no two types may have the same one.
+    fn shared_variable(&self, name: &ProcessName, first: &ProcessName, variable: &str) -> (String, String) {
+        let shown = |name: &ProcessName| echo(name.as_str().as_bytes());
+        let place = self.seen.get(first).map_or(0, |span| self.source.line(span.start));
+        let message = format!(
+            "duplicate variable {}: `{}` and `{}`",
+            echo(variable.as_bytes()),
+            shown(first),
+            shown(name)
+        );
+        let place = format!("{}:{place}", self.source.path().display());
+        (message, format!("it has the port of `{}` ({place}); rename one of the two", shown(first)))
     }
 
     /// `web = command`, an ini file's or a `.env` file's line.

@@ -221,6 +221,18 @@ fn a_duplicate_name() {
 }
 
 #[test]
+fn two_names_with_one_variable() {
+    insta::assert_snapshot!(errors("web-api: a\nx: y\nWEB_API: b\n"), @r"
+    duplicate variable GANGER_PROCESS_WEB_API_PORT: `web-api` and `WEB_API`
+      --> Procfile:3:1
+       |
+     3 | WEB_API: b
+       | ^^^^^^^
+      hint: it has the port of `web-api` (Procfile:1); rename one of the two
+    ");
+}
+
+#[test]
 fn a_nul_byte() {
     insta::assert_snapshot!(errors("web: a\0b\n"), @r"
     a NUL byte
