@@ -73,8 +73,8 @@ pub struct AppArgs {
     /// The folder the app is in and every process runs in
     #[arg(short = 'd', long, global = true, value_name = "DIR", env = "GANGER_ROOT", hide_env = true)]
     pub root: Option<PathBuf>,
-    /// web's port, or `auto` for a free block of ports [default: PORT of the env files, of the
-    /// shell, or 5000]
+    /// The base port: that of web, else of the first type; or `auto` for a free block of ports
+    /// [default: PORT of the env files, of the shell, or 5000]
     #[arg(
         short,
         long,

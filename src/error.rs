@@ -44,6 +44,8 @@ pub enum Error {
         port: Port,
         /// The process it was for.
         id: InstanceId,
+        /// Whether `ganger.toml` pins it.
+        is_pinned: bool,
         /// Who has it, where the system tells: pid and command.
         holder: Option<(u32, String)>,
     },
@@ -159,6 +161,9 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Usage { hint, .. } | Self::Start { hint, .. } => hint.clone(),
+            Self::PortInUse { id, is_pinned: true, .. } => {
+                Some(format!("stop it, or change `port` under `[process.{}]` in ganger.toml", id.name))
+            }
             Self::PortInUse { port, .. } => Some(format!(
                 "stop it, or use other ports with -p NUMBER or -p auto{}",
                 if cfg!(target_os = "macos") && matches!(port.get(), 5000 | 7000) {
@@ -258,6 +263,7 @@ mod tests {
         let error = Error::PortInUse {
             port: Port::DEFAULT,
             id: "web.1".parse().expect("an instance"),
+            is_pinned: false,
             holder: Some((4242, "python3 -m http.server 5000".into())),
         };
         assert_eq!(error.exit_status(), 1);
@@ -287,6 +293,7 @@ mod tests {
             Error::PortInUse {
                 port: Port::DEFAULT,
                 id: "web.1".parse().expect("an instance"),
+                is_pinned: false,
                 holder: Some((1, hostile.into())),
             },
         ] {

@@ -85,7 +85,7 @@ fn value(value: Value, words: &[String], may_be_named: bool) -> Json {
     let number = |least: u32, most: u32| json!({ "type": "integer", "minimum": least, "maximum": most });
     match value {
         Value::Port => json!({ "anyOf": [number(1, 65_535), { "enum": ["auto"] }] }),
-        Value::Step => number(1, 65_535),
+        Value::Step | Value::PinnedPort => number(1, 65_535),
         Value::Signal => json!({ "anyOf": [text, number(1, 64)] }),
         Value::Seconds => {
             json!({ "anyOf": [{ "type": "number", "minimum": 0, "maximum": 86_400 }, text] })

@@ -51,6 +51,8 @@ impl Beside {
             id: nobody(),
             command: program.clone(),
             port: None,
+            port_is_pinned: false,
+            is_main: false,
             cwd: PathBuf::new(),
             pty: PtyChoice::Never,
             waits: Vec::new(),

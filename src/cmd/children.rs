@@ -95,7 +95,7 @@ impl OsChildren {
         self.prober.begins(&spec.id);
         self.belongings.begins(run, &spec.id, pid);
         let kind = if terminal.is_some() { Kind::Pty } else { Kind::Pipe };
-        let started = Event::Started { id: spec.id.clone(), pid, port: spec.port };
+        let started = Event::Started { id: spec.id.clone(), pid, port: spec.port, is_main: spec.is_main };
         // Room is made before the first byte is read, or the main view would show that one too.
         if let (Some(front), Some(_)) = (&self.front, &terminal) {
             front.opened(&spec.id, &self.pump.view());

@@ -12,7 +12,7 @@ use super::remote::Remote;
 use super::{complain, print_raw};
 use crate::cli::{AppArgs, ConfigArgs, ConfigForm};
 use crate::config::environment::{Origin, Variable};
-use crate::config::formation::closest;
+use crate::config::formation::{closest, main_type};
 use crate::control::proto::{self, Instance, Request, Variables};
 use crate::env::Env;
 use crate::error::Error;
@@ -73,7 +73,7 @@ fn planned(app: &AppArgs, name: Option<&str>, env: &Env) -> Result<(Option<Insta
     } else {
         let mut environment = plan.environment_of_command();
         if let Some(ports) = plan.ports {
-            environment.set("PORT", ports.base.to_string(), Origin::Ganger("web's port"));
+            environment.set("PORT", ports.base.to_string(), Origin::Ganger("the base port"));
         }
         environment
     };
@@ -89,9 +89,7 @@ fn planned(app: &AppArgs, name: Option<&str>, env: &Env) -> Result<(Option<Insta
 fn running(app: &AppArgs, name: Option<&str>, env: &Env) -> Result<(Option<InstanceId>, Vec<Seen>), Error> {
     let mut remote = Remote::find(app, env)?;
     let instance: Instance = remote.call(&Request::Ps)?;
-    let types: Vec<ProcessName> =
-        instance.formation.iter().filter_map(|count| count.kind.parse().ok()).collect();
-    let Some(id) = wanted(name, &types)? else { return Ok((None, Vec::new())) };
+    let Some(id) = wanted(name, &instance.types())? else { return Ok((None, Vec::new())) };
     let Variables { variables } = remote.call(&Request::Config { name: id.to_string() })?;
     let seen = |it: proto::Variable| {
         let bytes = it.value_b64.and_then(|text| STANDARD.decode(text).ok());
@@ -105,8 +103,7 @@ fn running(app: &AppArgs, name: Option<&str>, env: &Env) -> Result<(Option<Insta
 pub(super) fn wanted(name: Option<&str>, types: &[ProcessName]) -> Result<Option<InstanceId>, Error> {
     let first = |name: &ProcessName| InstanceId::new(name.clone(), 1);
     let Some(text) = name else {
-        let web = types.iter().find(|name| name.as_str() == ProcessName::WEB);
-        return Ok(web.or(types.first()).map(first));
+        return Ok(main_type(types).or(types.first()).map(first));
     };
     let id = text.parse().or_else(|_| text.parse().map(|name: ProcessName| first(&name)));
     match id {

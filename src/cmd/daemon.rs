@@ -13,6 +13,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::{complain_in_lines, print};
 use crate::cli::{AppArgs, StartArgs};
+use crate::config::formation::main_type;
 use crate::error::{Error, FAILURE};
 use crate::model::{InstanceId, ProcessName, sentence, visible};
 use crate::os::daemon::{Side, Teller, detach};
@@ -172,8 +173,9 @@ async fn all_up(driver: &UnboundedSender<Message>, who: &str) -> Option<String> 
 fn news(all: &[Status], formation: &Formation, who: &str) -> String {
     let counts = formation.iter().filter(|(_, count)| *count > 0);
     let counts: Vec<String> = counts.map(|(name, count)| format!("{name}={count}")).collect();
-    let web = all.iter().find(|status| status.id.name.as_str() == ProcessName::WEB);
-    let url = web.and_then(|web| web.port).map(|port| format!(", http://localhost:{port}"));
+    let types: Vec<ProcessName> = formation.iter().map(|(name, _)| name.clone()).collect();
+    let main = all.iter().find(|status| Some(&status.id.name) == main_type(&types));
+    let url = main.and_then(|main| main.port).map(|port| format!(", http://localhost:{port}"));
     let mut text = format!(
         "{}: {}{}\n\
          `ganger ps` shows it, `ganger logs -f` what it writes, `ganger stop` ends it\n",

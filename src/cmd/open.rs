@@ -48,12 +48,9 @@ pub(super) fn open(app: &AppArgs, args: &OpenArgs, env: &Env) -> Result<u8, Erro
     if args.print { Ok(status) } else { show(&url, env) }
 }
 
-/// The process that is meant: `web` or the first type where none is named, and the first instance
-/// of a type.
+/// The process that is meant: the main type where none is named, and the first instance of a type.
 fn the_one<'a>(instance: &'a Instance, name: Option<&str>) -> Result<&'a Process, Error> {
-    let types: Vec<ProcessName> =
-        instance.formation.iter().filter_map(|count| count.kind.parse().ok()).collect();
-    let id = wanted(name, &types)?.ok_or_else(|| refused("no process runs", "see `ganger ps`"))?;
+    let id = wanted(name, &instance.types())?.ok_or_else(|| refused("no process runs", "see `ganger ps`"))?;
     let is_meant = |process: &&Process| process.name.parse().is_ok_and(|known: InstanceId| known == id);
     instance.processes.iter().find(is_meant).ok_or_else(|| {
         let InstanceId { name, number } = &id;

@@ -11,11 +11,12 @@ use serde_json::{Value, json};
 use super::remote::Remote;
 use super::{print, print_raw};
 use crate::cli::{AppArgs, PsArgs};
+use crate::config::formation::main_type;
 use crate::control::proto::{Exit, Instance, Process, Request, signal_in_words};
 use crate::env::Env;
 use crate::error::Error;
 
-use crate::model::{json, timestamp, visible};
+use crate::model::{ProcessName, json, timestamp, visible};
 
 pub(super) fn ps(app: &AppArgs, args: &PsArgs, env: &Env) -> Result<u8, Error> {
     let mut remote = Remote::find(app, env)?;
@@ -25,7 +26,8 @@ pub(super) fn ps(app: &AppArgs, args: &PsArgs, env: &Env) -> Result<u8, Error> {
         return print_raw(&json::pretty(&all));
     }
     let text = if instance.processes.is_empty() {
-        let name = instance.formation.first().map_or("web", |count| &count.kind);
+        let types: Vec<ProcessName> = instance.types();
+        let name = main_type(&types).map_or("web", ProcessName::as_str);
         let text = format!("no process runs in {}; `ganger scale {name}=1` starts one", instance.root);
         visible(&text).into_owned() + "\n"
     } else {

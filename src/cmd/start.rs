@@ -81,7 +81,8 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
     let app = project.app(args, |ports| {
         let app = App { ports: Some(ports), ..project.app_without_ports() };
         for spec in app.plan(&wishes)? {
-            if in_use(&spec)?.is_some() {
+            // No other base frees a port that is pinned: that is reported below.
+            if !spec.port_is_pinned && in_use(&spec)?.is_some() {
                 return Ok(false);
             }
         }
@@ -105,7 +106,8 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
     for spec in &specs {
         if let Some(port) = in_use(spec)? {
             let holder = ports::holder(port).map(|holder| (holder.pid, holder.command));
-            return Err(Error::PortInUse { port, id: spec.id.clone(), holder });
+            let (id, is_pinned) = (spec.id.clone(), spec.port_is_pinned);
+            return Err(Error::PortInUse { port, id, is_pinned, holder });
         }
     }
     for spec in &specs {

@@ -252,6 +252,16 @@ pub fn resolve(
     }
 }
 
+/// Returns the main type: `web`, or without one the first that a plain start would start. It has the base
+/// port, and is meant where a command needs one type and none is named.
+///
+/// What a run starts, or leaves out, does not change it: its port and address stay the same.
+pub fn main_type(types: &[ProcessName]) -> Option<&ProcessName> {
+    let is_started = |name: &&ProcessName| count_of(name, &Selection::default()) > 0;
+    let web = types.iter().find(|name| name.as_str() == ProcessName::WEB);
+    web.or_else(|| types.iter().find(is_started))
+}
+
 /// The count of one type, which may be new in the Procfile; of the two lists only one is given.
 pub fn count_of(name: &ProcessName, selection: &Selection) -> u16 {
     let Selection { processes, formation, concurrency, exclude } = selection;

@@ -31,6 +31,8 @@ pub enum Value {
     Choice,
     /// A port, or `auto`.
     Port,
+    /// A port, as a number.
+    PinnedPort,
     /// The distance between ports.
     Step,
     /// Names and counts: `web=2,all=1`.
@@ -118,6 +120,8 @@ pub const OF_PROCESS: &[Key] = &[
         .about("Variables of this process alone; they win over the env files"),
     key("cwd", Shape::One, Value::Path, r#""frontend""#)
         .about("The folder it runs in, from the root of the app"),
+    key("port", Shape::One, Value::PinnedPort, "3000")
+        .about("Its port, instead of the one of its place; the second instance has one more"),
     key("color", Shape::One, Value::Color, r#""magenta""#)
         .about("The colour of its name before its lines, or `none`"),
     key("mute", Shape::Flag, Value::Text, "true").about("Show none of its lines"),
@@ -214,11 +218,11 @@ impl Value {
 
     /// Whether TOML's numbers are read too.
     pub fn may_be_number(self) -> bool {
-        matches!(self, Self::Port | Self::Step | Self::Seconds | Self::Signal)
+        matches!(self, Self::Port | Self::PinnedPort | Self::Step | Self::Seconds | Self::Signal)
     }
 
     /// Whether a text is read.
     pub fn may_be_text(self) -> bool {
-        self != Self::Step
+        !matches!(self, Self::Step | Self::PinnedPort)
     }
 }

@@ -9,6 +9,7 @@ mod check;
 mod hidden;
 mod read;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -17,7 +18,7 @@ use super::probe::ReadyProbe;
 use super::scoped::Scoped;
 use super::source::{Source, Span};
 use super::waits::{self, Wait};
-use crate::model::{ProcessColor, ProcessName};
+use crate::model::{Port, ProcessColor, ProcessName};
 
 /// What a `ganger.toml` says. The default is that of none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -95,6 +96,11 @@ impl Settings {
     /// What is said of one type.
     pub fn process(&self, name: &ProcessName) -> Option<&ProcessTable> {
         self.processes.iter().find(|table| table.name.text == name.as_str())
+    }
+
+    /// Returns the ports that are pinned, by type, each with its place.
+    pub fn pinned_ports(&self) -> HashMap<&str, (Port, Span)> {
+        self.processes.iter().filter_map(|table| Some((&*table.name.text, table.port()?))).collect()
     }
 
     /// The path of the file, as messages show it.
@@ -185,6 +191,12 @@ impl ProcessTable {
     /// Where it runs, and where that is said.
     pub fn cwd(&self) -> Option<(PathBuf, Span)> {
         self.text("cwd").map(|it| (PathBuf::from(&it.text), it.span))
+    }
+
+    /// Returns its pinned port, and where that is written.
+    pub fn port(&self) -> Option<(Port, Span)> {
+        let text = self.text("port")?;
+        Some((text.text.parse().ok()?, text.span))
     }
 
     /// The colour of what stands before its lines.

@@ -27,7 +27,7 @@ use serde_json::Value;
 
 use super::frames::Bytes;
 use crate::config::formation::FormationError;
-use crate::model::{Recipients, Sig, json};
+use crate::model::{ProcessName, Recipients, Sig, json};
 
 /// The version of everything here.
 pub const VERSION: u32 = 1;
@@ -269,6 +269,13 @@ pub struct Instance {
     pub formation: Vec<Count>,
     /// Its processes, in the order in which they were first started.
     pub processes: Vec<Process>,
+}
+
+impl Instance {
+    /// Returns the types, in the order of the Procfile.
+    pub fn types(&self) -> Vec<ProcessName> {
+        self.formation.iter().filter_map(|count| count.kind.parse().ok()).collect()
+    }
 }
 
 /// How many there are of a type.

@@ -16,7 +16,7 @@ pub struct ProcessName(Arc<str>);
 pub struct ParseNameError;
 
 impl ProcessName {
-    /// The type that gets the base port and the address `http://localhost:PORT`.
+    /// The type that serves HTTP: it is the main type of an app that has it.
     pub const WEB: &'static str = "web";
     /// The type that runs once before the others, and only when asked for (Heroku's release phase).
     pub const RELEASE: &'static str = "release";

@@ -87,7 +87,7 @@ impl Json {
 fn describe_in(fields: &mut Map<String, Value>, event: &Event) {
     let mut set = |name: &str, value: Value| drop(fields.insert(name.into(), value));
     match event {
-        Event::Started { id, pid, port } => {
+        Event::Started { id, pid, port, .. } => {
             set("event", "started".into());
             whose(fields, id);
             fields.insert("pid".into(), (*pid).into());

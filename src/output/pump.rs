@@ -226,7 +226,7 @@ mod tests {
         let pump = Pump::start(setup, write.into(), || {}, notify).expect("started");
         let (id, run) =
             (InstanceId::new("web".parse().expect("a name"), 1), Run { slot: Slot(0), number: 1 });
-        let started = Event::Started { id: id.clone(), pid: 7, port: None };
+        let started = Event::Started { id: id.clone(), pid: 7, port: None, is_main: false };
         // epoll refuses files (epoll_ctl(2), EPERM).
         let outputs = vec![File::open("/proc/self/exe").expect("a file")];
         pump.open(run, id, started, Kind::Pipe, outputs);

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use crate::model::{InstanceId, Port, ProcessName, Sig, quoted, sentence};
+use crate::model::{InstanceId, Sig, quoted, sentence};
 use crate::supervisor::backoff::GIVE_UP_AFTER;
 use crate::supervisor::event::{Consequence, Ended, Event, Kept, KeptBy, LeftTo, Leftover};
 
@@ -11,9 +11,12 @@ use crate::supervisor::event::{Consequence, Ended, Event, Kept, KeptBy, LeftTo, 
 /// lines that look like others, or drive the terminal.
 pub fn describe(event: &Event) -> String {
     let text = match event {
-        Event::Started { id, pid, port: None } => format!("{id} started, pid {pid}"),
-        Event::Started { id, pid, port: Some(port) } => {
-            format!("{id} started, pid {pid}, {}", address(id, *port))
+        Event::Started { id, pid, port: None, .. } => format!("{id} started, pid {pid}"),
+        Event::Started { id, pid, port: Some(port), is_main: true } => {
+            format!("{id} started, pid {pid}, http://localhost:{port}")
+        }
+        Event::Started { id, pid, port: Some(port), is_main: false } => {
+            format!("{id} started, pid {pid}, port {port}")
         }
         Event::Waiting { id, what } => {
             let what: Vec<String> = what.iter().map(|probe| quoted(probe)).collect();
@@ -107,14 +110,6 @@ fn end_of(who: &impl Display, end: &Ended, after: Duration, then: Consequence) -
     }
 }
 
-fn address(id: &InstanceId, port: Port) -> String {
-    if id.name.as_str() == ProcessName::WEB {
-        format!("http://localhost:{port}")
-    } else {
-        format!("port {port}")
-    }
-}
-
 fn ended(id: &impl Display, end: &Ended, after: Duration) -> String {
     match end {
         Ended::Exited(code) => format!("{id} exited with code {code} after {}", duration(after)),
@@ -135,6 +130,7 @@ fn duration(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Port;
 
     fn id(text: &str) -> InstanceId {
         text.parse().expect("an instance")
@@ -189,9 +185,9 @@ mod tests {
             hint: None,
         });
         let table = [
-            Event::Started { id: id("web.1"), pid: 7, port },
-            Event::Started { id: id("worker.1"), pid: 8, port: Port::new(5100) },
-            Event::Started { id: id("worker.1"), pid: 8, port: None },
+            Event::Started { id: id("web.1"), pid: 7, port, is_main: true },
+            Event::Started { id: id("worker.1"), pid: 8, port: Port::new(5100), is_main: false },
+            Event::Started { id: id("worker.1"), pid: 8, port: None, is_main: false },
             Event::Waiting { id: id("web.1"), what: vec!["db".into(), "tcp:5432".into()] },
             Event::Ready { id: id("db.1"), after: Some(secs(1.23)) },
             Event::Ready { id: id("web.1"), after: None },

@@ -1,6 +1,7 @@
 //! What runs: Procfile, environment, formation and options turned into a list of processes,
 //! each with its command, port, environment and policy. Pure.
 
+mod firsts;
 mod ports;
 
 use std::collections::HashMap;
@@ -10,6 +11,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use firsts::pin_hint;
+use firsts::{Address, FirstPorts};
 pub use ports::{PortWish, Ports, base};
 
 use crate::config::environment::{Environment, Origin};
@@ -32,6 +35,10 @@ pub struct ProcessSpec {
     pub command: OsString,
     /// Its port, unless it has none.
     pub port: Option<Port>,
+    /// Whether `ganger.toml` says which.
+    pub port_is_pinned: bool,
+    /// Whether it is of the main type, whose port is shown as a URL.
+    pub is_main: bool,
     /// Everything in its environment.
     pub environment: Environment,
     /// How it is stopped and what its end means.
@@ -166,9 +173,12 @@ impl Planner {
         let Some(entry) = self.procfile.entries.iter().find(|entry| entry.name == id.name) else {
             return Ok(None);
         };
-        let app = self.app();
-        let port = app.port(&app.types(), id)?;
-        Ok(Some(app.spec(&self.wishes, entry, id.clone(), port, app.environment_of_command())))
+        let (app, types) = (self.app(), self.types());
+        let ports = app.first_ports(&types);
+        let address = ports.at(id)?;
+        ports.check_one(address.port, id, &self.wishes.selection)?;
+        let common = app.environment_with(&ports);
+        Ok(Some(app.spec(&self.wishes, entry, id.clone(), address, common)))
     }
 }
 
@@ -194,12 +204,13 @@ impl App<'_> {
         for entry in entries {
             for number in 1..=counts.get(&entry.name).copied().unwrap_or(0) {
                 let id = InstanceId::new(entry.name.clone(), number);
-                instances.push((ports.of(&id)?, id, entry));
+                instances.push((ports.at(&id)?, id, entry));
             }
         }
-        let mut common = self.environment_of_command();
+        ports.check(instances.iter().map(|(address, id, _)| (address.port, id)))?;
+        let mut common = self.environment_with(&ports);
         common.share();
-        let spec = |(port, id, entry)| self.spec(wishes, entry, id, port, common.clone());
+        let spec = |(address, id, entry)| self.spec(wishes, entry, id, address, common.clone());
         Ok(instances.into_iter().map(spec).collect())
     }
 
@@ -215,7 +226,7 @@ impl App<'_> {
         wishes: &Wishes,
         entry: &Entry,
         id: InstanceId,
-        port: Option<Port>,
+        Address { port, is_pinned, is_main }: Address,
         common: Environment,
     ) -> ProcessSpec {
         let mut policy = wishes.policy(&entry.name);
@@ -228,6 +239,8 @@ impl App<'_> {
         }
         ProcessSpec {
             port,
+            port_is_pinned: is_pinned,
+            is_main,
             environment: self.with_own(common, port, &id),
             command: entry.command.clone(),
             policy,
@@ -259,21 +272,23 @@ impl App<'_> {
     /// The environment of a command that is no process of the Procfile: it has no port of its
     /// own, but finds those of the others.
     pub fn environment_of_command(&self) -> Environment {
+        self.environment_with(&self.first_ports(&self.types()))
+    }
+
+    fn environment_with(&self, ports: &FirstPorts<'_>) -> Environment {
         let mut environment = self.environment.clone();
-        let types = self.types();
-        for (name, port) in self.ports.iter().flat_map(|ports| ports.firsts(&types)) {
-            if let Some(port) = port {
-                let why = Origin::Ganger("the port of its first instance");
-                environment.set(name.port_variable(), port.to_string(), why);
-            }
+        for (name, port) in ports.all() {
+            let why = Origin::Ganger("the port of its first instance");
+            environment.set(name.port_variable(), port.to_string(), why);
         }
         environment
     }
 
     /// The environment of an instance, started or not.
     pub fn environment_of(&self, id: &InstanceId) -> Result<Environment, Error> {
-        let port = self.port(&self.types(), id)?;
-        Ok(self.with_own(self.environment_of_command(), port, id))
+        let types = self.types();
+        let ports = self.first_ports(&types);
+        Ok(self.with_own(self.environment_with(&ports), ports.at(id)?.port, id))
     }
 
     /// Returns the environments of many; what they have in common is built once.
@@ -281,16 +296,15 @@ impl App<'_> {
         &'a self,
         types: &'a [ProcessName],
     ) -> impl Fn(&InstanceId) -> Result<Environment, Error> + 'a {
-        let mut common = self.environment_of_command();
-        common.share();
         let ports = self.first_ports(types);
-        move |id| Ok(self.with_own(common.clone(), ports.of(id)?, id))
+        let mut common = self.environment_with(&ports);
+        common.share();
+        move |id| Ok(self.with_own(common.clone(), ports.at(id)?.port, id))
     }
 
     /// Returns the ports of all first instances, for looking up those of many.
-    fn first_ports<'a>(&self, types: &'a [ProcessName]) -> FirstPorts<'a> {
-        let firsts = self.ports.iter().flat_map(|ports| ports.firsts(types)).collect();
-        FirstPorts { ports: self.ports, firsts }
+    fn first_ports<'a>(&'a self, types: &'a [ProcessName]) -> FirstPorts<'a> {
+        FirstPorts::of(self.ports, types, self.settings)
     }
 
     /// `environment` with what only the process `id` has.
@@ -308,25 +322,8 @@ impl App<'_> {
         environment
     }
 
-    fn port(&self, types: &[ProcessName], id: &InstanceId) -> Result<Option<Port>, Error> {
-        self.ports.map(|ports| ports.of(types, &id.name, id.number)).transpose()
-    }
-
     fn types(&self) -> Vec<ProcessName> {
         self.procfile.names().cloned().collect()
-    }
-}
-
-/// The ports of the first instances of all types.
-struct FirstPorts<'a> {
-    ports: Option<Ports>,
-    firsts: HashMap<&'a ProcessName, Option<Port>>,
-}
-
-impl FirstPorts<'_> {
-    fn of(&self, id: &InstanceId) -> Result<Option<Port>, Error> {
-        let first = self.firsts.get(&id.name).copied().flatten();
-        self.ports.map(|ports| ports.nth(first, &id.name, id.number)).transpose()
     }
 }
 
@@ -450,7 +447,7 @@ mod tests {
         let settings = Settings::default();
         let app = App { procfile: &procfile, environment: &environment, settings: &settings, ports: PORTS };
         let error = app.plan(&Wishes::default()).expect_err("no ports for so many");
-        assert!(error.to_string().contains("the port of p605.1 would be over 65535"), "{error}");
+        assert!(error.to_string().contains("the port of p606.1 would be over 65535"), "{error}");
     }
 
     #[test]
@@ -464,7 +461,7 @@ mod tests {
         let specs = plan(&text, ports, &Wishes::default());
         // With a copy each this would take 60 GB.
         assert_eq!(specs[19_999].environment.iter().count(), 20_003);
-        assert_eq!(specs[19_999].environment.value("PORT"), Some(std::ffi::OsStr::new("25000")));
+        assert_eq!(specs[19_999].environment.value("PORT"), Some(std::ffi::OsStr::new("24999")));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use crate::config::dotenv::EnvFile;
 use crate::config::environment::Precedence;
+use crate::config::formation::main_type;
 use crate::config::source::{Source, Span};
 use crate::error::Error;
 use crate::model::{ParsePortError, Port, ProcessName};
@@ -26,14 +27,14 @@ impl FromStr for PortWish {
     }
 }
 
-/// The arithmetic: `web` gets the base, the other types base + step, base + 2 steps … in file
+/// The arithmetic: the main type gets the base, the other types base + step, base + 2 steps … in file
 /// order, instance n adds n - 1.
 ///
 /// A type keeps its port whatever else is started, so that it can be bookmarked and so that
 /// a type that is started later finds it free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ports {
-    /// `web`'s port.
+    /// The port of the main type.
     pub base: Port,
     /// The distance between two types, and the most instances of one.
     pub step: u16,
@@ -46,8 +47,9 @@ impl Ports {
     /// Each type, in file order, with the port of its first instance; `None` above 65535.
     pub fn firsts(self, types: &[ProcessName]) -> impl Iterator<Item = (&ProcessName, Option<Port>)> {
         let mut others = 0_u32;
+        let main = main_type(types);
         types.iter().map(move |name| {
-            let place = if name.as_str() == ProcessName::WEB {
+            let place = if Some(name) == main {
                 0
             } else {
                 others += 1;
@@ -57,13 +59,8 @@ impl Ports {
         })
     }
 
-    /// The port of instance `number` (from 1), or why it has none.
-    pub fn of(self, types: &[ProcessName], name: &ProcessName, number: u16) -> Result<Port, Error> {
-        let first = self.firsts(types).find(|(known, _)| *known == name).and_then(|(_, port)| port);
-        self.nth(first, name, number)
-    }
-
-    /// Returns the same when the port of its first instance is known.
+    /// Returns the port of instance `number` (from 1) of a type, given that of its first instance, or why it
+    /// has none.
     pub fn nth(self, first: Option<Port>, name: &ProcessName, number: u16) -> Result<Port, Error> {
         if number > self.step {
             let Self { step, .. } = self;
@@ -125,19 +122,27 @@ mod tests {
         names.iter().map(|name| name.parse().expect("a name")).collect()
     }
 
+    fn of(ports: Ports, types: &[ProcessName], name: &ProcessName, number: u16) -> Result<Port, Error> {
+        let first = ports.firsts(types).find(|(known, _)| *known == name).and_then(|(_, port)| port);
+        ports.nth(first, name, number)
+    }
+
     #[test]
-    fn web_has_the_base_and_the_others_follow_in_file_order() {
+    fn the_main_type_has_the_base_and_the_others_follow_in_file_order() {
         let ports = Ports { base: Port::DEFAULT, step: 100 };
         let table = [
             (&["web", "worker", "clock"][..], [5000, 5100, 5200]),
             (&["worker", "web", "clock"], [5100, 5000, 5200]),
             (&["release", "clock", "web"], [5100, 5200, 5000]),
-            (&["a", "b", "c"], [5100, 5200, 5300]),
+            (&["a", "b", "c"], [5000, 5100, 5200]),
+            (&["release", "rails", "worker"], [5100, 5000, 5200]),
+            (&["rails", "release", "worker"], [5000, 5100, 5200]),
+            (&["Web", "release", "WEB"], [5000, 5100, 5200]),
         ];
         for (names, expected) in table {
             let types = types(names);
             let got: Vec<u16> =
-                types.iter().filter_map(|name| ports.of(&types, name, 1).ok()).map(Port::get).collect();
+                types.iter().filter_map(|name| of(ports, &types, name, 1).ok()).map(Port::get).collect();
             assert_eq!(got, expected, "{names:?}");
         }
     }
@@ -146,7 +151,7 @@ mod tests {
     fn an_instance_adds_its_number_less_one() {
         let types = types(&["web", "worker"]);
         let ports = Ports { base: Port::DEFAULT, step: 100 };
-        assert_eq!(ports.of(&types, &types[1], 100).map(Port::get).ok(), Some(5199));
+        assert_eq!(of(ports, &types, &types[1], 100).map(Port::get).ok(), Some(5199));
     }
 
     #[test]
@@ -154,7 +159,7 @@ mod tests {
         let types = types(&["web", "worker"]);
         let error = |base, step, name: usize, number| {
             let ports = Ports { base: Port::new(base).expect("a port"), step };
-            ports.of(&types, &types[name], number).expect_err("an error").render()
+            of(ports, &types, &types[name], number).expect_err("an error").render()
         };
         insta::assert_snapshot!(error(5000, 100, 0, 101), @r"
         ganger: error: web=101: with a port for each, there can be at most 100 of one type

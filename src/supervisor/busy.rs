@@ -28,13 +28,13 @@ pub(super) enum Failing {
     /// The start of a run.
     Start(Run),
     /// A command that would start this process.
-    Command(InstanceId, UnboundedSender<Answer>),
+    Command { id: InstanceId, is_pinned: bool, answer: UnboundedSender<Answer> },
 }
 
 #[cfg(test)]
 impl Busy {
     pub(super) fn is_of_command(&self) -> bool {
-        matches!(self.what, Failing::Command(..))
+        matches!(self.what, Failing::Command { .. })
     }
 }
 
@@ -51,16 +51,21 @@ impl<C: Children> Driver<C> {
 
     /// The search for the program that has the port is over.
     pub(super) fn port_holder(&mut self, port: Port, holder: Option<&(u32, String)>) {
-        let error = |id| Error::PortInUse { port, id, holder: holder.cloned() };
+        let error = |id, is_pinned| Error::PortInUse { port, id, is_pinned, holder: holder.cloned() };
         for Busy { what, .. } in self.busy.extract_if(.., |busy| busy.port == port).collect::<Vec<_>>() {
             match what {
                 Failing::Start(run) => {
-                    let message = error(self.id(run.slot)).to_string().into();
+                    let message = {
+                        let member = &self.members[run.slot.0];
+                        error(member.id.clone(), member.port_is_pinned).to_string()
+                    }.into();
                     let error = StartError { message, hint: None };
                     self.one(run.slot, machine::Input::SpawnFailed(run, error));
                 }
                 // The client may have gone.
-                Failing::Command(id, answer) => drop(answer.send(Answer::Refused(error(id).into()))),
+                Failing::Command { id, is_pinned, answer } => {
+                    drop(answer.send(Answer::Refused(error(id, is_pinned).into())));
+                }
             }
         }
     }
@@ -73,7 +78,7 @@ impl<C: Children> Driver<C> {
         let fleet = &self.fleet;
         let is_withdrawn = |busy: &mut Busy| match busy.what {
             Failing::Start(run) => !fleet.wants(run),
-            Failing::Command(..) => false,
+            Failing::Command { .. } => false,
         };
         for busy in self.busy.extract_if(.., is_withdrawn).collect::<Vec<_>>() {
             if let Failing::Start(run) = busy.what {

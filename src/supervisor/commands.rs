@@ -33,7 +33,7 @@ pub(super) enum Vain {
     /// It is refused.
     Refused(Refused),
     /// This process would not get its port. Which program has it is to be found.
-    Busy(Port, InstanceId),
+    Busy { port: Port, id: InstanceId, is_pinned: bool },
 }
 
 impl Vain {
@@ -41,7 +41,9 @@ impl Vain {
     pub(super) fn refused(self) -> Refused {
         match self {
             Self::Refused(refused) => refused,
-            Self::Busy(port, id) => Error::PortInUse { port, id, holder: None }.into(),
+            Self::Busy { port, id, is_pinned } => {
+                Error::PortInUse { port, id, is_pinned, holder: None }.into()
+            }
         }
     }
 }
@@ -73,12 +75,16 @@ impl<C: Children> Driver<C> {
             }
             What::Order { names, order, wait } => match self.named(&names, order) {
                 Ok(orders) => return self.carry_out(orders, wait, answer),
-                Err(Vain::Busy(port, id)) => return self.fails(port, Failing::Command(id, answer)),
+                Err(Vain::Busy { port, id, is_pinned }) => {
+                    return self.fails(port, Failing::Command { id, is_pinned, answer });
+                }
                 Err(Vain::Refused(refused)) => Err(refused),
             },
             What::Scale { counts, wait } => match self.scaled(&counts) {
                 Ok(orders) => return self.carry_out(orders, wait, answer),
-                Err(Vain::Busy(port, id)) => return self.fails(port, Failing::Command(id, answer)),
+                Err(Vain::Busy { port, id, is_pinned }) => {
+                    return self.fails(port, Failing::Command { id, is_pinned, answer });
+                }
                 Err(Vain::Refused(refused)) => Err(refused),
             },
             What::Reload { planner, wait } => match self.reloaded(*planner) {
@@ -294,7 +300,7 @@ impl<C: Children> Driver<C> {
             if let Some(port) = spec.port
                 && self.children.is_in_use(port)
             {
-                return Err(Vain::Busy(port, spec.id.clone()));
+                return Err(Vain::Busy { port, id: spec.id.clone(), is_pinned: spec.port_is_pinned });
             }
         }
         for spec in specs {
@@ -307,11 +313,11 @@ impl<C: Children> Driver<C> {
     /// Whether what is not up could have its port.
     fn check_ports(&mut self, slots: &[Slot]) -> Result<(), Vain> {
         for slot in slots.iter().filter(|slot| self.fleet.machine(**slot).is_at_rest()) {
-            let Member { id, port, .. } = &self.members[slot.0];
+            let Member { id, port, port_is_pinned, .. } = &self.members[slot.0];
             if let Some(port) = *port
                 && self.children.is_in_use(port)
             {
-                return Err(Vain::Busy(port, id.clone()));
+                return Err(Vain::Busy { port, id: id.clone(), is_pinned: *port_is_pinned });
             }
         }
         Ok(())

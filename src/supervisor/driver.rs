@@ -81,6 +81,8 @@ pub struct Member {
     pub id: InstanceId,
     /// The port of its present run; without one, of the next.
     pub port: Option<Port>,
+    /// Whether `ganger.toml` says which.
+    pub port_is_pinned: bool,
     /// What the shell gets, likewise.
     pub command: OsString,
     /// What it waits for before each start.
@@ -99,6 +101,7 @@ impl Member {
         Self {
             id: spec.id.clone(),
             port: spec.port,
+            port_is_pinned: spec.port_is_pinned,
             command: spec.command.clone(),
             waits: spec.waits.clone(),
             wait_limit: spec.wait_limit,

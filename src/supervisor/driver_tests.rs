@@ -314,6 +314,7 @@ pub(super) fn member(id: InstanceId) -> Member {
     Member {
         id,
         port: None,
+        port_is_pinned: false,
         command: "x".into(),
         waits: Vec::new(),
         wait_limit: Duration::from_mins(1),

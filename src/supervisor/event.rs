@@ -136,6 +136,8 @@ pub enum Event {
         pid: i32,
         /// The port it was given.
         port: Option<Port>,
+        /// Whether it is of the main type.
+        is_main: bool,
     },
     /// The process is to start, and waits.
     Waiting {

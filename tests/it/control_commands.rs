@@ -286,6 +286,6 @@ fn two_types_may_swap_their_ports() {
     running.wait_ready("b.1");
     let test = test.procfile(format!("b: {listen}\na: {listen}\n"));
     test.beside(["reload"]).code(0).stdout_has("a.1 restarted").stdout_has("b.1 restarted");
-    running.wait_for_line("a.1", &format!("listening {}", test.port() + 200));
+    running.wait_for_line("a.1", &format!("listening {}", test.port() + 100));
     running.finish();
 }

@@ -296,7 +296,7 @@ fn check_looks_at_all_of_it() {
     let test = Test::new().procfile("web: echo\n").file("ganger.toml", toml).args(["check"]);
     let warning = "ganger: warning: `PORT` has no effect here: ganger sets it for each process
   --> ganger.toml:3:1
-  hint: `port` sets the first port, and `no-port` leaves PORT alone
+  hint: `port` in the table of the process sets it, and `no-port` leaves PORT alone
 ";
     let too_many = "ganger: error: web=101: with a port for each, there can be at most 100 of one type
   hint: start fewer, or give --port-step or --no-port

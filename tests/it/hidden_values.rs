@@ -207,7 +207,7 @@ fn the_key_of_a_hidden_value_is_named() {
    |
  2 | API_TOKEN = …
    | ^^^^^^^^^
-  hint: it can have color, cwd, env, kill-mode, mute, on-exit, pty, ready, stop-signal, timeout, wait-for
+  hint: it can have color, cwd, env, kill-mode, mute, on-exit, port, pty, ready, stop-signal, timeout, wait-for
 ganger: error: `env` takes a table of variables, and this is a list
   --> ganger.toml:3:7
   hint: write it as in `env = { DEBUG = \"1\" }`

@@ -5,6 +5,7 @@
 //! Linux only: that look goes through `/proc`.
 #![cfg(target_os = "linux")]
 
+mod addresses;
 mod attach;
 mod attach_leave;
 mod attach_start;

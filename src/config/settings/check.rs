@@ -14,7 +14,7 @@ use crate::config::programs;
 use crate::config::scoped::{Scoped, Seconds};
 use crate::config::source::Span;
 use crate::config::waits;
-use crate::model::{ProcessColor, ProcessName, PtyChoice, Sig, quoted};
+use crate::model::{Port, ProcessColor, ProcessName, PtyChoice, Sig, quoted};
 use crate::supervisor::event::{KillMode, OnExit};
 
 /// The most names in the file times types in the Procfile, each name being compared with each type:
@@ -56,7 +56,9 @@ impl Settings {
     /// What is set and does nothing; `ports` says whether ganger gives each process its port.
     pub fn idle(&self, ports: bool) -> Vec<Diagnostic> {
         let of_ganger = |name: &str| match name {
-            "PORT" if ports => Some("`port` sets the first port, and `no-port` leaves PORT alone"),
+            "PORT" if ports => {
+                Some("`port` in the table of the process sets it, and `no-port` leaves PORT alone")
+            }
             "PS" | "FOREMAN_WORKER_NAME" => Some("take it out"),
             _ => None,
         };
@@ -68,6 +70,10 @@ impl Settings {
                 let message = || format!("`{text}` has no effect here: ganger sets it for each process");
                 warnings.add(*span, || self.error(*span, message()).hint(hint));
             }
+        }
+        for (_, span) in self.processes.iter().filter(|_| !ports).filter_map(ProcessTable::port) {
+            let hint = "leave one of the two out";
+            warnings.add(span, || self.error(span, "`port` has no effect with `no-port`").hint(hint));
         }
         warnings.finish(source)
     }
@@ -140,6 +146,7 @@ fn single(value: Value, text: &str, types: &[ProcessName]) -> Result<(), Complai
         Value::OnExit => read::<OnExit>(text).map(drop),
         Value::Pty => read::<PtyChoice>(text).map(drop),
         Value::Color => read::<ProcessColor>(text).map(drop),
+        Value::PinnedPort => read::<Port>(text).map(drop),
         _ => Ok(()),
     }
 }

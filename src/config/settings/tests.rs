@@ -135,13 +135,13 @@ fn unknown_keys() {
        |  ^^^
       hint: what is for one process stands under `[process.web]`
     "#);
-    insta::assert_snapshot!(wrong("[process.web]\nport = 4\ncolour = 'red'\nfoo = 1\n"), @r"
-    ganger: error: a process has no `port`
+    insta::assert_snapshot!(wrong("[process.web]\nport-step = 4\ncolour = 'red'\nfoo = 1\n"), @r"
+    ganger: error: a process has no `port-step`
       --> ganger.toml:2:1
        |
-     2 | port = …
-       | ^^^^
-      hint: `port` is for all processes: write it above the first `[…]`
+     2 | port-step = …
+       | ^^^^^^^^^
+      hint: `port-step` is for all processes: write it above the first `[…]`
     ganger: error: a process has no `colour`
       --> ganger.toml:3:1
        |
@@ -153,7 +153,7 @@ fn unknown_keys() {
        |
      4 | foo = …
        | ^^^
-      hint: it can have color, cwd, env, kill-mode, mute, on-exit, pty, ready, stop-signal, timeout, wait-for
+      hint: it can have color, cwd, env, kill-mode, mute, on-exit, port, pty, ready, stop-signal, timeout, wait-for
     ");
 }
 
@@ -431,7 +431,7 @@ fn variables_that_ganger_sets() {
     insta::assert_snapshot!(warnings(true), @r"
     ganger: warning: `PORT` has no effect here: ganger sets it for each process
       --> ganger.toml:2:1
-      hint: `port` sets the first port, and `no-port` leaves PORT alone
+      hint: `port` in the table of the process sets it, and `no-port` leaves PORT alone
     ganger: warning: `PS` has no effect here: ganger sets it for each process
       --> ganger.toml:3:1
       hint: take it out

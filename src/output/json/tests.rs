@@ -71,8 +71,8 @@ fn events() {
     };
     let error = StartError { message: "too many open files".into(), hint: None };
     let table = [
-        Event::Started { id: id("web.1"), pid: 7, port: Port::new(5000) },
-        Event::Started { id: id("worker.1"), pid: 8, port: None },
+        Event::Started { id: id("web.1"), pid: 7, port: Port::new(5000), is_main: true },
+        Event::Started { id: id("worker.1"), pid: 8, port: None, is_main: false },
         ended(Ended::Exited(1), Consequence::StopsAll),
         ended(Ended::Signaled(Sig::KILL), Consequence::Nothing),
         ended(Ended::Signaled(Sig::from_number(42)), Consequence::StartsAgain(secs(4.0))),
