@@ -9,11 +9,13 @@ use super::config::wanted;
 use super::remote::Remote;
 use super::{complain, print};
 use crate::cli::{AppArgs, OpenArgs};
+use crate::config::formation::main_type;
 use crate::control::proto::{Instance, Process, Refusal, Request};
 use crate::env::Env;
 use crate::error::Error;
 use crate::model::{InstanceId, Port, ProcessName};
-use crate::os::ports;
+use crate::os::ports::{self, Expected};
+use crate::plan::pin_hint;
 
 /// How often we look. Nothing in the system tells that somebody begins to listen, so whoever wants
 /// to know has to ask again and again: here, in the command that waits, and not in the instance,
@@ -34,12 +36,13 @@ pub(super) fn open(app: &AppArgs, args: &OpenArgs, env: &Env) -> Result<u8, Erro
         if process.state == "up" && ports::is_listening(port) {
             break port;
         }
-        if Instant::now() >= until {
-            return Err(out_of_time(process, port, args.timeout.0));
-        }
         if !told {
             complain(&format!("ganger: waiting until {} listens on port {port}", process.name));
             told = true;
+        }
+        if Instant::now() >= until {
+            let is_main = process.kind == main_type(&instance.types()).map_or("", ProcessName::as_str);
+            return Err(out_of_time(process, port, args.timeout.0, is_main));
         }
         std::thread::sleep(PAUSE.min(until.saturating_duration_since(Instant::now())));
     };
@@ -77,8 +80,16 @@ fn may_listen(process: &Process) -> Result<Port, Error> {
     }
 }
 
-fn out_of_time(process: &Process, port: Port, limit: Duration) -> Error {
-    let Process { name, state, .. } = process;
+fn out_of_time(process: &Process, port: Port, limit: Duration, is_main: bool) -> Error {
+    let Process { name, state, pid, .. } = process;
+    if let (Some(leader), Ok(id)) = (*pid, name.parse()) {
+        let expected = Expected { port, leader, name: name.clone() };
+        if let Some(other) = ports::listened_by(&expected).first() {
+            let message =
+                format!("{name} listens on {other}, not on its PORT {port}, after {} s", limit.as_secs_f64());
+            return refused(message, pin_hint(&id, *other, is_main));
+        }
+    }
     let message =
         format!("{name} is {state}, and nothing listens on its port {port} after {} s", limit.as_secs_f64());
     let hint = format!("does its command listen on $PORT? `ganger logs {name}` shows what it wrote");

@@ -38,6 +38,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// Between looks, at most: who has waited for seconds does not mind half of one.
 const LAST_PAUSE: Duration = Duration::from_millis(500);
 
+/// One look in so many is also for the other ports of the process, which takes longer.
+const ELSEWHERE: u64 = 4;
+
 /// How long a command may take. It asks whether something is there, and is asked again.
 const COMMAND_LIMIT: Duration = Duration::from_secs(10);
 
@@ -104,12 +107,8 @@ impl Prober {
         let task = match &watch.what {
             Sought::Port(port, leader) => {
                 let expected = Expected { port: *port, leader: leader.0, name: spec.id.to_string() };
-                let scans = self.scans.clone();
-                let look = move || {
-                    let (scans, expected) = (scans.clone(), expected.clone());
-                    async move { scans.listens(expected).await }
-                };
-                background.spawn(search(watch.limit, tell, again(look, not_yet)))
+                let look = own_port(self.scans.clone(), expected, tell.clone());
+                background.spawn(search(watch.limit, tell, look))
             }
             Sought::Probe(Probe::Tcp { host, port }) => {
                 let (host, port) = (host.clone(), *port);
@@ -181,6 +180,24 @@ async fn again<F: Future<Output = Result<(), String>>>(
     let mut pause = FIRST_PAUSE;
     while let Err(why) = look().await {
         not_yet(why);
+        tokio::time::sleep(pause).await;
+        pause = LAST_PAUSE.min(pause * 3 / 2);
+    }
+}
+
+/// Looks until the process listens on its port, and now and then whether it listens on others.
+async fn own_port(scans: Scans, expected: Expected, tell: impl Fn(Finding)) {
+    let (mut pause, mut said) = (FIRST_PAUSE, Vec::new());
+    let mut looks = 0_u64;
+    while scans.listens(expected.clone()).await.is_err() {
+        looks += 1;
+        if looks.is_multiple_of(ELSEWHERE) {
+            let others = reach::listened_by(expected.clone()).await;
+            if said != others {
+                said.clone_from(&others);
+                tell(Finding::Elsewhere(others));
+            }
+        }
         tokio::time::sleep(pause).await;
         pause = LAST_PAUSE.min(pause * 3 / 2);
     }

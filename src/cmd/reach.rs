@@ -176,6 +176,11 @@ impl Scans {
     }
 }
 
+/// Returns the ports on which a process listens.
+pub(super) async fn listened_by(expected: Expected) -> Vec<Port> {
+    in_thread(move || Ok(ports::listened_by(&expected))).await.unwrap_or_default()
+}
+
 /// Does what blocks in a thread of its own. When nobody wants the answer any more, nobody waits for the
 /// thread: it ends by itself within the limits, or with us.
 async fn in_thread<T: Send + 'static>(

@@ -24,9 +24,12 @@ pub(super) fn wait(app: &AppArgs, args: WaitArgs, env: &Env) -> Result<u8, Error
     let ready = processes.iter().filter(|it| it.ready).map(|it| format!("{} is ready\n", visible(&it.name)));
     let status = print(ready.collect::<String>().as_bytes())?;
     let late = |after: &str| {
-        for Readiness { name, why, .. } in processes.iter().filter(|it| !it.ready) {
+        for Readiness { name, why, hint, .. } in processes.iter().filter(|it| !it.ready) {
             let why = why.clone().unwrap_or_else(|| format!("{name} is not ready"));
             complain(&format!("ganger: error: {why}{after}"));
+            if let Some(hint) = hint {
+                complain(&format!("  hint: {hint}"));
+            }
         }
     };
     Ok(match outcome {

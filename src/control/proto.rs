@@ -453,6 +453,9 @@ pub struct Readiness {
     pub ready: bool,
     /// Why it is not, for people.
     pub why: Option<String>,
+    /// What the user can do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }
 
 /// How a run ended.

@@ -22,14 +22,15 @@ impl Desk {
         if !(0.0..=LONGEST).contains(&timeout) {
             return Reply::Error(Refusal::usage("`timeout` is a number of seconds from 0 to 86400"));
         }
-        let wait = self.tell(What::Wait { names: names.clone(), now: false });
-        match tokio::time::timeout(Duration::from_secs_f64(timeout), wait).await {
+        // It lasts until the end of this function: what is looked for is known as long as a client wants it.
+        let mut wait = std::pin::pin!(self.tell(What::Wait { names: names.clone(), now: false }));
+        match tokio::time::timeout(Duration::from_secs_f64(timeout), wait.as_mut()).await {
             Ok(Some(Answer::Awaited(all))) => {
                 let is_ready = all.iter().all(|it| it.is_ready);
                 waited(&all, if is_ready { Outcome::Ready } else { Outcome::Never })
             }
             Ok(answer) => self.reply_or_end(answer),
-            // Nobody waits for the answer any more. How things are is asked once more.
+            // How things are is asked once more.
             Err(_) => match self.tell(What::Wait { names, now: true }).await {
                 Some(Answer::Awaited(all)) if all.iter().all(|it| it.is_ready) => {
                     waited(&all, Outcome::Ready)
@@ -111,7 +112,12 @@ impl Looks {
 }
 
 fn waited(all: &[Awaited], outcome: Outcome) -> Reply {
-    let one = |it: &Awaited| Readiness { name: it.id.to_string(), ready: it.is_ready, why: it.why.clone() };
+    let one = |it: &Awaited| Readiness {
+        name: it.id.to_string(),
+        ready: it.is_ready,
+        why: it.why.clone(),
+        hint: it.hint.clone(),
+    };
     Reply::result(&Waited { outcome, processes: all.iter().map(one).collect() })
 }
 

@@ -177,6 +177,30 @@ pub fn own_listening(all: &[Expected]) -> Vec<bool> {
     all.iter().map(|it| is_listening(it.port)).collect()
 }
 
+/// Returns all ports on which the process listens that `expected` is about, in order. It costs more than
+/// [`own_listening`]: the descriptors of all processes are read, whatever the ports.
+#[cfg(target_os = "linux")]
+pub fn listened_by(expected: &Expected) -> Vec<Port> {
+    let mut sockets = std::collections::HashMap::new();
+    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        let table = std::fs::read_to_string(table).unwrap_or_default();
+        sockets.extend(proc::listening(&table, |_| true));
+    }
+    let owners = if sockets.is_empty() { Vec::new() } else { proc::owners_by_port(&sockets) };
+    let mut is_own = std::collections::HashMap::new();
+    let mut own =
+        |pid| *is_own.entry(pid).or_insert_with(|| proc::is_below(pid, expected.leader, &expected.name));
+    let ports: std::collections::BTreeSet<u16> =
+        owners.into_iter().filter(|(_, pid)| own(*pid)).map(|(port, _)| port).collect();
+    ports.into_iter().filter_map(|port| Port::new(port.into())).collect()
+}
+
+/// See the Linux version; without such tables it is not known whose a port is.
+#[cfg(not(target_os = "linux"))]
+pub fn listened_by(_: &Expected) -> Vec<Port> {
+    Vec::new()
+}
+
 /// The process that listens on `port`: this system does not tell without `lsof`.
 #[cfg(not(target_os = "linux"))]
 pub fn holder(_port: Port) -> Option<Holder> {

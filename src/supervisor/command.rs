@@ -103,6 +103,8 @@ pub struct Awaited {
     pub never: bool,
     /// Why it is not.
     pub why: Option<String>,
+    /// What the user can do about it.
+    pub hint: Option<String>,
 }
 
 /// How many of each type there are, in the order of the Procfile.

@@ -51,6 +51,8 @@ pub enum Finding {
     There,
     /// It is not; why. Said when that has changed.
     NotYet(Arc<str>),
+    /// The process does not listen on its port, but on these. Said when that has changed.
+    Elsewhere(Vec<Port>),
     /// The time is over, and so is the search.
     GaveUp,
 }

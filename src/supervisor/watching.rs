@@ -17,11 +17,16 @@ use super::event::{Epoch, Event, Run, Slot, StartError};
 use super::fleet::{self, Condition, ReadyWhen};
 use super::machine;
 use super::watch::{Finding, Goal, Sought, Watch, WatchId};
+use crate::config::formation::main_type;
 use crate::config::probe::{Probe, ReadyProbe};
-use crate::model::InstanceId;
+use crate::model::{InstanceId, Port};
+use crate::plan::pin_hint;
 
 /// Why a process is not ready that has no other word for it.
 const NO_PORT: &str = "does not listen on its PORT";
+
+/// How many ports are named on which a process listens instead of its own.
+const MOST_PORTS: usize = 3;
 
 /// What is looked for now, and what is known of it.
 #[derive(Debug, Default)]
@@ -51,6 +56,8 @@ struct Search {
     watch: Watch,
     /// Why it is not there, as far as that is known.
     why: Option<Arc<str>>,
+    /// The ports on which the process listens instead.
+    elsewhere: Vec<Port>,
 }
 
 #[derive(Debug)]
@@ -134,7 +141,7 @@ impl<C: Children> Driver<C> {
             self.children.watch(id, &watch);
             let key = (watch.slot, watch.goal);
             self.watching.keys.insert(id, key);
-            self.watching.now.insert(key, Search { id, watch, why: None });
+            self.watching.now.insert(key, Search { id, watch, why: None, elsewhere: Vec::new() });
         }
         found
     }
@@ -248,6 +255,12 @@ impl<C: Children> Driver<C> {
             }
             return;
         }
+        if let Finding::Elsewhere(ports) = finding {
+            if let Some(search) = self.watching.now.get_mut(&key) {
+                search.elsewhere = ports;
+            }
+            return;
+        }
         self.changed = true;
         self.unwatch(id);
         let Some(Search { watch, .. }) = self.watching.now.remove(&key) else { return };
@@ -255,7 +268,7 @@ impl<C: Children> Driver<C> {
             (Finding::There, _) => self.there(&watch),
             (Finding::GaveUp, Goal::Ready(run)) => drop(self.watching.late.insert(run)),
             (Finding::GaveUp, Goal::Start(epoch, place)) => self.in_vain(watch.slot, epoch, place),
-            (Finding::NotYet(_), _) => {}
+            (Finding::NotYet(_) | Finding::Elsewhere(_), _) => {}
         }
     }
 
@@ -333,7 +346,11 @@ impl<C: Children> Driver<C> {
         } else {
             format!("it has waited {after} s for {}", missing.join(" and for "))
         };
-        let hint = if missing.iter().any(|why| why.contains(NO_PORT)) {
+        let is_missing = |slot: &Slot| missing.iter().any(|why| why.contains(&self.not_ready(*slot)));
+        let pin = self.ours().filter(is_missing).find_map(|slot| self.pin_hint(slot));
+        let hint = if let Some(pin) = &pin {
+            pin
+        } else if missing.iter().any(|why| why.contains(NO_PORT)) {
             "what is ready without listening there says so with `ready` in ganger.toml; \
              `--wait-timeout` gives it more time"
         } else {
@@ -388,6 +405,11 @@ impl<C: Children> Driver<C> {
         let why = self.why(slot, Goal::Ready(run)).map(ToString::to_string);
         match (&self.members[slot.0].ready, why) {
             (Some(ReadyProbe::Port), _) => {
+                let others = self.elsewhere(slot);
+                if let (Some(port), [_, ..]) = (self.members[slot.0].port, others) {
+                    let others: Vec<String> = others.iter().take(MOST_PORTS).map(Port::to_string).collect();
+                    return format!("{id} listens on {}, not on its PORT {port}", others.join(" and "));
+                }
                 let port = self.members[slot.0].port.map(|port| format!(" {port}")).unwrap_or_default();
                 format!("{id} {NO_PORT}{port}")
             }
@@ -395,6 +417,20 @@ impl<C: Children> Driver<C> {
             (Some(ReadyProbe::Probe(probe)), None) => format!("{id} is not ready: {probe}"),
             (None, _) => format!("{id} is not ready"),
         }
+    }
+
+    /// The ports on which the process listens instead of its own.
+    fn elsewhere(&self, slot: Slot) -> &[Port] {
+        let search =
+            self.fleet.present(slot).and_then(|run| self.watching.now.get(&(slot, Goal::Ready(run))));
+        search.map(|search| &search.elsewhere[..]).unwrap_or_default()
+    }
+
+    /// What to do about a process that listens on another port than its own.
+    fn pin_hint(&self, slot: Slot) -> Option<String> {
+        let id = &self.members[slot.0].id;
+        let is_main = main_type(&self.planner.types()) == Some(&id.name);
+        self.elsewhere(slot).first().map(|port| pin_hint(id, *port, is_main))
     }
 
     fn why(&self, slot: Slot, goal: Goal) -> Option<&Arc<str>> {
@@ -456,6 +492,7 @@ impl<C: Children> Driver<C> {
                 is_ready,
                 never: self.fleet.never_ready(*slot) && !self.is_to_start(*slot),
                 why: (!is_ready).then(|| self.not_ready(*slot)),
+                hint: if is_ready { None } else { self.pin_hint(*slot) },
             }
         };
         slots.iter().map(one).collect()

@@ -1,8 +1,9 @@
-//! Which port each type has: the base port is that of the main type, `ganger.toml` may pin others.
+//! Which port each type has: the base port is that of the main type, `ganger.toml` may pin others, and a
+//! process that listens elsewhere is reported.
 
 use serde_json::Value;
 
-use crate::kit::{Running, Test};
+use crate::kit::{Running, Test, eventually};
 
 const WAIT: &str = "exec gangling --listen-port --wait";
 
@@ -203,4 +204,47 @@ fn a_pinned_port_is_a_number() {
     let test =
         app("web: true\n").file("ganger.toml", "[process.web]\nport = 3000\n").args(["--no-port", "check"]);
     test.run().code(0).stderr_has("ganger: warning: `port` has no effect with `no-port`\n");
+}
+
+/// `web` listens on another port than its own.
+fn elsewhere(procfile: &str) -> Test {
+    let test = app("");
+    let port = (test.port() + 7).to_string();
+    test.procfile(procfile.replace("ELSEWHERE", &format!("export PORT={port}; {WAIT}")))
+}
+
+const LISTENS: &str = "web.1 listens on PORT+7, not on its PORT PORT";
+const PIN: &str = "write `port = PORT+7` under `[process.web]` in ganger.toml, or start with -p PORT+7";
+
+#[test]
+fn a_process_that_listens_elsewhere_is_reported() {
+    let test = elsewhere("web: ELSEWHERE\n");
+    let running = started(&test, "web.1");
+    // What is looked for is looked at more often the longer it takes: each wait has time for some looks.
+    let mut said = String::new();
+    eventually("the other port is named", || {
+        let finished = test.beside(["wait", "-t", "2"]).code(124);
+        said = finished.tidy(&finished.stderr);
+        said.contains("listens on")
+    });
+    assert_eq!(said, format!("ganger: error: {LISTENS}, after N s\n  hint: {PIN}\n"));
+    let finished = test.beside(["open", "--print", "-t", "0"]).code(1).stdout("");
+    finished.stderr_has(&format!("ganger: error: {LISTENS}, after N s\n  hint: {PIN}\n"));
+    running.finish();
+    // As the hint says.
+    let port = test.port() + 7;
+    let test = test.file("ganger.toml", format!("[process.web]\nport = {port}\n"));
+    let running = started(&test, "web.1");
+    test.beside(["wait"]).code(0).stdout("web.1 is ready\n");
+    test.beside(["open", "--print"]).code(0).stdout("http://localhost:PORT+7\n");
+    running.finish();
+}
+
+#[test]
+fn a_wait_for_a_process_that_listens_elsewhere_says_so() {
+    let test = elsewhere("web: ELSEWHERE\nworker: touch started\n");
+    let finished = test.args(["--wait-for", "worker=web", "--wait-timeout", "5"]).run().code(1);
+    finished
+        .stdout_has(&format!("it has waited 5 s for web ({LISTENS}) and ended the run\n"))
+        .stdout_has(&format!("| hint: {PIN}\n"));
 }
