@@ -12,6 +12,9 @@ use crate::model::{InstanceId, Port, mask_path, sentence};
 
 /// Wrong usage or wrong files: nothing was started.
 pub const USAGE: u8 = 2;
+/// The most instances that a message names.
+const MOST_NAMES: usize = 5;
+
 /// The system does not let us: a busy port, a failed system call.
 pub const FAILURE: u8 = 1;
 
@@ -50,20 +53,36 @@ pub enum Error {
         holder: Option<(u32, String)>,
     },
     /// An instance runs in this project already.
-    #[error("ganger runs in {} already{}", .root.display(), .pid.map(|pid| format!(", pid {pid}")).unwrap_or_default())]
+    #[error("{} runs in {} already{}", ganger(.name.as_ref()), .root.display(), .pid.map(|pid| format!(", pid {pid}")).unwrap_or_default())]
     Running {
         /// The project.
         root: PathBuf,
+        /// The name of the instance, if it has one.
+        name: Option<String>,
         /// The pid to signal.
         pid: Option<u32>,
     },
     /// A command for a running instance, and there is none.
-    #[error("ganger does not run in {}", mask_path(.root))]
+    #[error("{} does not run in {}", ganger(.name.as_ref()), mask_path(.root))]
     NotRunning {
         /// The folder it was asked in.
         root: PathBuf,
+        /// The name of the instance, if it has one.
+        name: Option<String>,
+        /// The instances that run there, by name.
+        others: Vec<Option<String>>,
         /// The places that were not searched, each with the reason.
         refused: Vec<String>,
+    },
+    /// The same, but one of another user runs.
+    #[error("{} runs in {}, but not as you: it is an instance of user id {uid}", ganger(.name.as_ref()), mask_path(.root))]
+    NotAsYou {
+        /// The folder of the project.
+        root: PathBuf,
+        /// The name of the instance, if it has one.
+        name: Option<String>,
+        /// The user it runs as.
+        uid: u32,
     },
     /// The instance listens but does not respond.
     #[error("the instance{} is not responding", .pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default())]
@@ -91,6 +110,11 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+}
+
+/// How the instance of this name is written.
+fn ganger(name: Option<&String>) -> String {
+    name.map_or_else(|| "ganger".to_owned(), |name| format!("`ganger --name {name}`"))
 }
 
 fn holder_text(holder: Option<&(u32, String)>) -> String {
@@ -157,6 +181,7 @@ impl Error {
         }
     }
 
+            | Self::NotAsYou { .. }
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -172,15 +197,28 @@ impl Error {
                     ""
                 }
             )),
-            Self::Running { .. } => Some(
-                "`ganger ps` shows what it runs, `ganger stop` ends it; for a second one set GANGER_SOCKET to a \
-                 path of its own"
-                    .to_owned(),
-            ),
-            Self::NotRunning { refused, .. } => {
+            Self::PortInUse { id, is_pinned: true, .. } => {
+                Some(format!("stop it, or change `port` under `[process.{}]` in ganger.toml", id.name))
+            }
+            Self::Running { name, .. } => {
+                let which = name.as_ref().map(|name| format!("--name {name} ")).unwrap_or_default();
+                Some(format!(
+                    "`ganger {which}ps` shows what it runs, `ganger {which}stop` ends it; a second one has a name of \
+                     its own, as in `ganger --name test`"
+                ))
+            }
+            Self::NotRunning { name, others, refused, .. } => {
+                let command = |name: &Option<String>| match name {
+                    Some(name) => format!("`ganger --name {name} ps`"),
+                    None => "`ganger ps`".to_owned(),
+                };
+                let others = others.iter().take(MOST_NAMES).map(command).collect::<Vec<_>>().join(", ");
                 let mut hint = refused.iter().fold(String::new(), |hint, place| hint + place + "; ");
-                hint.push_str("start it with `ganger`, or name its folder with -d");
-                Some(hint)
+                if !others.is_empty() {
+                    hint = hint + "what does run there is shown by " + &others + "; ";
+                }
+                let start = name.as_ref().map_or("ganger".to_owned(), |name| format!("ganger --name {name}"));
+                Some(format!("{hint}start it with `{start}`, or name its folder with -d"))
             }
             Self::Silent { pid } => Some(pid.map_or_else(
                 || "it may be suspended; find its pid with `ps ax`, then `kill -CONT` or `kill` it".to_owned(),
@@ -190,6 +228,8 @@ impl Error {
             Self::NoFreePorts => Some("name a base with -p".to_owned()),
             Self::Files(_) | Self::System { .. } | Self::Ended { .. } => None,
         }
+            Self::NotAsYou { uid: 0, .. } => Some("ask it as root, as in `sudo ganger ps`".to_owned()),
+            Self::NotAsYou { uid, .. } => Some(format!("ask it as that user, as in `sudo -u '#{uid}' ganger ps`")),
     }
 
     /// Returns the whole message for stderr, without the last newline. Text from elsewhere in it is
@@ -272,6 +312,7 @@ mod tests {
         ganger: error: port 5000 for web.1 is in use by pid 4242 (python3 -m http.server 5000)
           hint: stop it, or use other ports with -p NUMBER or -p auto
         ");
+            is_pinned: false,
     }
 
     #[test]
@@ -283,8 +324,9 @@ mod tests {
         for error in [
             Error::usage(hostile, hostile),
             Error::Start { message: hostile.into(), hint: Some(hostile.into()) },
-            Error::Running { root: path(), pid: None },
-            Error::NotRunning { root: path(), refused: Vec::new() },
+            Error::Running { root: path(), name: None, pid: None },
+            Error::NotRunning { root: path(), name: None, others: Vec::new(), refused: Vec::new() },
+            Error::NotAsYou { root: path(), name: None, uid: 0 },
             Error::Ended { root: path() },
             Error::Refused(refusal),
             Error::system(hostile, io::Error::other(hostile)),
@@ -302,6 +344,7 @@ mod tests {
             let lines: Vec<&str> = text.lines().collect();
             assert!(lines.len() <= 2, "{text}");
             assert!(lines[1..].iter().all(|line| line.starts_with("  hint: ")), "{text}");
+                is_pinned: false,
         }
         let long = Error::usage("x".repeat(1_000_000), "y".repeat(1_000_000)).render();
         assert!(long.chars().count() < 5000, "{}", long.len());

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
+use super::listen::Who;
 use super::{complain_in_lines, print};
 use crate::cli::{AppArgs, StartArgs};
 use crate::config::formation::main_type;
@@ -84,7 +85,7 @@ impl Starter {
     /// Tells when all are up, and ends everything if nobody waits for that any more: whoever presses
     /// Ctrl-C while it starts wants none of it. Without a starter it does
     /// nothing. `who` runs.
-    pub(super) fn watch(&self, driver: &UnboundedSender<Message>, who: String) -> std::io::Result<()> {
+    pub(super) fn watch(&self, driver: &UnboundedSender<Message>, who: Who) -> std::io::Result<()> {
         let Some(caller) = self.lock().as_ref().map(|waiting| waiting.teller.caller()) else { return Ok(()) };
         let caller = UnixStream::from_std(caller?)?;
         let (starter, driver) = (self.clone(), driver.clone());
@@ -156,7 +157,7 @@ impl Starter {
 ///
 /// Up means started and alive a moment later; and ready, where the user has said what shows that. A
 /// process that is not in the time that a wait may take is named, and runs on.
-async fn all_up(driver: &UnboundedSender<Message>, who: &str) -> Option<String> {
+async fn all_up(driver: &UnboundedSender<Message>, who: &Who) -> Option<String> {
     loop {
         tokio::time::sleep(SETTLE).await;
         let Answer::Status(all, formation) = ask(driver, What::Status).await? else { return None };
@@ -170,16 +171,17 @@ async fn all_up(driver: &UnboundedSender<Message>, who: &str) -> Option<String> 
     }
 }
 
-fn news(all: &[Status], formation: &Formation, who: &str) -> String {
+fn news(all: &[Status], formation: &Formation, who: &Who) -> String {
     let counts = formation.iter().filter(|(_, count)| *count > 0);
     let counts: Vec<String> = counts.map(|(name, count)| format!("{name}={count}")).collect();
     let types: Vec<ProcessName> = formation.iter().map(|(name, _)| name.clone()).collect();
     let main = all.iter().find(|status| Some(&status.id.name) == main_type(&types));
     let url = main.and_then(|main| main.port).map(|port| format!(", http://localhost:{port}"));
+    let command = &who.command;
     let mut text = format!(
         "{}: {}{}\n\
-         `ganger ps` shows it, `ganger logs -f` what it writes, `ganger stop` ends it\n",
-        visible(who),
+         `{command} ps` shows it, `{command} logs -f` what it writes, `{command} stop` ends it\n",
+        visible(&who.text),
         counts.join(" "),
         url.unwrap_or_default(),
     );

@@ -10,6 +10,8 @@ use tokio::net::UnixListener;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::background::Background;
+use super::complain;
+use super::remote::Remote;
 use crate::control::desk::{About, Desk};
 use crate::control::place::{NoPlace, Place, Places};
 use crate::control::proto::Refusal;
@@ -33,6 +35,7 @@ pub(super) struct Listening {
     /// The place, or why there is none: the run goes on without.
     place: Result<Place, String>,
     root: String,
+    name: Option<String>,
     pid: u32,
 }
 
@@ -42,6 +45,15 @@ pub(super) struct Door {
     opening: Option<Receiver<Result<StdListener, String>>>,
     /// What came of it.
     opened: Result<StdListener, String>,
+}
+
+/// An instance, for a message about it.
+#[derive(Debug)]
+pub(super) struct Who {
+    /// What runs where.
+    pub(super) text: String,
+    /// How its commands begin.
+    pub(super) command: String,
 }
 
 impl Door {
@@ -78,16 +90,31 @@ impl Drop for Door {
 impl Listening {
     /// Takes the place. Fails if another instance has it, or if the user named one that cannot be
     /// had.
-    pub(super) fn prepare(root: &Path, env: &Env) -> Result<Self, Error> {
+    ///
+    /// `GANGER_SOCKET` is passed on to processes. One that starts another project leaves the socket of ours alone.
+    pub(super) fn prepare(root: &Path, name: Option<&str>, env: &Env) -> Result<Self, Error> {
         let root = &root.canonicalize().unwrap_or_else(|_| root.to_owned());
-        let (places, pid) = (Places::of(root, env), std::process::id());
+        let (mut places, pid) = (Places::of(root, name, env), std::process::id());
         let without = |path: &Path, error: &io::Error| format!("{}: {error}", path.display());
-        let place = match places.take() {
+        let mut taken = places.take();
+        if let (true, Err(NoPlace::Taken(_)), [socket]) = (places.is_named(), &taken, places.sockets())
+            && let Some(other) = Remote::root_at(socket).filter(|other| other != root)
+        {
+            let other = other.display();
+            complain(&format!(
+                "ganger: note: GANGER_SOCKET is the socket of the instance in {other}; this one has its own"
+            ));
+            places = Places::own(root, name, env);
+            taken = places.take();
+        }
+        let place = match taken {
             Ok(mut place) => match place.sign(pid) {
                 Ok(()) => Ok(place),
                 Err(error) => Err(without(place.socket(), &error)),
             },
-            Err(NoPlace::Taken(pid)) => return Err(Error::Running { root: root.to_owned(), pid }),
+            Err(NoPlace::Taken(pid)) => {
+                return Err(Error::Running { root: root.to_owned(), name: name.map(str::to_owned), pid });
+            }
             Err(NoPlace::Unusable(all)) if places.is_named() => {
                 let why = |(path, error): &(PathBuf, io::Error)| {
                     format!("the socket {} cannot be made: {error}", path.display())
@@ -99,7 +126,7 @@ impl Listening {
                 Err(all.iter().map(|(path, error)| without(path, error)).collect::<Vec<_>>().join("; "))
             }
         };
-        Ok(Self { place, root: root.display().to_string(), pid })
+        Ok(Self { place, root: root.display().to_string(), name: name.map(str::to_owned), pid })
     }
 
     /// The socket. Fails where there is no place for one: `option` cannot do without.
@@ -125,8 +152,9 @@ impl Listening {
     }
 
     /// Who runs here.
-    pub(super) fn describe(&self) -> String {
-        format!("ganger runs in {}, pid {}", self.root, self.pid)
+    pub(super) fn describe(&self) -> Who {
+        let command = self.name.as_ref().map_or("ganger".to_owned(), |name| format!("ganger --name {name}"));
+        Who { text: format!("{command} runs in {}, pid {}", self.root, self.pid), command }
     }
 
     /// What opens the socket, for a thread that has time for it, and where the socket comes out. Who

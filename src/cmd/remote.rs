@@ -11,8 +11,9 @@ use super::project::root_of;
 use crate::cli::AppArgs;
 use crate::control::client::{Client, Failure, NoClient};
 use crate::control::lock;
+use crate::control::others;
 use crate::control::place::{self, Places};
-use crate::control::proto::Request;
+use crate::control::proto::{Instance, Request};
 use crate::env::Env;
 use crate::error::Error;
 
@@ -39,11 +40,12 @@ impl Remote {
         let named = args.root.is_some() || args.procfile.is_some();
         let root = if named { root_of(args, env)? } else { env.cwd.clone() };
         let root = canonical(&root);
+        let name: Option<&str> = None;
         let candidates = root.ancestors().take(if named { 1 } else { usize::MAX });
         let mut refused = Vec::new();
-        for folder in candidates {
-            let places = Places::of(folder, env);
-            for socket in places.sockets() {
+        for folder in candidates.clone() {
+            let places = Places::of(folder, name, env);
+            for socket in places.sockets().iter().chain(&places.elsewhere()) {
                 match look(socket, places.is_named()) {
                     Look::Found(client) => {
                         return Ok(Self { client, socket: socket.clone(), root: folder.to_owned() });
@@ -63,7 +65,22 @@ impl Remote {
                 break;
             }
         }
-        Err(Error::NotRunning { root, refused })
+        let is_named = Places::of(&root, name, env).is_named();
+        let name = name.map(str::to_owned);
+        for folder in candidates.filter(|_| !is_named) {
+            if let Some(uid) = others::other_user(folder, name.as_deref()) {
+                return Err(Error::NotAsYou { root: folder.to_owned(), name, uid });
+            }
+        }
+        let others = if is_named { Vec::new() } else { others::names(&root, env) };
+        Err(Error::NotRunning { root, name, others, refused })
+    }
+
+    /// Returns the root of the instance on a socket that the user named, if one listens there.
+    pub(super) fn root_at(socket: &Path) -> Option<PathBuf> {
+        let Look::Found(mut client) = look(socket, true) else { return None };
+        let instance: Instance = client.call(&Request::Ps).ok()?;
+        Some(instance.root.into())
     }
 
     /// Asks for one result.

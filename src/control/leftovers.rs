@@ -10,7 +10,7 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use super::lock::{self, lock_path};
-use super::place::NEW;
+use super::place::{NEW, is_own_directory};
 
 /// How many entries of the directory are checked: each costs some microseconds.
 const MOST: usize = 64;
@@ -25,6 +25,13 @@ pub(super) fn remove(own: &Path) {
     }
 }
 
+/// Removes the socket of a killed instance that was in a directory of ours, and its lock.
+pub(super) fn remove_killed(socket: &Path) {
+    if socket.parent().is_some_and(|directory| is_own_directory(directory).unwrap_or(false)) {
+        remove_of(socket, &[socket.to_owned()]);
+    }
+}
+
 /// Removes a socket, its lock, and its temporary name if it has one, if the instance is dead.
 fn remove_of(socket: &Path, all: &[PathBuf]) {
     let path = lock_path(socket);
@@ -34,6 +41,7 @@ fn remove_of(socket: &Path, all: &[PathBuf]) {
         return;
     }
     let Ok(about) = lock.metadata() else { return };
+    let elsewhere = lock::socket_in(&mut lock);
     if !lock::is_at(&path, lock::id(&about)) || lock::signature(&mut lock).is_none_or(lock::is_alive) {
         return;
     }
@@ -45,6 +53,9 @@ fn remove_of(socket: &Path, all: &[PathBuf]) {
         }
     }
     lock::remove(&path, lock::id(&about));
+    if let Some(elsewhere) = elsewhere.filter(|elsewhere| elsewhere != socket) {
+        remove_killed(&elsewhere);
+    }
 }
 
 /// Returns whether `path` is the temporary name of `socket`.

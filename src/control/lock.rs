@@ -1,20 +1,24 @@
 //! The lock file beside a socket. It is held for as long as any process of the instance lives, and
-//! contains the pid.
+//! contains the pid. If the socket is in another directory, its path is in the second line.
 //!
 //! It may be at a path that the user named, where any file may be, even another user's. So a file is
 //! opened, locked or changed only if it can be a lock file of ours: a regular file of this user without
-//! further hard links, empty or with a pid in it. A link, a FIFO or a device is not even opened.
+//! further hard links, empty or with a pid in it, and perhaps the path of a socket with the name of the
+//! lock file. A link, a FIFO or a device is not even opened.
 
+use std::ffi::OsStr;
 use std::fs::{File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::place::MAX_PATH;
 use crate::os::{group, user};
 
-/// The longest pid (`u32`) and its line end, in bytes.
-const MAX_SIGNATURE: u64 = 11;
+/// The longest pid (`u32`), the longest path of a socket, and their line ends, in bytes.
+const MAX_SIGNATURE: u64 = 11 + MAX_PATH as u64 + 1;
 
 /// How long an instance that has taken its place may need until it listens there. It takes milliseconds.
 const START: Duration = Duration::from_secs(2);
@@ -90,14 +94,18 @@ pub(super) fn take(path: &Path) -> Result<File, NotLocked> {
     }
 }
 
-/// Writes the pid that a user would signal.
-pub(super) fn sign(lock: &mut File, pid: u32) -> io::Result<()> {
+/// Writes the pid that a user would signal, and where the socket is, if it is elsewhere.
+pub(super) fn sign(lock: &mut File, pid: u32, socket: Option<&Path>) -> io::Result<()> {
     // A new file is empty already, and to say so again costs as much as to write.
     if lock.metadata()?.len() > 0 {
         lock.set_len(0)?;
         lock.rewind()?;
     }
-    lock.write_all(format!("{pid}\n").as_bytes())
+    let mut text = format!("{pid}\n").into_bytes();
+    if let Some(socket) = socket {
+        text.extend([socket.as_os_str().as_bytes(), b"\n"].concat());
+    }
+    lock.write_all(&text)
 }
 
 /// Opens an existing lock file, if it can be one of ours.
@@ -150,8 +158,9 @@ fn check_kind(path: &Path, about: &Metadata) -> io::Result<()> {
 fn check_text(path: &Path, lock: &mut File) -> io::Result<()> {
     let text = text(lock)?;
     // It may be half written.
-    let digits = text.strip_suffix(b"\n").unwrap_or(&text);
-    if digits.iter().all(u8::is_ascii_digit) {
+    let (pid, socket) = lines(&text);
+    let is_other = |socket: &Path| socket.is_absolute() && lock_path(socket).file_name() == path.file_name();
+    if pid.iter().all(u8::is_ascii_digit) && socket.is_none_or(is_other) {
         return Ok(());
     }
     Err(io::Error::other(format!("{} is not a ganger lock file", path.display())))
@@ -165,10 +174,39 @@ fn text(lock: &mut File) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
+/// Returns the first line, and the second as a path.
+fn lines(text: &[u8]) -> (&[u8], Option<&Path>) {
+    let (pid, rest) = text.split_at(text.iter().position(|byte| *byte == b'\n').unwrap_or(text.len()));
+    let path = rest.get(1..).filter(|path| !path.is_empty());
+    (pid, path.map(|path| Path::new(OsStr::from_bytes(path.strip_suffix(b"\n").unwrap_or(path)))))
+}
+
 /// Returns the pid in the lock file.
 pub(super) fn signature(lock: &mut File) -> Option<u32> {
-    let text = String::from_utf8(text(lock).ok()?).ok()?;
-    text.strip_suffix('\n')?.parse().ok()
+    let text = text(lock).ok()?;
+    // A pid without a line end may be half written.
+    let (pid, _) = lines(&text);
+    text.get(pid.len()).and_then(|_| str::from_utf8(pid).ok()?.parse().ok())
+}
+
+/// Returns the path of the socket that the lock file contains.
+pub(super) fn socket_in(lock: &mut File) -> Option<PathBuf> {
+    let text = text(lock).ok()?;
+    lines(&text).1.filter(|_| text.ends_with(b"\n")).map(Path::to_owned)
+}
+
+/// Returns the same of the lock file beside `socket`.
+pub(super) fn socket_of(socket: &Path) -> Option<PathBuf> {
+    socket_in(&mut open(&lock_path(socket)).ok()?)
+}
+
+/// Fails if a process holds the lock at `path`. Takes nothing.
+pub(super) fn check_free(path: &Path) -> Result<(), NotLocked> {
+    let mut lock = open(path).map_err(NotLocked::Unusable)?;
+    match lock.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => Err(NotLocked::Held(signature(&mut lock))),
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
+    }
 }
 
 /// Returns whether there is a process with this pid.
@@ -186,6 +224,7 @@ pub fn holder(socket: &Path) -> Option<u32> {
 pub fn is_starting(socket: &Path) -> bool {
     let signed = open(&lock_path(socket)).and_then(|mut lock| {
         let is_new = lock.metadata()?.modified()?.elapsed().is_ok_and(|age| age < START);
+        let is_new = is_new && socket_in(&mut lock).is_none();
         Ok(is_new.then(|| signature(&mut lock)).flatten())
     });
     signed.ok().flatten().is_some_and(is_alive)

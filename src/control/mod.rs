@@ -23,6 +23,7 @@ mod keyboard;
 mod leftovers;
 pub mod lock;
 mod logs;
+pub mod others;
 pub mod place;
 pub mod proto;
 mod ready;

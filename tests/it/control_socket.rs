@@ -168,16 +168,16 @@ fn of_two_that_start_at_once_one_runs() {
 }
 
 #[test]
-fn a_folder_of_somebody_else_is_not_used() {
-    let test = app().file("elsewhere/x", "").file("tmp/x", "");
+fn a_directory_that_is_a_link_is_not_used() {
+    let test = app().file("elsewhere/x", "");
     symlink(test.path("elsewhere"), test.path("run/ganger")).expect("linked");
-    let temporary = test.path("tmp");
-    let test = test.var("TMPDIR", temporary);
     let running = started(&test);
     assert_eq!(socket_in(&test.path("elsewhere")), None);
-    let folder = std::fs::read_dir(test.path("tmp")).expect("a folder").flatten();
-    let folder = folder.map(|entry| entry.path()).find(|path| path.is_dir()).expect("one of ours");
-    assert!(socket_in(&folder).is_some());
+    let app = test.dir().file_name().expect("a name").to_string_lossy().into_owned();
+    let usual = format!("/tmp/ganger-{}", nix::unistd::geteuid());
+    let entries = std::fs::read_dir(usual).expect("a directory").flatten();
+    let ours = entries.filter(|entry| entry.file_name().to_string_lossy().ends_with(&app));
+    assert_eq!(ours.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_socket())).count(), 1);
     test.beside(["ps"]).code(0).stdout_has("web.1: up");
     running.finish();
 }

@@ -32,6 +32,7 @@ mod helpers;
 mod hidden_values;
 mod hostile_clients;
 mod hostile_text;
+mod identity;
 mod inherit;
 mod joined;
 mod json;

@@ -455,6 +455,32 @@ fn a_lock_of_another_user_is_ignored() {
 }
 
 #[test]
+fn an_instance_of_another_user_is_named() {
+    with_two_users(|users| {
+        let test = users.test.clone().without("XDG_RUNTIME_DIR").without("TMPDIR");
+        let running = test.start();
+        running.wait_ready("web.1");
+        let says = format!(
+            "ganger: error: ganger runs in DIR, but not as you: it is an instance of user id {}\n  \
+             hint: ask it as that user, as in `sudo -u '#{}' ganger ps`\n",
+            users.victim, users.victim
+        );
+        let as_root = test.clone().by_shell("shift; exec ./ganger \"$@\"");
+        let other = users.other;
+        let script =
+            format!("shift; exec setpriv --reuid={other} --regid={other} --clear-groups ./ganger \"$@\"");
+        for other in [as_root.clone(), test.clone().by_shell(&script)] {
+            for command in [&["ps"][..], &["stop"], &["logs"], &["-d", ".", "wait"]] {
+                other.beside(command).code(1).stdout("").stderr(&says);
+            }
+        }
+        test.beside(["ps"]).code(0).stdout_has("web.1: up");
+        running.finish();
+        as_root.beside(["ps"]).code(1).stderr_has("ganger: error: ganger does not run in DIR\n");
+    });
+}
+
+#[test]
 fn another_user_is_turned_away() {
     with_two_users(|users| {
         let socket = users.test.path("tmp/open");
