@@ -22,7 +22,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::options::Options;
 use crate::config::scoped::Seconds;
 use crate::config::settings::Settings;
-use crate::model::{ControlKey, PtyChoice, Recipients, Sig};
+use crate::model::{ControlKey, ProcessName, PtyChoice, Recipients, Sig};
 use crate::output::clock::TimeFormat;
 use crate::output::format::FormatChoice;
 use crate::output::log::LogFormat;
@@ -73,6 +73,18 @@ pub struct AppArgs {
     /// The folder the app is in and every process runs in
     #[arg(short = 'd', long, global = true, value_name = "DIR", env = "GANGER_ROOT", hide_env = true)]
     pub root: Option<PathBuf>,
+    /// The name of this instance: one for each may run in the same folder, with a socket and ports of its own
+    // Some commands have an argument with the id `name`.
+    #[arg(
+        id = "instance",
+        long = "name",
+        global = true,
+        value_name = "NAME",
+        env = "GANGER_NAME",
+        hide_env = true,
+        value_parser = parse_instance_name
+    )]
+    pub name: Option<String>,
     /// The base port: that of web, else of the first type; or `auto` for a free block of ports
     /// [default: PORT of the env files, of the shell, or 5000]
     #[arg(
@@ -303,6 +315,21 @@ pub struct ShowOptions {
         hide_possible_values = true
     )]
     pub log_format: Option<LogFormat>,
+}
+
+/// The most characters of a name: the path of a socket may have about a hundred.
+const LONGEST_NAME: usize = 32;
+
+fn parse_instance_name(text: &str) -> Result<String, String> {
+    if text.len() > LONGEST_NAME {
+        return Err(format!("a name has at most {LONGEST_NAME} characters"));
+    }
+    let is_allowed = !text.is_empty() && text.bytes().all(ProcessName::allows);
+    if is_allowed {
+        Ok(text.to_owned())
+    } else {
+        Err("a name has only letters, digits, `_` and `-`".to_owned())
+    }
 }
 
 fn parse_port_step(text: &str) -> Result<u16, String> {

@@ -155,7 +155,8 @@ mod tests {
     use crate::error::{Severity, render_diagnostics};
 
     /// What only the command line has.
-    const NO_KEYS: &[&str] = &["help", "version"];
+    // The file is that of all instances, and a name is that of one.
+    const NO_KEYS: &[&str] = &["help", "version", "name"];
 
     #[test]
     fn every_option_of_start_is_a_key_and_a_variable() {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::listen::ReadAgain;
-use super::project::{Project, with_settings};
+use super::project::{Project, port_wish, with_settings};
 use super::wishes::wishes;
 use crate::cli::Cli;
 use crate::config::formation::count_of;
@@ -37,7 +37,7 @@ fn read(env: &Env, root: &Path, found: Option<Ports>) -> Result<Planner, Error> 
     let types: Vec<ProcessName> = project.procfile.names().cloned().collect();
     let wishes = wishes(&args, &start, &types)?;
     project.check_folders(types.iter().filter(|name| count_of(name, &wishes.selection) > 0))?;
-    let ports = match args.port {
+    let ports = match port_wish(&args) {
         Some(PortWish::Auto) => found,
         Some(PortWish::At(_)) | None => project.app(&args, |_| Ok(true))?.ports,
     };

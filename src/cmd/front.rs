@@ -124,7 +124,8 @@ impl Front {
     fn bring(&self) -> io::Result<()> {
         let mut state = self.lock();
         let mut env = state.env.clone();
-        env.retain(|(key, _)| key != "GANGER_SOCKET");
+        // A name would win over the socket.
+        env.retain(|(key, _)| key != "GANGER_SOCKET" && key != "GANGER_NAME");
         env.push(("GANGER_SOCKET".into(), state.socket.clone().into()));
         // All lines are held while it has the terminal; its own need no more.
         let argv =

@@ -222,11 +222,20 @@ impl Project {
         fits: impl Fn(Ports) -> Result<bool, Error>,
     ) -> Result<App<'_>, Error> {
         let at = |base| Ports { base, step: args.port_step };
-        let ports = match args.port {
+        let said = || plan::base(self.shell_port.as_deref(), &self.env_files, precedence(args));
+        let ports = match port_wish(args) {
             _ if args.no_port => None,
             Some(PortWish::At(port)) => Some(at(port)),
-            Some(PortWish::Auto) => Some(at(self.automatic(|base| fits(at(base)))?)),
-            None => Some(at(plan::base(self.shell_port.as_deref(), &self.env_files, precedence(args))?)),
+            Some(PortWish::Auto) => {
+                let plain = match args.port {
+                    Some(PortWish::At(port)) => Some(port),
+                    Some(PortWish::Auto) => None,
+                    None => said().ok(),
+                };
+                let avoid = plain.filter(|_| args.name.is_some());
+                Some(at(self.automatic(args.name.as_deref(), avoid, |base| fits(at(base)))?))
+            }
+            None => Some(at(said()?)),
         };
         Ok(App { ports, ..self.app_without_ports() })
     }
@@ -237,11 +246,16 @@ impl Project {
         App { procfile, environment, settings, ports: None }
     }
 
-    fn automatic(&self, fits: impl Fn(Port) -> Result<bool, Error>) -> Result<Port, Error> {
+    fn automatic(
+        &self,
+        name: Option<&str>,
+        avoid: Option<Port>,
+        fits: impl Fn(Port) -> Result<bool, Error>,
+    ) -> Result<Port, Error> {
         // The folder as the system knows it, so that a link to it gets the same ports.
         let folder = self.root.canonicalize().unwrap_or_else(|_| self.root.clone());
         let (mut taken, mut wrong) = (false, None);
-        for base in crate::os::ports::candidates(&folder) {
+        for base in crate::os::ports::candidates(&folder, name, avoid) {
             match fits(base) {
                 Ok(true) => return Ok(base),
                 Ok(false) => taken = true,
@@ -261,6 +275,15 @@ fn mark_in(source: &Source, file: &EnvFile) -> Option<Diagnostic> {
     let it = file.assignments.iter().find(|it| it.key == keep::VARIABLE)?;
     let message = format!("`{}` is not passed on to processes", keep::VARIABLE);
     Some(source.error_without_text(it.span, message).hint(MARK_HINT))
+}
+
+/// Returns the port that the options ask for. What the files and `PORT` say is for the instance without a name;
+/// one that has a name takes a free block, unless it is given a port itself.
+pub(super) fn port_wish(args: &AppArgs) -> Option<PortWish> {
+    match args.port {
+        _ if args.name.is_some() && !args.options.is_above_file("port") => Some(PortWish::Auto),
+        wish => wish,
+    }
 }
 
 /// The folder of the app, absolute, for a command that reads none of its files. It may be gone: what

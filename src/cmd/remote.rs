@@ -40,7 +40,7 @@ impl Remote {
         let named = args.root.is_some() || args.procfile.is_some();
         let root = if named { root_of(args, env)? } else { env.cwd.clone() };
         let root = canonical(&root);
-        let name: Option<&str> = None;
+        let name = args.name.as_deref();
         let candidates = root.ancestors().take(if named { 1 } else { usize::MAX });
         let mut refused = Vec::new();
         for folder in candidates.clone() {

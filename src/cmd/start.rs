@@ -73,7 +73,7 @@ pub(super) fn start(args: &AppArgs, start: &StartArgs, env: &Env) -> Result<u8, 
     let shown_on = if start.command.is_empty() { env.clone() } else { beside::on_stderr(env) };
     let look = Look::wanted(args, start, &types, &shown_on)?;
     // Before the ports: those of a second start are in use, and that is not what is to be told.
-    let listening = Listening::prepare(&project.root, None, env)?;
+    let listening = Listening::prepare(&project.root, args.name.as_deref(), env)?;
     if start.options.daemon {
         daemon::check(args, start)?;
         listening.socket_for(&args.said("daemon", "true"))?;

@@ -208,7 +208,9 @@ pub fn holder(_port: Port) -> Option<Holder> {
 }
 
 /// Base ports for `-p auto`: each stands for a block of a thousand, all from 5000 to 31000
-/// but 6000, once each, the first chosen by the project's folder.
+/// but 6000, once each, the first chosen by the project's folder and the instance's name.
+///
+/// A named instance leaves the block of `avoid` to the one without a name.
 ///
 /// The caller takes the first whose ports are all free. A block holds ten types a hundred
 /// apart; a larger app reaches into the next block, which the caller's check covers. A folder
@@ -218,10 +220,17 @@ pub fn holder(_port: Port) -> Option<Holder> {
 ///
 /// The blocks end below 32768, where Linux by default begins to take ports for outgoing
 /// connections. 6000 is X11's and one of the ports that browsers refuse to open.
-pub fn candidates(root: &Path) -> impl Iterator<Item = Port> + use<> {
-    let blocks = (5..32).filter(|block| *block != 6);
+pub fn candidates(
+    root: &Path,
+    name: Option<&str>,
+    avoid: Option<Port>,
+) -> impl Iterator<Item = Port> + use<> {
+    let avoid = avoid.map(|port| u32::from(port.get()) / 1000);
+    let blocks = (5..32).filter(move |block| *block != 6 && Some(*block) != avoid);
     let count = blocks.clone().count();
-    let first = usize::try_from(fnv1a(root.as_os_str().as_bytes()) % (count as u64)).unwrap_or(0);
+    let mut chosen_by = root.as_os_str().as_bytes().to_vec();
+    chosen_by.extend(name.iter().flat_map(|name| [b"@", name.as_bytes()].concat()));
+    let first = usize::try_from(fnv1a(&chosen_by) % (count as u64)).unwrap_or(0);
     blocks.cycle().skip(first).take(count).filter_map(|block| Port::new(block * 1000))
 }
 

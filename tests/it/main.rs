@@ -44,6 +44,7 @@ mod limits;
 mod logs;
 mod logs_plain;
 mod mute;
+mod named;
 mod open;
 mod option_layers;
 mod output;

@@ -167,7 +167,7 @@ fn a_command_line_is_one_short_safe_line() {
 
 #[test]
 fn each_block_is_tried_once_and_the_folder_says_which_first() {
-    let bases = |root: &str| candidates(Path::new(root)).map(Port::get).collect::<Vec<_>>();
+    let bases = |root: &str| candidates(Path::new(root), None, None).map(Port::get).collect::<Vec<_>>();
     let ours = bases("/home/ada/app");
     assert_eq!(ours[..3], [10000, 11000, 12000], "it must never change: people keep bookmarks");
     assert_eq!(ours, bases("/home/ada/app"));
@@ -178,9 +178,24 @@ fn each_block_is_tried_once_and_the_folder_says_which_first() {
 }
 
 #[test]
+fn a_name_chooses_another_block_and_leaves_one_out() {
+    let avoid = Port::new(11_500);
+    let bases = |name: Option<&str>| {
+        candidates(Path::new("/home/ada/app"), name, avoid).map(Port::get).collect::<Vec<_>>()
+    };
+    assert_eq!(bases(Some("test")), bases(Some("test")));
+    let firsts: std::collections::HashSet<u16> =
+        ["test", "dev", "ci", "a", "b"].iter().map(|name| bases(Some(name))[0]).collect();
+    assert!(firsts.len() > 1, "{firsts:?}");
+    assert!(!bases(Some("test")).contains(&11_000));
+    assert_eq!(bases(Some("test")).len(), 25);
+}
+
+#[test]
 fn folders_spread_over_the_blocks() {
-    let firsts: std::collections::HashSet<_> =
-        (0..1000).filter_map(|number| candidates(Path::new(&format!("/src/app-{number}"))).next()).collect();
+    let firsts: std::collections::HashSet<_> = (0..1000)
+        .filter_map(|number| candidates(Path::new(&format!("/src/app-{number}")), None, None).next())
+        .collect();
     assert_eq!(firsts.len(), 26);
 }
 
