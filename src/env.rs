@@ -11,7 +11,7 @@ pub struct Env {
     pub vars: Vec<(OsString, OsString)>,
     /// The command line, the program's name first.
     pub args: Vec<OsString>,
-    /// The working folder.
+    /// The working directory. If it was removed, what the shell calls it (`PWD`); empty if that is not known.
     pub cwd: PathBuf,
     /// Whether stdin is a terminal.
     pub stdin_is_terminal: bool,
@@ -22,16 +22,17 @@ pub struct Env {
 }
 
 impl Env {
-    /// Reads them. Fails if the working folder is gone.
-    pub fn read() -> io::Result<Self> {
-        Ok(Self {
+    /// Reads them.
+    pub fn read() -> Self {
+        let named = || std::env::var_os("PWD").map(PathBuf::from).filter(|path| path.is_absolute());
+        Self {
             vars: std::env::vars_os().collect(),
             args: std::env::args_os().collect(),
-            cwd: std::env::current_dir()?,
+            cwd: std::env::current_dir().ok().or_else(named).unwrap_or_default(),
             stdin_is_terminal: io::stdin().is_terminal(),
             stdout_is_terminal: io::stdout().is_terminal(),
             stderr_is_terminal: io::stderr().is_terminal(),
-        })
+        }
     }
 
     /// Returns whether the terminal decodes UTF-8, according to the locale. If none is set, as in many

@@ -156,6 +156,14 @@ impl Error {
         Self::usage(format!("cannot read {}: {message}", mask_path(path)), hint)
     }
 
+    /// The working directory was removed, and its path is not known.
+    pub fn no_directory() -> Self {
+        let refusal = Refusal::failed("the working directory does not exist any more");
+        Self::Refused(
+            refusal.hint("change to another directory with `cd`, or give the app's with `-d /PATH`"),
+        )
+    }
+
     /// There is no Procfile at `path`.
     pub fn no_procfile(path: &std::path::Path, cwd: &std::path::Path) -> Self {
         let looked: PathBuf = cwd.join(mask_path(path));
@@ -173,6 +181,7 @@ impl Error {
             Self::PortInUse { .. }
             | Self::Running { .. }
             | Self::NotRunning { .. }
+            | Self::NotAsYou { .. }
             | Self::Silent { .. }
             | Self::Ended { .. }
             | Self::NoFreePorts
@@ -181,7 +190,6 @@ impl Error {
         }
     }
 
-            | Self::NotAsYou { .. }
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -197,9 +205,6 @@ impl Error {
                     ""
                 }
             )),
-            Self::PortInUse { id, is_pinned: true, .. } => {
-                Some(format!("stop it, or change `port` under `[process.{}]` in ganger.toml", id.name))
-            }
             Self::Running { name, .. } => {
                 let which = name.as_ref().map(|name| format!("--name {name} ")).unwrap_or_default();
                 Some(format!(
@@ -220,6 +225,8 @@ impl Error {
                 let start = name.as_ref().map_or("ganger".to_owned(), |name| format!("ganger --name {name}"));
                 Some(format!("{hint}start it with `{start}`, or name its folder with -d"))
             }
+            Self::NotAsYou { uid: 0, .. } => Some("ask it as root, as in `sudo ganger ps`".to_owned()),
+            Self::NotAsYou { uid, .. } => Some(format!("ask it as that user, as in `sudo -u '#{uid}' ganger ps`")),
             Self::Silent { pid } => Some(pid.map_or_else(
                 || "it may be suspended; find its pid with `ps ax`, then `kill -CONT` or `kill` it".to_owned(),
                 |pid| format!("it may be suspended; continue it with `kill -CONT {pid}`, or end it with `kill {pid}`"),
@@ -228,8 +235,6 @@ impl Error {
             Self::NoFreePorts => Some("name a base with -p".to_owned()),
             Self::Files(_) | Self::System { .. } | Self::Ended { .. } => None,
         }
-            Self::NotAsYou { uid: 0, .. } => Some("ask it as root, as in `sudo ganger ps`".to_owned()),
-            Self::NotAsYou { uid, .. } => Some(format!("ask it as that user, as in `sudo -u '#{uid}' ganger ps`")),
     }
 
     /// Returns the whole message for stderr, without the last newline. Text from elsewhere in it is
@@ -312,7 +317,6 @@ mod tests {
         ganger: error: port 5000 for web.1 is in use by pid 4242 (python3 -m http.server 5000)
           hint: stop it, or use other ports with -p NUMBER or -p auto
         ");
-            is_pinned: false,
     }
 
     #[test]
@@ -344,7 +348,6 @@ mod tests {
             let lines: Vec<&str> = text.lines().collect();
             assert!(lines.len() <= 2, "{text}");
             assert!(lines[1..].iter().all(|line| line.starts_with("  hint: ")), "{text}");
-                is_pinned: false,
         }
         let long = Error::usage("x".repeat(1_000_000), "y".repeat(1_000_000)).render();
         assert!(long.chars().count() < 5000, "{}", long.len());

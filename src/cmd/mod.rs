@@ -54,6 +54,7 @@ use say::{print, print_raw};
 pub fn run(cli: Cli, env: &Env) -> Result<u8, Error> {
     let cli = match cli.command {
         Some(Command::Completions { .. } | Command::Man | Command::Schema) => cli,
+        _ if !project::is_found(&cli.app, env) => return Err(Error::no_directory()),
         Some(
             Command::Ps(_)
             | Command::Scale(_)

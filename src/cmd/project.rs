@@ -277,6 +277,12 @@ fn mark_in(source: &Source, file: &EnvFile) -> Option<Diagnostic> {
     Some(source.error_without_text(it.span, message).hint(MARK_HINT))
 }
 
+/// Returns whether the app can be found, also if the working directory is not known.
+pub(super) fn is_found(args: &AppArgs, env: &Env) -> bool {
+    let given = args.root.as_ref().or(args.procfile.as_ref());
+    !env.cwd.as_os_str().is_empty() || given.is_some_and(|path| path.is_absolute())
+}
+
 /// Returns the port that the options ask for. What the files and `PORT` say is for the instance without a name;
 /// one that has a name takes a free block, unless it is given a port itself.
 pub(super) fn port_wish(args: &AppArgs) -> Option<PortWish> {

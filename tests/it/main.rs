@@ -45,6 +45,7 @@ mod logs;
 mod logs_plain;
 mod mute;
 mod named;
+mod no_directory;
 mod open;
 mod option_layers;
 mod output;
