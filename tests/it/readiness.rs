@@ -341,7 +341,7 @@ fn circles_and_strangers_are_found_before_anything_starts() {
     );
     refused(
         test().var("GANGER_WAIT_FOR", "web=dbb"),
-        "ganger: error: --wait-for `dbb`: no process is called `dbb`\n  hint: did you mean `db`?\n",
+        "ganger: error: GANGER_WAIT_FOR `dbb`: no process is called `dbb`\n  hint: did you mean `db`?\n",
     );
     refused(
         test().file("ganger.toml", "wait-for = 'web=tcp:x'\n[process.web]\nready = 'log:db:('\n"),
