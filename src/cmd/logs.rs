@@ -16,6 +16,7 @@ use crate::control::proto::{Instance, LogItem, Request};
 use crate::env::Env;
 use crate::error::Error;
 use crate::model::{InstanceId, Sig, json};
+use crate::os::pty::Size;
 use crate::output::Stream;
 use crate::output::format::Format;
 use crate::output::json::Json;
@@ -33,7 +34,8 @@ pub(super) fn logs(app: &AppArgs, args: &LogsArgs, env: &Env) -> Result<u8, Erro
         instance.processes.iter().filter_map(|process| process.name.parse().ok()).collect();
     let layout = Layout { zone: zone::local(env.var("TZ")), ..Layout::default() };
     // A process may have a terminal of its own, which this one is not.
-    let allowed = env.stdout_is_terminal.then(|| allowed(app.color, env));
+    let columns = || Size::of(io::stdout()).unwrap_or(Size::USUAL).columns;
+    let terminal = env.stdout_is_terminal.then(|| (allowed(app.color, env), columns()));
     let format = if args.json {
         Format::Json(Json::new(layout.zone))
     } else {
@@ -43,7 +45,7 @@ pub(super) fn logs(app: &AppArgs, args: &LogsArgs, env: &Env) -> Result<u8, Erro
         Format::Text(renderer)
     };
     remote.client.wait_while_read();
-    let mut replay = Replay::new(format, allowed);
+    let mut replay = Replay::new(format, terminal);
     let mut out = Out { json: args.json, buffer: Vec::new(), failed: None };
     let request = Request::Logs { lines: args.lines, follow: args.follow, names: args.names.clone() };
     let ended = remote.client.stream(&request, |item, more| out.write(&mut replay, item, more));

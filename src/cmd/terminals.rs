@@ -8,9 +8,7 @@ use crate::control::seats::Seats;
 use crate::model::{InstanceId, PtyChoice};
 use crate::os::pty::{Pty, Size};
 use crate::output::render::Margin;
-
-/// The least number of columns a process gets, however long the names are.
-const LEAST_COLUMNS: u16 = 20;
+use crate::output::screen::LEAST_COLUMNS;
 
 /// The terminals of one run of ganger.
 #[derive(Debug)]

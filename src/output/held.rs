@@ -214,7 +214,8 @@ impl Worker {
     fn show_lines(&mut self, cursors: &mut [Cursor]) {
         self.new_line();
         self.notice_events_left_out();
-        let mut voices = Voices::new(self.printer.screen.as_ref().map(|screen| screen.abilities.allowed));
+        let screen = self.printer.screen.as_ref().map(|screen| screen.abilities);
+        let mut voices = Voices::new(screen.map(|screen| (screen.allowed, screen.columns)));
         while !self.held.stuck {
             let said = self.history.read(cursors);
             if said.is_empty() {

@@ -4,8 +4,10 @@
 //! Pure. `sanitize` keeps one while it reads a process's output, closes it at the end of a line
 //! and opens it again in the process's next one.
 
+use std::sync::Arc;
+
 use anstyle_parse::{AsciiParser, Params, Parser, Perform};
-use memchr::memchr;
+use memchr::{memchr, memmem};
 
 /// The attributes that go together: a new one of a group replaces the old one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +37,9 @@ const MAX_LINK_PARAMS: usize = "id=".len() + 250;
 
 /// Ends a link.
 pub(super) const NO_LINK: &[u8] = b"\x1b]8;;\x1b\\";
+
+/// The look of a character in a row of many; `None` is plain.
+pub(super) type Pen = Option<Arc<Look>>;
 
 /// What is in force.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -139,6 +144,47 @@ impl Look {
         Some(sequence.unwrap_or_else(|| NO_LINK.to_vec()))
     }
 
+    /// Applies one of our own sequences, SGR or a link, at the start of `text`. Returns what follows it.
+    pub(super) fn take<'a>(&mut self, text: &'a [u8]) -> &'a [u8] {
+        let (sequence, rest) = text.split_at(sequence_length(text));
+        if let Some(link) = sequence.strip_prefix(b"\x1b]8;") {
+            self.link(link.strip_suffix(b"\x1b\\").unwrap_or(link));
+        } else {
+            struct Sgr<'a>(&'a mut Look);
+            impl Perform for Sgr<'_> {
+                fn csi_dispatch(&mut self, params: &Params, _: &[u8], _: bool, _: u8) {
+                    self.0.sgr(params);
+                }
+            }
+            let (mut parser, mut sgr) = (Parser::<AsciiParser>::default(), Sgr(self));
+            sequence.iter().for_each(|byte| parser.advance(&mut sgr, *byte));
+        }
+        rest
+    }
+
+    /// Makes one that many characters share.
+    pub(super) fn pen(&self) -> Pen {
+        (*self != Self::default()).then(|| Arc::new(self.clone()))
+    }
+
+    /// Returns the look of what is erased: a terminal keeps the background ("bce" in terminfo(5)).
+    pub(super) fn ground(&self) -> Pen {
+        let ground = &self.attributes[Group::Background as usize];
+        if ground.is_empty() {
+            return None;
+        }
+        let mut look = Self::default();
+        look.attributes[Group::Background as usize].clone_from(ground);
+        look.pen()
+    }
+
+    /// Whether a space looks different with it.
+    pub(super) fn shows_on_blanks(&self) -> bool {
+        use Group::{Background, Inverse, Overline, Struck, Underline};
+        let groups = [Background, Inverse, Overline, Struck, Underline];
+        self.link.is_some() || groups.iter().any(|group| !self.attributes[*group as usize].is_empty())
+    }
+
     /// Appends what gives a plain terminal this look.
     pub(super) fn open(&self, out: &mut Vec<u8>) {
         let set: Vec<Vec<u8>> = self.attributes.iter().filter(|text| !text.is_empty()).cloned().collect();
@@ -180,6 +226,15 @@ fn join(numbers: &[u16], between: u8) -> Vec<u8> {
 
 fn finished(params: &[Vec<u8>]) -> Option<Vec<u8>> {
     (!params.is_empty()).then(|| [b"\x1b[", &params.join(&b';')[..], b"m"].concat())
+}
+
+/// The length of one of our own sequences, SGR or a link, at the start of `text`.
+pub(super) fn sequence_length(text: &[u8]) -> usize {
+    let end = match text {
+        [0x1b, b']', ..] => memmem::find(text, b"\x1b\\").map(|at| at + 2),
+        _ => memchr(b'm', text).map(|at| at + 1),
+    };
+    end.unwrap_or(text.len())
 }
 
 /// How many columns a text takes, or more. Sequences take none; a character of three bytes from

@@ -11,7 +11,10 @@
 //! too ([`screen`]). What the processes wrote last is kept ([`history`], [`replay`]); ganger's own
 //! lines are worded in [`words`].
 
+mod cells;
 pub mod clock;
+#[cfg(test)]
+mod emulator_tests;
 pub mod format;
 mod held;
 pub mod history;

@@ -11,6 +11,7 @@ use super::lines::Piece;
 use super::prefix::Prefix;
 use super::render::Renderer;
 use super::sanitize::{Allowed, Row, Sanitizer};
+use super::screen::columns_of_process;
 use super::source::Stream;
 use crate::model::InstanceId;
 
@@ -24,8 +25,8 @@ pub struct Replay {
 /// How far each of them is.
 #[derive(Debug)]
 pub(super) struct Voices {
-    /// What may pass to a terminal; `None` where there is none.
-    allowed: Option<Allowed>,
+    /// What may pass to a terminal, and how wide it is; `None` where there is none.
+    terminal: Option<(Allowed, u16)>,
     voices: HashMap<(InstanceId, Stream), Voice>,
 }
 
@@ -52,9 +53,9 @@ pub struct Told {
 }
 
 impl Replay {
-    /// Writes in this format, with what is `allowed` on a terminal.
-    pub fn new(format: Format, allowed: Option<Allowed>) -> Self {
-        Self { format, voices: Voices::new(allowed) }
+    /// Writes in this format; on a terminal, what is allowed there and how wide it is.
+    pub fn new(format: Format, terminal: Option<(Allowed, u16)>) -> Self {
+        Self { format, voices: Voices::new(terminal) }
     }
 
     /// Appends a line to `out`.
@@ -74,8 +75,8 @@ impl Replay {
 }
 
 impl Voices {
-    pub(super) fn new(allowed: Option<Allowed>) -> Self {
-        Self { allowed, voices: HashMap::new() }
+    pub(super) fn new(terminal: Option<(Allowed, u16)>) -> Self {
+        Self { terminal, voices: HashMap::new() }
     }
 
     pub(super) fn line(&mut self, format: &mut Format, line: &Told, out: &mut Vec<u8>) {
@@ -83,12 +84,14 @@ impl Voices {
         let key = (line.id.clone(), line.stream);
         let new = || Voice {
             prefix: format.prefix(&line.id, line.stream),
-            sanitizer: self.allowed.map(|allowed| Box::new(Sanitizer::new(allowed))),
+            sanitizer: self.terminal.map(|(allowed, _)| Box::new(Sanitizer::new(allowed))),
         };
         let Voice { prefix, sanitizer } = self.voices.entry(key).or_insert_with(new);
         match (&*format, sanitizer) {
             (Format::Text(renderer), None) => renderer.line(out, prefix, &line.bytes),
             (Format::Text(renderer), Some(sanitizer)) => {
+                let columns = self.terminal.map_or(0, |(_, columns)| columns);
+                sanitizer.set_columns(columns_of_process(columns, renderer));
                 for part in [&line.bytes, &b"\n"[..]] {
                     sanitizer.push(part, |row| show(renderer, prefix, row, out));
                 }

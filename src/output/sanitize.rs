@@ -2,8 +2,9 @@
 //!
 //! Text, tabs, colours and attributes (SGR) and links (OSC 8) pass. All else that would act on
 //! the whole terminal is taken out: cursor movement, clearing, titles, modes, queries, bells.
-//! What moves within the line is carried out here: a line that is written over and over (CR,
-//! backspace, erase line) is shown as it was last.
+//! What moves within the line is carried out here: a line that is written over and over is shown as a
+//! terminal would show it. Such a line is kept as cells ([`cells`](super::cells)); any other is passed on as
+//! it comes.
 //!
 //! After each line the terminal is plain: no attribute is set and no link is open
 //! ([`invariant`](super::invariant) checks that). The same holds after a part of a line.
@@ -19,12 +20,13 @@
 
 use std::ops::Range;
 
-use anstyle_parse::{AsciiParser, Params, Parser, Perform};
+use anstyle_parse::{AsciiParser, Parser};
 
 use memchr::memchr_iter;
 
+use super::cells::{self, Cells};
 use super::lines::MAX_LINE;
-use super::look::{Look, width};
+use super::look::{Look, Pen, width};
 
 /// How much of a sequence is looked at. The rest of a longer one is only waited out.
 const MAX_SEQUENCE: usize = 8192;
@@ -32,8 +34,11 @@ const MAX_SEQUENCE: usize = 8192;
 /// How many blank lines are held back.
 const MAX_BLANKS: usize = 1000;
 
-/// The private modes that are the other screen (DECSET, ctlseqs of xterm).
-const OTHER_SCREEN: [u16; 3] = [47, 1047, 1049];
+/// How long a line may be that is kept as cells, in bytes of text or in cells. In a longer one nothing moves.
+const MAX_CELLS: usize = 16 * 1024;
+
+/// How wide the terminal of the process is if nothing else is known.
+const USUAL_COLUMNS: usize = 80;
 
 const ESC: u8 = 0x1b;
 const DEL: u8 = 0x7f;
@@ -77,7 +82,13 @@ impl Sanitizer {
 
     /// The line that is not finished.
     pub fn row(&mut self) -> &mut Row {
+        self.row.sync();
         &mut self.row
+    }
+
+    /// Sets how wide the terminal of the process is: its cursor does not move beyond.
+    pub fn set_columns(&mut self, columns: usize) {
+        self.row.columns = columns.max(1);
     }
 
     /// Takes a chunk and gives each line that it completes to `emit`.
@@ -113,6 +124,7 @@ impl Sanitizer {
     /// Ends the output: a last line without newline is a line, if there is anything to see.
     pub fn finish(&mut self, mut emit: impl FnMut(&mut Row)) {
         self.end_part(&mut emit);
+        self.row.sync();
         if self.row.has_text || self.row.shown.is_some() {
             self.end_line(&mut emit);
         }
@@ -125,6 +137,7 @@ impl Sanitizer {
     }
 
     fn end_line(&mut self, emit: &mut impl FnMut(&mut Row)) {
+        self.row.sync();
         // Watchers write as many blank lines as the terminal has before they go to its top.
         if self.row.has_text || self.row.shown.is_some() {
             emit(&mut self.row);
@@ -179,9 +192,9 @@ impl Sanitizer {
 
     /// Ends an incomplete character: nothing more of it will come.
     fn end_part(&mut self, emit: &mut impl FnMut(&mut Row)) {
-        for byte in self.part.drain(..).filter(|byte| !C1.contains(byte)) {
-            self.row.text(&[byte], emit);
-        }
+        self.part.retain(|byte| !C1.contains(byte));
+        self.row.text(&self.part, emit);
+        self.part.clear();
     }
 
     /// Returns whether it took the byte; if not, it is text.
@@ -200,9 +213,12 @@ impl Sanitizer {
             Did::Finished => {
                 self.ground = true;
                 self.row.sequence.clear();
-                if std::mem::take(&mut self.row.leaves) && self.row.has_text {
-                    emit(&mut self.row);
-                    self.row.next();
+                if std::mem::take(&mut self.row.leaves) {
+                    self.row.sync();
+                    if self.row.has_text {
+                        emit(&mut self.row);
+                        self.row.next();
+                    }
                 }
                 self.row.cut(emit);
             }
@@ -241,18 +257,28 @@ enum Did {
 #[derive(Debug)]
 pub struct Row {
     allowed: Allowed,
-    /// What is seen: text with its sequences.
+    /// What is seen: text with its sequences. With `cells` it is as old as the last `sync`.
     text: Vec<u8>,
-    /// How much at the end of it is text without a sequence.
-    run: usize,
+    /// The text as cells, once the cursor is not at its end.
+    cells: Option<Box<Cells>>,
+    /// The cells have changed since the last `sync`.
+    is_stale: bool,
+    /// How many bytes of the text have been measured, and how many columns they take.
+    measured: (usize, usize),
+    /// How wide the terminal is.
+    columns: usize,
     has_text: bool,
     /// The look at the start of the text, at its end, and at the cursor: after a CR that does not
     /// end the line, changes are not in the text.
     start: Look,
     last: Look,
     look: Look,
-    /// The cursor is at the begin of the line: what comes next replaces the text.
+    /// The same for cells, once it is needed.
+    pen: Option<Pen>,
+    /// The cursor is at the first column of a text that is not kept as cells yet.
     returned: bool,
+    /// Where the cursor was saved, and its look.
+    saved: Option<(usize, Look)>,
     /// The text is not a longer form of the one that was shown.
     rewritten: bool,
     shown: Option<Shown>,
@@ -284,12 +310,17 @@ impl Row {
         Self {
             allowed,
             text: Vec::new(),
-            run: 0,
+            cells: None,
+            is_stale: false,
+            measured: (0, 0),
+            columns: USUAL_COLUMNS,
             has_text: false,
             start: Look::default(),
             last: Look::default(),
             look: Look::default(),
+            pen: None,
             returned: false,
+            saved: None,
             rewritten: false,
             shown: None,
             blanks: 0,
@@ -371,15 +402,15 @@ impl Row {
     fn next(&mut self) {
         self.begin();
         self.text.shrink_to(MAX_LINE / 16);
-        (self.returned, self.rewritten, self.shown) = (false, false, None);
+        (self.rewritten, self.shown) = (false, None);
         self.sequence = Vec::new();
     }
 
-    /// Takes away the text.
+    /// Takes away the text; the cursor is at the first column.
     fn begin(&mut self) {
         self.text.clear();
-        self.run = 0;
-        self.has_text = false;
+        (self.cells, self.is_stale, self.measured) = (None, false, (0, 0));
+        (self.has_text, self.returned) = (false, false);
         self.start.clone_from(&self.look);
         self.last.clone_from(&self.look);
         self.rewritten = true;
@@ -418,32 +449,37 @@ impl Row {
         self.text(&bytes[begin..], emit);
     }
 
-    /// Appends whole characters, or one byte that is not part of any.
+    /// Writes whole characters, or bytes that are part of none.
     fn text(&mut self, mut text: &[u8], emit: &mut impl FnMut(&mut Self)) {
         if text.is_empty() {
             return;
         }
         self.blank_lines(emit);
-        if std::mem::take(&mut self.returned) {
-            self.begin();
+        if self.returned {
+            self.model();
+            // It is too long for that.
+            if self.returned {
+                emit(self);
+                self.next();
+            }
         }
-        loop {
+        while self.cells.is_some() && !text.is_empty() {
+            let (part, rest) = text.split_at(whole_characters(text, MAX_CELLS));
+            self.put(part);
+            text = rest;
+        }
+        while !text.is_empty() {
             let room = MAX_LINE.saturating_sub(self.text.len());
             // A character that was cut would not be valid on either line.
-            let mut end = room.min(text.len());
-            while text.get(end).is_some_and(|byte| byte & 0xc0 == 0x80) && end > 0 {
-                end -= 1;
-            }
+            let end = whole_characters(text, room);
             self.text.extend_from_slice(&text[..end]);
-            self.run += end;
             self.has_text = true;
             text = &text[end..];
             // The last piece waits for its line end.
-            if text.is_empty() {
-                return;
+            if !text.is_empty() {
+                emit(self);
+                self.next();
             }
-            emit(self);
-            self.next();
         }
     }
 
@@ -454,110 +490,19 @@ impl Row {
             self.next();
         }
     }
-
-    fn control(&mut self, byte: u8, emit: &mut impl FnMut(&mut Self)) {
-        match byte {
-            b'\t' => self.text(b"\t", emit),
-            b'\r' => self.returned = true,
-            0x08 => self.backspace(),
-            _ => {}
-        }
-    }
-
-    /// The cursor goes to another row, or the screen is cleared: what comes next is not of this line.
-    fn leave(&mut self) {
-        self.leaves = true;
-        self.away = true;
-        self.blanks = 0;
-    }
-
-    /// The cursor's place is saved, or it goes back there.
-    fn place(&mut self, back: bool) {
-        if back && self.away {
-            self.leave();
-        }
-        self.away = false;
-    }
-
-    /// The present look has changed by this sequence.
-    fn changed(&mut self, sequence: &[u8]) {
-        // Behind a CR nothing is to be seen of it before there is text.
-        if !self.returned {
-            self.text.extend_from_slice(sequence);
-            self.last.clone_from(&self.look);
-            self.run = 0;
-        }
-    }
 }
 
-impl Perform for Row {
-    fn print(&mut self, _: char) {
-        self.did = Did::Printed;
+/// How many bytes of a text are whole characters, and at most `most`.
+fn whole_characters(text: &[u8], most: usize) -> usize {
+    let mut end = most.min(text.len());
+    while text.get(end).is_some_and(|byte| byte & 0xc0 == 0x80) && end > 0 {
+        end -= 1;
     }
-
-    fn execute(&mut self, _: u8) {
-        self.did = Did::Executed;
-    }
-
-    fn csi_dispatch(&mut self, params: &Params, intermediates: &[u8], ignore: bool, action: u8) {
-        self.did = Did::Finished;
-        let of_screen = |param: &[u16]| OTHER_SCREEN.contains(&param[0]);
-        if intermediates == b"?" && matches!(action, b'h' | b'l') && params.iter().any(of_screen) {
-            self.leave();
-        }
-        if ignore || !intermediates.is_empty() {
-            return;
-        }
-        let first = params.iter().next().and_then(|param| param.first().copied()).unwrap_or(0);
-        match (action, first) {
-            (b'm', _) if self.allowed.sgr => {
-                if let Some(sequence) = self.look.sgr(params) {
-                    self.changed(&sequence);
-                }
-            }
-            // Cursor to the first column.
-            (b'G', 0 | 1) => self.returned = true,
-            // As far to the left as the line is long. A character takes no more columns than bytes.
-            (b'D', _) if self.text.len() <= usize::from(first) => self.returned = true,
-            // Cursor up, down or anywhere, clear the screen.
-            (b'A' | b'B' | b'E' | b'F' | b'H' | b'd' | b'f', _) | (b'J', 2 | 3) => self.leave(),
-            (b's' | b'u', _) => self.place(action == b'u'),
-            // Erase to the end of the line, to its begin, all of it.
-            (b'K', 0) if self.returned => self.begin(),
-            (b'K', 1) if !self.returned => self.begin(),
-            (b'K', 2) => self.begin(),
-            _ => {}
-        }
-    }
-
-    fn osc_dispatch(&mut self, _: &[&[u8]], _: bool) {
-        self.did = Did::Finished;
-        let sequence = std::mem::take(&mut self.sequence);
-        if let Some(text) = sequence.strip_prefix(b"]8;")
-            && self.allowed.links
-            && let Some(sequence) = self.look.link(text)
-        {
-            self.changed(&sequence);
-        }
-    }
-
-    fn unhook(&mut self) {
-        self.did = Did::Finished;
-    }
-
-    fn esc_dispatch(&mut self, intermediates: &[u8], _: bool, byte: u8) {
-        self.did = Did::Finished;
-        match (intermediates, byte) {
-            // Reset, a row down, to the next row, a row up.
-            ([], b'c' | b'D' | b'E' | b'M') => self.leave(),
-            ([], b'7' | b'8') => self.place(byte == b'8'),
-            _ => {}
-        }
-    }
+    end
 }
 
-#[path = "sanitize_back.rs"]
-mod back;
+#[path = "sanitize_moves.rs"]
+mod moves;
 
 #[cfg(test)]
 #[path = "sanitize_tests.rs"]

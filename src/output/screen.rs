@@ -26,6 +26,14 @@ pub struct Abilities {
     pub columns: u16,
 }
 
+/// The least number of columns that a process gets, however long the names are.
+pub const LEAST_COLUMNS: u16 = 20;
+
+/// How much of a terminal is left beside the prefix.
+pub(super) fn columns_of_process(columns: u16, renderer: &Renderer) -> usize {
+    usize::from(columns).saturating_sub(renderer.margin().width()).max(usize::from(LEAST_COLUMNS))
+}
+
 /// The state of the terminal.
 #[derive(Debug)]
 pub(super) struct Screen {
@@ -44,6 +52,11 @@ pub(super) struct Place<'a> {
 impl Screen {
     pub(super) fn new(abilities: Abilities) -> Self {
         Self { abilities, owner: None }
+    }
+
+    /// How wide the terminal of a process is, or would be if it had one.
+    pub(super) fn columns_of_process(&self, renderer: &Renderer) -> usize {
+        columns_of_process(self.abilities.columns, renderer)
     }
 
     /// Ends the half line the cursor is on, if there is one: somebody else writes.

@@ -203,6 +203,7 @@ impl Source {
             }
             (Lines::Screen(sanitizer, due), Format::Text(renderer), Some(screen)) => {
                 let mut place = Place { run: self.run, prefix, renderer };
+                sanitizer.set_columns(screen.columns_of_process(renderer));
                 let taken = sanitizer.push_some(chunk, SOME_LINES, |row| {
                     screen.line(&mut place, row, out);
                     *due = None;

@@ -43,6 +43,45 @@ fn a_line_shows_its_last_state() {
     assert!(!text.contains("10%") && !text.contains("50%"), "{text:?}");
 }
 
+/// What a process writes, and what a terminal shows of that row.
+const ROWS: [(&str, &str); 9] = [
+    ("[    ] Starting database\r[ OK ]\n", "[ OK ] Starting database"),
+    ("abcdef\rxy\n", "xycdef"),
+    ("12345\x08\x08X\n", "123X5"),
+    ("xxxxx\x08\x08\x08\x08\x08y\n", "yxxxx"),
+    ("service foo\x1b[50G[ OK ]\n", "service foo                                      [ OK ]"),
+    ("a \x1b[10C b\n", "a            b"),
+    ("abc \x1b[2D xy\n", "ab xy"),
+    ("a\tb\n", "a       b"),
+    ("\x1b[999C\x1b[5Dend\n", "                                                        end"),
+];
+
+#[test]
+fn a_row_is_what_a_terminal_shows() {
+    for pty in ["always", "never"] {
+        let bytes: String = ROWS.iter().map(|(bytes, _)| *bytes).collect();
+        let text = shown(&writes(&bytes), &["--color", "never", "--pty", pty]);
+        let lines: Vec<&str> =
+            text.lines().filter_map(|line| line.split_once("web.1  | ")).map(|it| it.1).collect();
+        assert_eq!(lines, ROWS.map(|(_, shown)| shown), "--pty {pty}: {text:?}");
+    }
+}
+
+#[test]
+fn logs_show_rows_as_the_main_view_does() {
+    let test = Test::new()
+        .file("bytes", "[    ] Starting database\r[ OK ]\n")
+        .procfile("web: cat bytes; exec gangling --wait\n");
+    let mut window = Terminal::with_ganger(&test, ["start", "--color", "never"]);
+    window.wait_for("| [ OK ] Starting database\r\n");
+    window.wait_for("ready pid=");
+    let mut logs = Terminal::with_ganger(&test, ["logs", "--color", "never"]);
+    logs.wait_beside();
+    assert!(logs.text().contains("| [ OK ] Starting database\r\n"), "{:?}", logs.text());
+    window.type_text("\x03");
+    window.wait();
+}
+
 #[test]
 fn the_last_lines_in_the_report_are_harmless_too() {
     let app = Test::new().file("bytes", "\x1b[2Jboom\n").procfile("web: cat bytes; exit 3\n");
