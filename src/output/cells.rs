@@ -22,7 +22,7 @@ const ESC: u8 = 0x1b;
 /// A row and the cursor in it.
 #[derive(Debug, Default)]
 pub(super) struct Cells {
-    cells: Vec<Cell>,
+    row: Vec<Cell>,
     /// May be after the end of the cells.
     column: usize,
     /// What was written last, to be repeated.
@@ -95,17 +95,17 @@ impl Cells {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.cells.len()
+        self.row.len()
     }
 
     /// Whether nothing is there.
     pub(super) fn is_empty(&self) -> bool {
-        self.cells.is_empty()
+        self.row.is_empty()
     }
 
     /// Whether what is written next is after all else.
     pub(super) fn is_at_end(&self) -> bool {
-        self.column >= self.cells.len()
+        self.column >= self.row.len()
     }
 
     pub(super) fn go_to(&mut self, column: usize) {
@@ -134,8 +134,8 @@ impl Cells {
         self.lengthen(end, None);
         self.split(begin);
         self.split(end);
-        self.cells[begin] = Cell { glyph: Glyph::of(bytes), look: look.clone() };
-        for cell in &mut self.cells[begin + 1..end] {
+        self.row[begin] = Cell { glyph: Glyph::of(bytes), look: look.clone() };
+        for cell in &mut self.row[begin + 1..end] {
             *cell = Cell { glyph: Glyph::Rest, look: look.clone() };
         }
         self.column = end;
@@ -145,10 +145,10 @@ impl Cells {
     fn combine(&mut self, mark: &[u8]) {
         let mut at = self.column.saturating_sub(1);
         self.lengthen(at + 1, None);
-        if self.cells[at].glyph == Glyph::Rest {
+        if self.row[at].glyph == Glyph::Rest {
             at -= 1;
         }
-        let glyph = &mut self.cells[at].glyph;
+        let glyph = &mut self.row[at].glyph;
         if glyph.bytes().len() + mark.len() <= MAX_GLYPH {
             *glyph = Glyph::of(&[glyph.bytes(), mark].concat());
         }
@@ -166,16 +166,16 @@ impl Cells {
         if ground.is_some() {
             self.lengthen(to, None);
         }
-        let to = to.min(self.cells.len());
+        let to = to.min(self.row.len());
         if from >= to {
             return;
         }
         self.split(from);
         self.split(to);
-        if ground.is_none() && to == self.cells.len() {
-            return self.cells.truncate(from);
+        if ground.is_none() && to == self.row.len() {
+            return self.row.truncate(from);
         }
-        self.cells[from..to].fill(Cell::blank(ground.clone()));
+        self.row[from..to].fill(Cell::blank(ground.clone()));
     }
 
     /// Inserts spaces at the cursor. Nothing is moved beyond `columns`.
@@ -185,15 +185,15 @@ impl Cells {
         if ground.is_some() {
             self.lengthen(at, None);
         }
-        if at > self.cells.len() || (at == self.cells.len() && ground.is_none()) {
+        if at > self.row.len() || (at == self.row.len() && ground.is_none()) {
             return;
         }
         self.split(at);
-        let most = self.cells.len().max(columns);
+        let most = self.row.len().max(columns);
         let blanks = std::iter::repeat_n(Cell::blank(ground.clone()), count);
-        self.cells.splice(at..at, blanks);
+        self.row.splice(at..at, blanks);
         self.split(most);
-        self.cells.truncate(most);
+        self.row.truncate(most);
     }
 
     /// Deletes characters at the cursor: what follows moves to the left.
@@ -202,39 +202,39 @@ impl Cells {
             self.lengthen(columns, None);
         }
         let at = self.column;
-        let end = at.saturating_add(count).min(self.cells.len());
+        let end = at.saturating_add(count).min(self.row.len());
         if at >= end {
             return;
         }
         self.split(at);
         self.split(end);
-        self.cells.drain(at..end);
+        self.row.drain(at..end);
         if ground.is_some() {
-            self.cells.extend(std::iter::repeat_n(Cell::blank(ground.clone()), end - at));
+            self.row.extend(std::iter::repeat_n(Cell::blank(ground.clone()), end - at));
         }
     }
 
     fn lengthen(&mut self, to: usize, ground: Pen) {
-        if self.cells.len() < to {
-            self.cells.resize(to, Cell::blank(ground));
+        if self.row.len() < to {
+            self.row.resize(to, Cell::blank(ground));
         }
     }
 
     /// A wide character across this column goes.
     fn split(&mut self, at: usize) {
-        if self.cells.get(at).is_some_and(|cell| cell.glyph == Glyph::Rest) {
-            self.cells[at].glyph = Glyph::Blank;
-            self.cells[at - 1].glyph = Glyph::Blank;
+        if self.row.get(at).is_some_and(|cell| cell.glyph == Glyph::Rest) {
+            self.row[at].glyph = Glyph::Blank;
+            self.row[at - 1].glyph = Glyph::Blank;
         }
     }
 
     /// Appends the row as text, which begins plain and has the look that is returned at its end. Spaces at the
     /// end are left out if nothing is seen of them, but not those before `keep`.
     pub(super) fn render(&self, keep: usize, out: &mut Vec<u8>) -> Look {
-        let seen = self.cells.iter().rposition(|cell| !cell.is_empty()).map_or(0, |last| last + 1);
-        let end = seen.max(keep.min(self.cells.len()));
+        let seen = self.row.iter().rposition(|cell| !cell.is_empty()).map_or(0, |last| last + 1);
+        let end = seen.max(keep.min(self.row.len()));
         let mut look: &Pen = &None;
-        for cell in &self.cells[..end] {
+        for cell in &self.row[..end] {
             if cell.look != *look {
                 if let Some(look) = look {
                     look.close(out);

@@ -128,7 +128,9 @@ fn lines_of(chunks: &[&[u8]]) -> Vec<Vec<u8>> {
         lines.push(Vec::new());
         row.write(lines.last_mut().expect("a line"));
     };
-    chunks.iter().for_each(|chunk| sanitizer.push(chunk, &mut emit));
+    for chunk in chunks {
+        sanitizer.push(chunk, &mut emit);
+    }
     sanitizer.finish(&mut emit);
     lines
 }

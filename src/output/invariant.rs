@@ -6,6 +6,7 @@
 //! line, the terminal must be plain.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Instant;
 
 use super::sanitize::{Allowed, Row, Sanitizer};
 
@@ -30,6 +31,7 @@ pub fn check(allowed: Allowed, chunks: &[Chunk<'_>]) -> Result<(), String> {
     let mut shown: HashMap<usize, (Sanitizer, Vec<Cell>)> = HashMap::new();
     let mut whole: HashMap<usize, Vec<u8>> = HashMap::new();
     let mut lines: HashMap<usize, (Sanitizer, Vec<Vec<u8>>)> = HashMap::new();
+    let now = Instant::now();
     for (who, chunk, show) in chunks {
         let new = || (Sanitizer::new(allowed), Vec::new());
         let (sanitizer, cells) = shown.entry(*who).or_insert_with(new);
@@ -45,8 +47,17 @@ pub fn check(allowed: Allowed, chunks: &[Chunk<'_>]) -> Result<(), String> {
                 result =
                     std::mem::replace(&mut result, Ok(())).and_then(|()| line(allowed, &text(row)).map(drop));
             });
-            result?;
-            if sanitizer.row().is_half() {
+            std::mem::replace(&mut result, Ok(()))?;
+            let (still, was_block) = (sanitizer.note(now), sanitizer.is_block());
+            sanitizer.settle(still, |row| {
+                result =
+                    std::mem::replace(&mut result, Ok(())).and_then(|()| line(allowed, &text(row)).map(drop));
+            });
+            std::mem::replace(&mut result, Ok(()))?;
+            if was_block && sanitizer.row().is_shown() {
+                *cells = line(allowed, &text(sanitizer.row()))?;
+            }
+            if !sanitizer.is_block() && sanitizer.row().is_half() {
                 show_row(allowed, sanitizer.row(), cells)?;
                 sanitizer.row().set_shown(false);
             }

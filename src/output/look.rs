@@ -157,7 +157,9 @@ impl Look {
                 }
             }
             let (mut parser, mut sgr) = (Parser::<AsciiParser>::default(), Sgr(self));
-            sequence.iter().for_each(|byte| parser.advance(&mut sgr, *byte));
+            for byte in sequence {
+                parser.advance(&mut sgr, *byte);
+            }
         }
         rest
     }

@@ -205,8 +205,8 @@ impl Renderer {
     }
 
     /// Appends a line of ganger's own to `out`.
-    pub(super) fn notice(&mut self, out: &mut Vec<u8>, text: &str) {
-        self.system_line(out, visible(text).as_bytes());
+    pub(super) fn notice(&self, out: &mut Vec<u8>, text: &str) {
+        self.line(out, &mut self.system.clone(), visible(text).as_bytes());
     }
 
     fn system_line(&mut self, out: &mut Vec<u8>, line: &[u8]) {

@@ -72,18 +72,30 @@ pub struct Sanitizer {
     /// The first bytes of a character that is not complete yet.
     part: Vec<u8>,
     row: Row,
+    rows: Rows,
 }
 
 impl Sanitizer {
     /// At the begin of a line.
     pub fn new(allowed: Allowed) -> Self {
-        Self { parser: Parser::default(), ground: true, part: Vec::new(), row: Row::new(allowed) }
+        Self {
+            parser: Parser::default(),
+            ground: true,
+            part: Vec::new(),
+            row: Row::new(allowed),
+            rows: Rows::default(),
+        }
     }
 
     /// The line that is not finished.
     pub fn row(&mut self) -> &mut Row {
         self.row.sync();
         &mut self.row
+    }
+
+    /// Returns whether the process has begun to use the other screen since this was asked last.
+    pub fn enters_other_screen(&mut self) -> bool {
+        std::mem::take(&mut self.row.has_entered)
     }
 
     /// Sets how wide the terminal of the process is: its cursor does not move beyond.
@@ -124,6 +136,7 @@ impl Sanitizer {
     /// Ends the output: a last line without newline is a line, if there is anything to see.
     pub fn finish(&mut self, mut emit: impl FnMut(&mut Row)) {
         self.end_part(&mut emit);
+        self.settle(None, &mut emit);
         self.row.sync();
         if self.row.has_text || self.row.shown.is_some() {
             self.end_line(&mut emit);
@@ -137,6 +150,18 @@ impl Sanitizer {
     }
 
     fn end_line(&mut self, emit: &mut impl FnMut(&mut Row)) {
+        // A sequence that was never finished ends with its line, or it would take all that follows.
+        if !self.ground {
+            self.parser = Parser::default();
+            self.ground = true;
+            self.row.sequence = Vec::new();
+        }
+        if self.row.on_other_screen {
+            return;
+        }
+        if self.rows.is_block() {
+            return self.down(1, 0, emit);
+        }
         self.row.sync();
         // Watchers write as many blank lines as the terminal has before they go to its top.
         if self.row.has_text || self.row.shown.is_some() {
@@ -147,12 +172,8 @@ impl Sanitizer {
                 self.row.blank_lines(emit);
             }
         }
+        self.rows.keep(&mut self.row);
         self.row.next();
-        // A sequence that was never finished ends with its line, or it would take all that follows.
-        if !self.ground {
-            self.parser = Parser::default();
-            self.ground = true;
-        }
     }
 
     /// Takes text, whose last character may continue in the next call.
@@ -197,6 +218,41 @@ impl Sanitizer {
         self.part.clear();
     }
 
+    fn step(&mut self, step: Step, emit: &mut impl FnMut(&mut Row)) {
+        let column = |first: bool, row: &mut Row| if first { 0 } else { row.column() };
+        match step {
+            Step::Up(count, first) => {
+                let column = column(first, &mut self.row);
+                if !self.up(count, column, emit) {
+                    self.leave(emit);
+                }
+            }
+            Step::Down(count, first) if self.rows.is_block() => {
+                let column = column(first, &mut self.row);
+                self.down(count, column, emit);
+            }
+            Step::EraseBelow => self.erase_rows(true),
+            Step::EraseAbove => self.erase_rows(false),
+            Step::Down(..) | Step::Away => self.leave(emit),
+        }
+    }
+
+    /// What comes next is in another row, and nothing is known of it.
+    fn leave(&mut self, emit: &mut impl FnMut(&mut Row)) {
+        let was_block = self.is_block();
+        self.settle(None, &mut *emit);
+        self.row.sync();
+        self.row.blanks = 0;
+        if self.row.has_text {
+            // The row of the cursor may have been shown further up.
+            if self.row.is_half() || !was_block {
+                emit(&mut self.row);
+            }
+            self.row.next();
+        }
+        self.rows.forget();
+    }
+
     /// Returns whether it took the byte; if not, it is text.
     fn one(&mut self, byte: u8, emit: &mut impl FnMut(&mut Row)) -> bool {
         self.row.did = Did::Nothing;
@@ -213,12 +269,8 @@ impl Sanitizer {
             Did::Finished => {
                 self.ground = true;
                 self.row.sequence.clear();
-                if std::mem::take(&mut self.row.leaves) {
-                    self.row.sync();
-                    if self.row.has_text {
-                        emit(&mut self.row);
-                        self.row.next();
-                    }
+                if let Some(step) = self.row.step.take() {
+                    self.step(step, emit);
                 }
                 self.row.cut(emit);
             }
@@ -233,6 +285,18 @@ impl Sanitizer {
         }
         true
     }
+}
+
+/// What a sequence does outside of the row of the cursor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// The cursor goes up, to the column where it is or to the first one.
+    Up(usize, bool),
+    Down(usize, bool),
+    EraseBelow,
+    EraseAbove,
+    /// It goes anywhere, or the screen is cleared: what comes next has nothing to do with what is there.
+    Away,
 }
 
 fn is_text(byte: u8) -> bool {
@@ -284,9 +348,13 @@ pub struct Row {
     shown: Option<Shown>,
     /// Blank lines before this one that were not handed on yet.
     blanks: usize,
-    /// A sequence has put the cursor into another row.
-    leaves: bool,
-    /// It has done so since the cursor's place was saved.
+    /// What the last sequence does outside of this row.
+    step: Option<Step>,
+    /// The process uses the other screen. Nothing of that is shown.
+    on_other_screen: bool,
+    /// It has entered it, which has not been told yet.
+    has_entered: bool,
+    /// The cursor was put into another row since its place was saved.
     away: bool,
     did: Did,
     /// The sequence that the parser is in.
@@ -324,7 +392,9 @@ impl Row {
             rewritten: false,
             shown: None,
             blanks: 0,
-            leaves: false,
+            step: None,
+            on_other_screen: false,
+            has_entered: false,
             away: false,
             did: Did::Nothing,
             sequence: Vec::new(),
@@ -451,7 +521,7 @@ impl Row {
 
     /// Writes whole characters, or bytes that are part of none.
     fn text(&mut self, mut text: &[u8], emit: &mut impl FnMut(&mut Self)) {
-        if text.is_empty() {
+        if text.is_empty() || self.on_other_screen {
             return;
         }
         self.blank_lines(emit);
@@ -500,6 +570,10 @@ fn whole_characters(text: &[u8], most: usize) -> usize {
     }
     end
 }
+
+#[path = "sanitize_rows.rs"]
+mod rows;
+use rows::Rows;
 
 #[path = "sanitize_moves.rs"]
 mod moves;

@@ -6,7 +6,7 @@
 use anstyle_parse::{Params, Perform};
 
 use super::cells::{self, Cells};
-use super::{Did, MAX_CELLS, Row};
+use super::{Did, MAX_CELLS, Row, Step};
 use crate::output::look::{Look, Pen};
 
 /// The private modes that are the other screen (DECSET, ctlseqs of xterm).
@@ -97,6 +97,7 @@ impl Row {
 
     pub(super) fn control(&mut self, byte: u8, emit: &mut impl FnMut(&mut Self)) {
         match byte {
+            _ if self.on_other_screen => {}
             b'\t' => self.tab(emit),
             b'\r' => self.go_to(0),
             0x08 => self.go_left(1),
@@ -107,14 +108,16 @@ impl Row {
     fn tab(&mut self, emit: &mut impl FnMut(&mut Self)) {
         let column = self.column();
         let stop = cells::next_stop(column);
-        if self.cells.is_some() || self.returned || self.look.shows_on_blanks() {
+        // A combining mark that is alone needs a cell, too.
+        let is_mark = column == 0 && self.has_text;
+        if self.cells.is_some() || is_mark || self.look.shows_on_blanks() {
             self.go_to(stop);
         } else {
             self.text(&b"        "[..stop - column], emit);
         }
     }
 
-    fn go_to(&mut self, column: usize) {
+    pub(super) fn go_to(&mut self, column: usize) {
         if column == 0 && self.cells.as_ref().is_none_or(|cells| cells.is_empty()) {
             // Most programs that write a line again begin here, and erase it.
             if self.cells.is_some() {
@@ -163,10 +166,17 @@ impl Row {
     }
 
     /// The cursor goes to another row, or the screen is cleared: what comes next is not of this line.
-    fn leave(&mut self) {
-        self.leaves = true;
+    fn leave(&mut self, step: Step) {
+        self.step = Some(step);
         self.away = true;
-        self.blanks = 0;
+    }
+
+    fn use_other_screen(&mut self, enters: bool) {
+        if enters && !self.on_other_screen {
+            self.has_entered = true;
+            self.leave(Step::Away);
+        }
+        self.on_other_screen = enters;
     }
 
     fn save(&mut self) {
@@ -177,7 +187,7 @@ impl Row {
 
     fn restore(&mut self) {
         if std::mem::take(&mut self.away) {
-            return self.leave();
+            return self.leave(Step::Away);
         }
         let (column, look) = self.saved.clone().unwrap_or_default();
         if column != self.column() {
@@ -213,9 +223,9 @@ impl Perform for Row {
         self.did = Did::Finished;
         let of_screen = |param: &[u16]| OTHER_SCREEN.contains(&param[0]);
         if intermediates == b"?" && matches!(action, b'h' | b'l') && params.iter().any(of_screen) {
-            self.leave();
+            self.use_other_screen(action == b'h');
         }
-        if ignore || !intermediates.is_empty() {
+        if self.on_other_screen || ignore || !intermediates.is_empty() {
             return;
         }
         let first = params.iter().next().and_then(|param| param.first().copied()).unwrap_or(0);
@@ -239,18 +249,22 @@ impl Perform for Row {
                 let stop = (0..count.min(column)).fold(column, |column, _| cells::stop_before(column));
                 self.go_left(column - stop);
             }
-            // Cursor up, down or anywhere, clear the screen.
-            (b'A' | b'B' | b'E' | b'F' | b'H' | b'd' | b'f', _) | (b'J', 2 | 3) => self.leave(),
+            (b'A' | b'F', _) => self.leave(Step::Up(count, action == b'F')),
+            (b'B' | b'E', _) => self.leave(Step::Down(count, action == b'E')),
+            // Cursor to anywhere, clear the screen.
+            (b'H' | b'd' | b'f', _) | (b'J', 2 | 3) => self.leave(Step::Away),
             (b's', _) => self.save(),
             (b'u', _) => self.restore(),
-            // Erase to the end of the line, to its begin, all of it. Of the screen only this line is ours.
+            // Erase to the end of the line or screen, to its start, all of it.
             (b'K' | b'J', 0) => {
                 let column = self.column();
                 self.erase(column, usize::MAX);
+                self.step = (action == b'J').then_some(Step::EraseBelow);
             }
             (b'K' | b'J', 1) => {
                 let column = self.column();
                 self.erase(0, column + 1);
+                self.step = (action == b'J').then_some(Step::EraseAbove);
             }
             (b'K', 2) => self.erase(0, usize::MAX),
             (b'X', _) => {
@@ -272,7 +286,8 @@ impl Perform for Row {
     fn osc_dispatch(&mut self, _: &[&[u8]], _: bool) {
         self.did = Did::Finished;
         let sequence = std::mem::take(&mut self.sequence);
-        if let Some(text) = sequence.strip_prefix(b"]8;")
+        if !self.on_other_screen
+            && let Some(text) = sequence.strip_prefix(b"]8;")
             && self.allowed.links
             && let Some(sequence) = self.look.link(text)
         {
@@ -287,8 +302,14 @@ impl Perform for Row {
     fn esc_dispatch(&mut self, intermediates: &[u8], _: bool, byte: u8) {
         self.did = Did::Finished;
         match (intermediates, byte) {
-            // Reset, a row down, to the next row, a row up.
-            ([], b'c' | b'D' | b'E' | b'M') => self.leave(),
+            // Reset.
+            ([], b'c') => {
+                self.on_other_screen = false;
+                self.leave(Step::Away);
+            }
+            _ if self.on_other_screen => {}
+            ([], b'D' | b'E') => self.leave(Step::Down(1, byte == b'E')),
+            ([], b'M') => self.leave(Step::Up(1, false)),
             ([], b'7') => self.save(),
             ([], b'8') => self.restore(),
             _ => {}

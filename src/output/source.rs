@@ -52,6 +52,8 @@ pub(super) struct Source {
     voice: Voice,
     log: Option<Log>,
     readiness: Readiness,
+    /// It was told that it uses the full screen.
+    is_full_screen: bool,
 }
 
 /// Which output of a process it is.
@@ -131,7 +133,7 @@ impl Source {
             Some(screen) => Lines::Screen(Box::new(Sanitizer::new(screen.abilities.allowed)), None),
         };
         let (kept, readiness) = ((history.clone(), history.begin(&id, stream)), Readiness::Readable);
-        Self { run, id, stream, kind, output, lines, kept, voice, log, readiness }
+        Self { run, id, stream, kind, output, lines, kept, voice, log, readiness, is_full_screen: false }
     }
 
     pub(super) fn run(&self) -> Run {
@@ -208,6 +210,14 @@ impl Source {
                     screen.line(&mut place, row, out);
                     *due = None;
                 });
+                if sanitizer.enters_other_screen() && !std::mem::replace(&mut self.is_full_screen, true) {
+                    screen.new_line(out);
+                    renderer.notice(out, &full_screen(&self.id, self.kind));
+                }
+                if sanitizer.is_block() {
+                    *due = sanitizer.note(Instant::now());
+                    return taken;
+                }
                 let row = sanitizer.row();
                 if !row.is_pending() {
                     *due = None;
@@ -243,8 +253,9 @@ impl Source {
         let Paper { format, out, screen } = paper;
         match (&mut self.lines, format, screen) {
             (Lines::Screen(sanitizer, due), Format::Text(renderer), Some(screen)) => {
-                // Blank lines that wait for what comes behind them.
                 let mut place = Place { run: self.run, prefix, renderer };
+                sanitizer.settle(None, |row| screen.line(&mut place, row, out));
+                // Blank lines that wait for what comes behind them.
                 sanitizer.flush(|row| screen.line(&mut place, row, out));
                 **sanitizer = Sanitizer::new(screen.abilities.allowed);
                 *due = None;
@@ -294,6 +305,12 @@ impl Source {
             (&mut self.lines, format, screen)
         {
             let mut place = Place { run: self.run, prefix, renderer };
+            let now = due.map_or_else(Instant::now, |due| due.max(Instant::now()));
+            sanitizer.settle(Some(now), |row| screen.line(&mut place, row, out));
+            if sanitizer.is_block() {
+                *due = sanitizer.note(now);
+                return;
+            }
             sanitizer.flush(|row| screen.line(&mut place, row, out));
             if sanitizer.row().is_half() {
                 screen.half_line(&mut place, sanitizer.row(), out);
@@ -324,6 +341,14 @@ impl Source {
             }
             (Lines::Screen(..), _, _) => {}
         }
+    }
+}
+
+/// What stands in place of a display that takes the whole terminal.
+fn full_screen(id: &InstanceId, kind: Kind) -> String {
+    match kind {
+        Kind::Pty => format!("{id} uses the full screen; see it with `ganger attach {id}`"),
+        Kind::Pipe => format!("{id} uses the full screen, which is not shown here"),
     }
 }
 

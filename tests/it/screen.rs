@@ -16,8 +16,10 @@ fn writes(bytes: &str) -> Test {
 
 #[test]
 fn what_would_wipe_the_others_does_not_pass() {
-    let text =
-        shown(&writes("\x1b[2J\x1b[3J\x1b[H\x1bc\x1b]0;title\x07\x1b[?1049h\x1b[5Abefore\x07\x1b[6n\n"), &[]);
+    let text = shown(
+        &writes("\x1b[2J\x1b[3J\x1b[H\x1bc\x1b]0;title\x07\x1b[?1049h\x1b[?1049l\x1b[5Abefore\x07\x1b[6n\n"),
+        &[],
+    );
     assert!(text.contains(" before\r\n"), "{text:?}");
     for wrong in ["\x1b[2J", "\x1b[3J", "\x1b[H", "\x1bc", "title", "1049", "\x1b[5A", "\x07", "\x1b[6n"] {
         assert!(!text.contains(wrong), "{wrong:?} in {text:?}");
@@ -80,6 +82,62 @@ fn logs_show_rows_as_the_main_view_does() {
     assert!(logs.text().contains("| [ OK ] Starting database\r\n"), "{:?}", logs.text());
     window.type_text("\x03");
     window.wait();
+}
+
+/// Returns the lines of one process.
+fn lines_of<'a>(name: &str, text: &'a str) -> Vec<&'a str> {
+    let line = |line: &'a str| line.split_once(name)?.1.trim_start().strip_prefix("| ");
+    text.lines().filter_map(line).collect()
+}
+
+/// A frame as log-update writes it (listr2, ora, ink): the rows of the last one are erased, from the last up.
+fn frame(before: usize, rows: &[&str]) -> String {
+    let erase = format!("{}\x1b[2K\x1b[G", "\x1b[2K\x1b[1A".repeat(before));
+    (if before > 0 { erase } else { String::new() }) + &rows.concat()
+}
+
+#[test]
+fn a_list_that_is_redrawn_is_not_shown_at_each_change() {
+    let frames = (0..20).map(|at| frame(2, &[&format!("{at} one\n"), &format!("{at} two\n")]));
+    let bytes = frame(0, &["- one\n", "- two\n"])
+        + &frames.collect::<String>()
+        + &frame(2, &["+ one\n", "+ two\n"])
+        + "all done\n";
+    let text = shown(&writes(&bytes), &["--color", "never"]);
+    assert_eq!(lines_of("web.1", &text), ["- one", "- two", "+ one", "+ two", "all done"], "{text:?}");
+}
+
+#[test]
+fn a_row_of_a_list_is_shown_when_it_is_still() {
+    let script = "cat first; until test -e go; do sleep 0.02; done; cat second; until test -e end; do sleep 0.02; done";
+    let test = Test::new()
+        .file("script", script)
+        .file("first", frame(0, &["- one\n", "- two\n"]) + &frame(2, &["+ one\n", "- two\n"]))
+        .file("second", frame(2, &["+ one\n", "+ two\n"]))
+        .procfile("web: exec sh script\n");
+    let mut window = Terminal::with_ganger(&test, ["start", "--color", "never"]);
+    window.wait_for("| + one\r\n");
+    std::fs::write(test.path("go"), "").expect("written");
+    window.wait_for("| + two\r\n");
+    std::fs::write(test.path("end"), "").expect("written");
+    window.wait();
+    let screen = window.text();
+    assert_eq!(lines_of("web.1", &screen), ["- one", "- two", "+ one", "+ two"], "{screen:?}");
+}
+
+#[test]
+fn the_full_screen_is_named_and_not_shown() {
+    let script = "printf 'before\\n\\033[?1049h\\033[5;5Hhidden\\n'; until test -e go; do sleep 0.02; done; \
+        printf '\\033[?1049lafter\\n\\033[?1049hagain\\n'";
+    let test = Test::new().file("script", script).procfile("web: exec sh script\n");
+    let mut window = Terminal::with_ganger(&test, ["start", "--color", "never"]);
+    window.wait_for("system | web.1 uses the full screen; see it with `ganger attach web.1`\r\n");
+    std::fs::write(test.path("go"), "").expect("written");
+    window.wait_for("| after\r\n");
+    window.wait();
+    let screen = window.text();
+    assert!(!screen.contains("hidden") && !screen.contains("again"), "{screen:?}");
+    assert_eq!(screen.matches("uses the full screen").count(), 1, "{screen:?}");
 }
 
 #[test]
@@ -169,11 +227,11 @@ fn a_screen_full_of_blank_lines_is_no_way_to_wipe_it_either() {
 
 #[test]
 fn a_reset_another_row_or_the_other_screen_begins_a_new_line() {
-    let bytes = "one\x1bctwo\x1bEthree\x1b[?1049hfour\x1b[?1049lfive\x1b7\x1b[9;1Hsix\x1b8seven\n";
+    let bytes = "one\x1bctwo\x1bEthree\x1b[?1049hhidden\x1b[?1049lfive\x1b7\x1b[9;1Hsix\x1b8seven\n";
     let text = shown(&writes(bytes), &["--color", "never"]);
     let lines: Vec<&str> =
         text.lines().filter_map(|line| line.split_once("web.1  | ")).map(|it| it.1).collect();
-    assert_eq!(lines, ["one", "two", "three", "four", "five", "six", "seven"], "{text:?}");
+    assert_eq!(lines, ["one", "two", "three", "five", "six", "seven"], "{text:?}");
 }
 
 #[test]
