@@ -3,7 +3,7 @@
 //! Text, tabs, colours and attributes (SGR) and links (OSC 8) pass. All else that would act on
 //! the whole terminal is taken out: cursor movement, clearing, titles, modes, queries, bells.
 //! What moves within the line is carried out here: a line that is written over and over is shown as a
-//! terminal would show it. Such a line is kept as cells ([`cells`](super::cells)); any other is passed on as
+//! terminal would show it. Such a line is kept as cells (`cells`); any other is passed on as
 //! it comes.
 //!
 //! After each line the terminal is plain: no attribute is set and no link is open

@@ -139,6 +139,8 @@ impl Rows {
         let (mut start, mut last) = (None, None);
         if row.text.len() <= MAX_LENGTH {
             std::mem::swap(&mut text, &mut row.text);
+            // A longer line may have been in it before.
+            text.shrink_to(MAX_LENGTH);
             (start, last) = (boxed(&row.start), boxed(&row.last));
         }
         self.above.push_back(Kept { text, start, last, seen: Seen::All, still: None });

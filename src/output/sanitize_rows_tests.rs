@@ -109,3 +109,15 @@ fn a_block_is_bounded() {
     sanitizer.push(&[b"\x1b[A", &vec![b'x'; 1 << 20][..], b"\n"].concat(), |_| {});
     assert!(sanitizer.rows.above.iter().all(|kept| kept.text.len() <= MAX_CELLS));
 }
+
+#[test]
+fn kept_rows_take_little_memory() {
+    let mut sanitizer = Sanitizer::new(Allowed::TEXT);
+    let long = [&vec![b'x'; 200_000][..], b"\n"].concat();
+    for _ in 0..2 * MAX_ROWS {
+        sanitizer.push(&long, |_| {});
+        sanitizer.push(b"short\n", |_| {});
+    }
+    assert_eq!(sanitizer.rows.above.len(), MAX_ROWS);
+    assert!(sanitizer.rows.above.iter().all(|kept| kept.text.capacity() <= MAX_LENGTH));
+}
