@@ -2,8 +2,17 @@
 //! the terminal a question, wherever the bytes were cut.
 #![no_main]
 
-use ganger::output::modes::Modes;
+use ganger::os::pty::Size;
+use ganger::output::modes::{Answers, Colors, Modes};
 use ganger_fuzz::{chunks, fuzz};
+
+fn answers(chunks: &[&[u8]]) -> Vec<u8> {
+    let (mut terminal, mut answers) = (Answers::new(Colors::default()), Vec::new());
+    for chunk in chunks {
+        terminal.look(chunk, || Size::USUAL, &mut answers);
+    }
+    answers
+}
 
 fuzz!(|data: &[u8]| {
     let [seed, data @ ..] = data else { return };
@@ -22,6 +31,9 @@ fuzz!(|data: &[u8]| {
     Modes::default().push_and_keep(&kept, &mut again);
     let held = kept.strip_prefix(again.as_slice());
     assert!(held.is_some_and(|held| held.len() < 4), "{} / {}", kept.escape_ascii(), again.escape_ascii());
+    assert!(answers(&[&kept]).is_empty(), "no question is among it");
+    let asked = answers(&[data]);
+    assert!(asked.len() <= 4096 && asked == answers(&chunks(*seed, data)), "the same answers");
     assert!(whole.enter().len() + whole.leave().len() < 64 * 1024);
     // Who leaves has undone what was set.
     let mut after = whole.clone();

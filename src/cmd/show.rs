@@ -18,6 +18,7 @@ use crate::model::{ProcessName, mask_path};
 use crate::output::format::{Format, FormatChoice};
 use crate::output::json::Json;
 use crate::output::log::{self, LogFile};
+use crate::output::modes::Colors;
 use crate::output::pump::Setup;
 use crate::output::render::Renderer;
 use crate::output::sanitize::Allowed;
@@ -101,7 +102,8 @@ impl<'a> Look<'a> {
             .map(|folder| own_log(self.args, folder))
             .transpose()?;
         let log_format = self.show.log_format.unwrap_or_default();
-        let setup = Setup { format, muted: self.muted, logs, log_format, screen };
+        let colors = Colors::read(self.env.var("COLORFGBG"));
+        let setup = Setup { format, muted: self.muted, logs, log_format, screen, colors };
         Ok(Show { setup, terminals, apart: margin.is_none(), log_folder, daemon: self.daemon, own })
     }
 

@@ -56,6 +56,8 @@ struct Talk {
     /// What of the replay is not written yet goes through these, so that no old question is asked
     /// again and nothing old is done again; `None` when all that comes is new.
     replay: Option<(Modes, u64)>,
+    /// From the end of the replay on, the client's terminal answers what the process asks.
+    _answers: history::Attachment,
     /// What the client was told, and what it is to be told behind the output up to here.
     told: Option<News>,
     next: Option<(News, u64)>,
@@ -96,11 +98,13 @@ impl Talk {
     ) -> Self {
         let pid = stream.peer_cred().ok().and_then(|peer| peer.pid());
         place.is(pid);
+        let (answers, end) = bytes.attach();
         let mut talk = Self {
             stream,
             seat,
             place,
             replay: None,
+            _answers: answers,
             told: None,
             next: None,
             run: bytes.run().0,
@@ -114,12 +118,12 @@ impl Talk {
             last: false,
             bytes,
         };
-        talk.begin(modes);
+        talk.begin(modes, end);
         talk
     }
 
     /// Who types comes before anything is shown.
-    fn begin(&mut self, modes: Modes) {
+    fn begin(&mut self, modes: Modes, end: u64) {
         let news = self.place.news.borrow_and_update().clone();
         self.tell(news);
         let enter = modes.enter();
@@ -127,7 +131,7 @@ impl Talk {
             self.send(&ToClient::Output(Bytes(enter)));
         }
         let draws = modes.other_screen().is_some();
-        self.replay = Some((modes, self.bytes.run().1));
+        self.replay = Some((modes, end));
         let size = self.place.size();
         let same = self.place.terminal().is_some_and(|terminal| terminal.size() == Some(size));
         if draws && same {

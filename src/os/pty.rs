@@ -16,7 +16,7 @@ use std::os::fd::{AsFd, AsRawFd as _, OwnedFd, RawFd};
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::pty::{PtyMaster, Winsize, grantpt, posix_openpt, unlockpt};
-use nix::sys::termios::{InputFlags, OutputFlags, SetArg, tcgetattr, tcsetattr};
+use nix::sys::termios::{InputFlags, LocalFlags, OutputFlags, SetArg, tcgetattr, tcsetattr};
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -138,6 +138,12 @@ impl Terminal {
         let flags = tcgetattr(&self.0).map(|modes| modes.output_flags);
         flags.is_ok_and(|it| it.contains(OutputFlags::ONLCR) && !it.contains(OutputFlags::OPOST))
     }
+}
+
+/// Returns whether a terminal echoes what is typed and hands it over line by line, as it does for programs that do
+/// not read single keys. `terminal` may be the master.
+pub fn echoes_lines(terminal: impl AsFd) -> bool {
+    tcgetattr(terminal).is_ok_and(|modes| modes.local_flags.contains(LocalFlags::ICANON | LocalFlags::ECHO))
 }
 
 #[allow(unsafe_code)]

@@ -80,8 +80,11 @@ impl History {
         track
     }
 
-    pub(super) fn push(&self, track: TrackId, chunk: &[u8]) {
-        self.lock().push(track, chunk, self.now());
+    /// Keeps what was written. Returns whether a client is attached, whose terminal answers what is asked in it.
+    pub(super) fn push(&self, track: TrackId, chunk: &[u8]) -> bool {
+        let mut store = self.lock();
+        store.push(track, chunk, self.now());
+        store.is_attached(track)
     }
 
     /// The run has ended: a line without an end is one.
@@ -310,6 +313,16 @@ impl Bytes {
         (it.run(), it.end())
     }
 
+    /// From here on a client's terminal answers what the process asks, until the result is dropped. Also returns
+    /// where that begins: what is asked in the bytes before has been answered.
+    pub fn attach(&self) -> (Attachment, u64) {
+        let mut store = self.history.lock();
+        store.attach(self.track);
+        let end = store.get(self.track).end();
+        drop(store);
+        (Attachment { history: self.history.clone(), track: self.track }, end)
+    }
+
     /// Has `modes` look at what is between here and `end`, with a free lock now and then.
     fn look_at(&mut self, modes: &mut Modes, end: u64) {
         let mut bytes = Vec::new();
@@ -330,6 +343,19 @@ impl Bytes {
         if self.news.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
+    }
+}
+
+/// A client whose terminal answers what a process asks.
+#[derive(Debug)]
+pub struct Attachment {
+    history: History,
+    track: TrackId,
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        self.history.lock().detach(self.track);
     }
 }
 

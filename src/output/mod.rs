@@ -8,9 +8,10 @@
 //! supervisor's thread never waits for this one. Log files have a thread of their own ([`log`]).
 //!
 //! On a terminal, lines are made harmless first ([`sanitize`], `look`), and half lines are shown
-//! too ([`screen`]). What the processes wrote last is kept ([`history`], [`replay`]); ganger's own
-//! lines are worded in [`words`].
+//! too ([`screen`]). What a process asks its terminal is answered (`answering`). What the processes wrote last
+//! is kept ([`history`], [`replay`]); ganger's own lines are worded in [`words`].
 
+mod answering;
 mod cells;
 pub mod clock;
 #[cfg(test)]

@@ -5,8 +5,12 @@
 //! undo it. Only what outlasts a screenful is kept here: whoever comes later finds colours and places in the
 //! bytes. Of those, only what `replay` lets pass is shown again.
 
+mod answers;
+mod cursor;
 mod replay;
 mod sequences;
+
+pub use answers::{Answers, Colors};
 
 use super::look::NO_LINK;
 use sequences::{ESC, Item, Sequences};
@@ -297,6 +301,8 @@ impl Modes {
             [ESC, b'+', set] if *set != b'B' => self.also(b"\x1b+B"),
             [ESC, b' ', b'G'] => self.also(b"\x1b F"),
             [ESC, b'%', to] => self.encoding = self.is_8_bit == (*to != b'@'),
+            // The most frequent one, which changes nothing that is kept.
+            [ESC, b'[', first, .., b'm'] if *first != b'>' => {}
             [ESC, b'[', text @ ..] => {
                 if let Some(csi) = Csi::read(text) {
                     self.note_csi(&csi);

@@ -16,6 +16,7 @@ use mio::Waker;
 use super::format::Format;
 use super::history::History;
 use super::log::{LogFile, LogFormat, Logs};
+use super::modes::Colors;
 use super::printer::Printer;
 use super::screen::{Abilities, Screen};
 use super::sink::{Progress, Sink};
@@ -65,6 +66,8 @@ pub struct Setup {
     pub log_format: LogFormat,
     /// What stdout can do as a terminal, if it is one and the format is text.
     pub screen: Option<Abilities>,
+    /// The colors that a process on a pty is told if it asks.
+    pub colors: Colors,
 }
 
 /// The driver's side of the pump. Nothing here blocks.
@@ -93,7 +96,7 @@ impl Pump {
         first: impl FnOnce() + Send + 'static,
         notify: impl Fn(Notice) + Send + 'static,
     ) -> io::Result<Self> {
-        let Setup { format, muted, logs, log_format, screen } = setup;
+        let Setup { format, muted, logs, log_format, screen, colors } = setup;
         let (poll, waker) = worker::watch(&out)?;
         let (orders, inbox) = channel();
         let written = Arc::new(AtomicU64::new(0));
@@ -109,7 +112,7 @@ impl Pump {
         };
         let printer =
             Printer::new(format, Sink::new(out, written.clone(), progress.clone()), screen.map(Screen::new));
-        let worker = Worker::new((poll, inbox), printer, muted, logs, history.clone(), notify);
+        let worker = Worker::new((poll, inbox), printer, (muted, colors), logs, history.clone(), notify);
         let work = move || {
             first();
             worker.work();
@@ -219,8 +222,9 @@ mod tests {
     fn output_that_cannot_be_watched_is_reported_and_closed() {
         let (mut read, write) = io::pipe().expect("a pipe");
         let format = Format::Json(Json::new(jiff::tz::TimeZone::UTC));
-        let (logs, log_format) = (Vec::new(), LogFormat::default());
-        let setup = Setup { format, muted: Names::default(), logs, log_format, screen: None };
+        let (logs, log_format, colors) = (Vec::new(), LogFormat::default(), Colors::default());
+        let muted = Names::default();
+        let setup = Setup { format, muted, logs, log_format, screen: None, colors };
         let (sender, notices) = channel();
         let notify = move |notice| drop(sender.send(notice));
         let pump = Pump::start(setup, write.into(), || {}, notify).expect("started");

@@ -8,10 +8,12 @@ use std::io::{ErrorKind, Read as _};
 use std::os::fd::{AsRawFd as _, RawFd};
 use std::time::Instant;
 
+use super::answering::Answering;
 use super::format::Format;
 use super::history::{History, TrackId};
 use super::lines::{LineBuffer, Piece};
 use super::log::Log;
+use super::modes::Colors;
 use super::prefix::Prefix;
 use super::sanitize::Sanitizer;
 use super::screen::{PATIENCE, Place, Screen};
@@ -51,6 +53,8 @@ pub(super) struct Source {
     kept: (History, TrackId),
     voice: Voice,
     log: Option<Log>,
+    /// Of a pty.
+    answering: Option<Box<Answering>>,
     readiness: Readiness,
     /// It was told that it uses the full screen.
     is_full_screen: bool,
@@ -133,7 +137,26 @@ impl Source {
             Some(screen) => Lines::Screen(Box::new(Sanitizer::new(screen.abilities.allowed)), None),
         };
         let (kept, readiness) = ((history.clone(), history.begin(&id, stream)), Readiness::Readable);
-        Self { run, id, stream, kind, output, lines, kept, voice, log, readiness, is_full_screen: false }
+        Self {
+            run,
+            id,
+            stream,
+            kind,
+            output,
+            lines,
+            kept,
+            voice,
+            log,
+            answering: None,
+            readiness,
+            is_full_screen: false,
+        }
+    }
+
+    /// The same; if it is a terminal, its questions are answered.
+    pub(super) fn answering(self, colors: Colors) -> Self {
+        let answering = (self.kind == Kind::Pty).then(|| Box::new(Answering::new(colors)));
+        Self { answering, ..self }
     }
 
     pub(super) fn run(&self) -> Run {
@@ -183,12 +206,28 @@ impl Source {
             break;
         }
         if filled > 0 {
-            self.kept.0.push(self.kept.1, &chunk[..filled]);
+            let is_attached = self.kept.0.push(self.kept.1, &chunk[..filled]);
+            if let Some(answering) = &mut self.answering {
+                answering.look(&chunk[..filled], &self.output, is_attached);
+            }
             if let Some(log) = &self.log {
                 log.push(&chunk[..filled]);
             }
         }
         (filled, state)
+    }
+
+    /// Returns whether the process has asked its terminal something that was not answered yet.
+    pub(super) fn is_asking(&self) -> bool {
+        self.answering.as_ref().is_some_and(|answering| answering.is_due())
+    }
+
+    /// Answers it, if that can be done now. Returns whether that is still to be done.
+    pub(super) fn answer(&mut self) -> bool {
+        if let Some(answering) = &mut self.answering {
+            answering.give(&self.output);
+        }
+        self.is_asking()
     }
 
     /// Puts lines on `paper`, and keeps an incomplete line. Returns how much of the chunk it

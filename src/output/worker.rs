@@ -14,9 +14,11 @@ use std::time::{Duration, Instant, SystemTime};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
+use super::answering;
 use super::held::Held;
 use super::history::{History, TrackId};
 use super::log::{LogFile, Logs};
+use super::modes::Colors;
 use super::pace::Pace;
 use super::printer::Printer;
 use super::pump::{Kind, Notice, Order};
@@ -66,6 +68,9 @@ pub(super) struct Worker {
     pub(super) sources: HashMap<Token, Source>,
     /// The sources that may have something to read.
     ready: Vec<Token>,
+    /// Those whose processes have asked their terminals, and have no answer yet.
+    asking: Vec<Token>,
+    colors: Colors,
     pub(super) history: History,
     pub(super) held: Held,
     /// When this round began.
@@ -83,7 +88,7 @@ impl Worker {
     pub(super) fn new(
         (poll, inbox): (Poll, Receiver<Order>),
         printer: Printer,
-        muted: Names,
+        (muted, colors): (Names, Colors),
         logs: Option<Logs>,
         history: History,
         notify: impl Fn(Notice) + Send + 'static,
@@ -96,6 +101,8 @@ impl Worker {
             logs,
             sources: HashMap::new(),
             ready: Vec::new(),
+            asking: Vec::new(),
+            colors,
             history,
             held: Held::default(),
             now: timestamp(SystemTime::now()),
@@ -134,6 +141,7 @@ impl Worker {
             }
             let end = self.obey();
             self.read_all();
+            self.answer();
             self.show_half_lines();
             // Before the write, which may take as long as our reader likes.
             self.history.tell();
@@ -159,12 +167,19 @@ impl Worker {
             return Some(Duration::ZERO);
         }
         let settled = self.is_new.then_some(SETTLED);
+        let answers = (!self.asking.is_empty()).then_some(answering::INTERVAL);
         if self.printer.screen.is_none() {
-            return settled;
+            return settled.into_iter().chain(answers).min();
         }
         let due = self.sources.values().filter_map(Source::due).min();
         let due = due.map(|due| due.saturating_duration_since(Instant::now()));
-        due.into_iter().chain(settled).min()
+        due.into_iter().chain(settled).chain(answers).min()
+    }
+
+    /// Gives answers that could not be given before.
+    fn answer(&mut self) {
+        let sources = &mut self.sources;
+        self.asking.retain(|token| sources.get_mut(token).is_some_and(Source::answer));
     }
 
     fn show_half_lines(&mut self) {
@@ -266,7 +281,8 @@ impl Worker {
                 if muted { Voice::Muted } else { Voice::Shown(self.printer.format.prefix(id, stream)) };
             let (of, from) = ((run, id.clone()), (stream, kind, output));
             let screen = self.printer.screen.as_ref();
-            self.sources.insert(token, Source::new(of, from, voice, log, &self.history, screen));
+            let source = Source::new(of, from, voice, log, &self.history, screen);
+            self.sources.insert(token, source.answering(self.colors));
             self.hold_if_covered(token);
             self.ready.push(token);
         }
@@ -339,6 +355,9 @@ impl Worker {
         let track = source.track();
         let mut chunk = std::mem::take(&mut self.chunk);
         let (filled, state) = source.read(&mut chunk);
+        if source.is_asking() && !self.asking.contains(&token) {
+            self.asking.push(token);
+        }
         let mut from = 0;
         while from < filled
             && let Some(source) = self.sources.get_mut(&token)

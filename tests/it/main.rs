@@ -6,6 +6,7 @@
 #![cfg(target_os = "linux")]
 
 mod addresses;
+mod answers;
 mod attach;
 mod attach_leave;
 mod attach_start;

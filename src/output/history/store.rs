@@ -26,6 +26,8 @@ pub(super) struct Store {
     tracks: Vec<(InstanceId, Stream, Track)>,
     held: usize,
     order: u64,
+    /// The outputs that clients are attached to, once for each of them.
+    attached: Vec<TrackId>,
 }
 
 /// Which output, by its place.
@@ -185,6 +187,22 @@ impl Store {
         self.held -= track.size();
         change(track, Mark { order: self.order, time });
         self.held += track.size();
+    }
+
+    /// One more client is attached to this output.
+    pub(super) fn attach(&mut self, track: TrackId) {
+        self.attached.push(track);
+    }
+
+    /// One of them has left.
+    pub(super) fn detach(&mut self, track: TrackId) {
+        if let Some(at) = self.attached.iter().position(|attached| *attached == track) {
+            self.attached.swap_remove(at);
+        }
+    }
+
+    pub(super) fn is_attached(&self, track: TrackId) -> bool {
+        self.attached.contains(&track)
     }
 
     /// The end of an output: what is read from here on is new.

@@ -61,6 +61,12 @@ impl Sequences {
         Self { is_8_bit, ..Self::default() }
     }
 
+    /// Returns whether what comes next begins outside of any sequence and character. Until the next byte that
+    /// is ESC or 0xc2 all of it is text and control characters then.
+    pub(super) fn is_between(&self) -> bool {
+        self.state == State::Text && self.part.is_empty() && !self.is_8_bit
+    }
+
     /// Returns the next item and removes it from `bytes`; `None` if the rest is incomplete.
     pub(super) fn next<'a, 'b: 'a>(&'a mut self, bytes: &mut &'b [u8]) -> Option<Item<'a>> {
         loop {
