@@ -25,7 +25,7 @@ use crate::os::console::Console;
 use crate::os::group;
 use crate::os::pty::Size;
 use crate::os::signals::{self, Signals};
-use crate::output::modes::{KEEP_TITLE, Modes};
+use crate::output::modes::{KEEP_TITLE, Modes, Reports};
 
 /// How much may wait for a process that does not read what is typed or pasted.
 const MAX_TYPED: usize = 1024 * 1024;
@@ -39,6 +39,16 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// How long what may be the start of the key that detaches waits for the rest: a terminal writes a sequence
 /// at once, and Escape alone is for the process.
 const REST_OF_KEY: Duration = Duration::from_millis(30);
+
+/// Asks the terminal for its status (DSR, ECMA-48 8.3.35). Every terminal answers that, behind all that it has sent
+/// before.
+const FENCE: &[u8] = b"\x1b[5n";
+
+/// How long the answer to that may take. Over a slow connection it is one round trip.
+const LAST_REPORTS: Duration = Duration::from_millis(200);
+
+/// How much a terminal may send meanwhile. More than it sends by itself, and less than a paste.
+const MAX_REPORTS: usize = 256 * 1024;
 
 /// For keys that nobody takes.
 const BELL: u8 = 0x07;
@@ -118,6 +128,8 @@ struct Session {
     key_due: Option<Instant>,
     /// What came and is no whole frame yet.
     unread: Vec<u8>,
+    /// What was read behind the key.
+    late: Vec<u8>,
     /// What was typed and is not sent.
     typed: VecDeque<u8>,
     /// How much of what was sent has not gone to the process.
@@ -152,6 +164,7 @@ impl Session {
             key: DetachKey::new(key),
             key_due: None,
             unread,
+            late: Vec::new(),
             typed: VecDeque::new(),
             on_its_way: 0,
             frames: Vec::new(),
@@ -246,15 +259,16 @@ impl Session {
             Err(error) if is_for_later(&error) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let (typed, detaches) = self.key.find(&keys[..count]);
+        let (typed, rest) = self.key.find(&keys[..count]);
+        let detaches = rest.is_some();
+        self.late.extend_from_slice(rest.unwrap_or_default());
         self.key_due = self.key.holds().then(|| Instant::now() + REST_OF_KEY);
         self.type_in(&typed);
         if !detaches {
             return Ok(None);
         }
         // What was typed before it is the process's, if it takes it.
-        self.pack();
-        let _ = self.send();
+        self.send_last();
         Ok(Some(End::Detached))
     }
 
@@ -277,6 +291,11 @@ impl Session {
             self.on_its_way += count;
             self.frames.extend(ToInstance::Input(Bytes(bytes)).line());
         }
+    }
+
+    fn send_last(&mut self) {
+        self.pack();
+        let _ = self.send();
     }
 
     fn send(&mut self) -> io::Result<()> {
@@ -379,12 +398,18 @@ impl Session {
         self.shown.extend(format!("\r\n[{}]\r\n", sentence(text)).into_bytes());
     }
 
-    /// Gives our terminal its own modes back, if it still takes anything.
+    /// Gives our terminal its own modes back, if it still takes anything. What the terminal sends by itself until
+    /// it has done so (mouse reports, answers) is not left to be read by the shell.
     fn leave(&mut self) {
         self.shown.clear();
+        // Whatever is in front, the input is for it.
+        let is_in_front = self.console.is_in_front();
         let mut rest = self.modes.leave();
         if self.last_shown != b'\n' {
             rest.extend_from_slice(b"\r\n");
+        }
+        if is_in_front {
+            rest.extend_from_slice(FENCE);
         }
         while !rest.is_empty() {
             match self.console.write(&rest) {
@@ -392,6 +417,31 @@ impl Session {
                 Err(error) if is_for_later(&error) && self.console.takes_more(PATIENCE) => {}
                 Err(_) => return,
             }
+        }
+        if is_in_front {
+            self.discard_reports();
+        }
+    }
+
+    /// Reads until the terminal has come to the fence. Its answers to the process are passed on, or the process
+    /// would wait for them for good.
+    fn discard_reports(&mut self) {
+        let (end, mut reports, mut answers) = (Instant::now() + LAST_REPORTS, Reports::default(), Vec::new());
+        let (mut late, mut chunk, mut count) = (std::mem::take(&mut self.late), [0; 4096], 0);
+        while !reports.take(&late, &mut answers) && count < MAX_REPORTS {
+            // What is there already is read in any case.
+            let patience = end.saturating_duration_since(Instant::now());
+            match self.console.read_within(&mut chunk, patience) {
+                Ok(0) | Err(_) => break,
+                Ok(length) => {
+                    late = chunk[..length].to_vec();
+                    count += length;
+                }
+            }
+        }
+        if self.writer.is_some_and(|writer| writer.you) && self.typed.len() + answers.len() <= MAX_TYPED {
+            self.typed.extend(answers);
+            self.send_last();
         }
     }
 }

@@ -30,11 +30,11 @@ impl DetachKey {
         Self { key, begun: Vec::new() }
     }
 
-    /// Returns what of `typed`, and of what was held back, is for the process, and whether the key follows
-    /// it. What may be the start of the key is held back.
-    pub(super) fn find(&mut self, typed: &[u8]) -> (Vec<u8>, bool) {
+    /// Returns what of `typed`, and of what was held back, is for the process, and if the key follows that,
+    /// what is behind the key. What may be the start of the key is held back.
+    pub(super) fn find<'a>(&mut self, typed: &'a [u8]) -> (Vec<u8>, Option<&'a [u8]>) {
         let mut passed = Vec::with_capacity(self.begun.len() + typed.len());
-        for byte in typed {
+        for (at, byte) in typed.iter().enumerate() {
             self.begun.push(*byte);
             if matches!(self.judge(), Sequence::Other) {
                 // The byte that broke the sequence off may be the key, or begin one.
@@ -46,12 +46,12 @@ impl DetachKey {
                 Sequence::Begun => {}
                 Sequence::Key => {
                     self.begun.clear();
-                    return (passed, true);
+                    return (passed, Some(&typed[at + 1..]));
                 }
                 Sequence::Other => passed.append(&mut self.begun),
             }
         }
-        (passed, false)
+        (passed, None)
     }
 
     /// Whether anything is held back.
@@ -110,7 +110,7 @@ mod tests {
         for read in reads {
             let (more, found) = detach.find(read);
             passed.extend(more);
-            if found {
+            if found.is_some() {
                 return (passed, true);
             }
         }
@@ -196,12 +196,12 @@ mod tests {
     #[test]
     fn only_the_start_of_a_key_is_held_back() {
         let mut detach = DetachKey::new(ControlKey::default());
-        assert_eq!(detach.find(b"abc"), (b"abc".to_vec(), false));
+        assert_eq!(detach.find(b"abc"), (b"abc".to_vec(), None));
         assert!(!detach.holds());
-        assert_eq!(detach.find(b"\x1b"), (Vec::new(), false));
+        assert_eq!(detach.find(b"\x1b"), (Vec::new(), None));
         assert!(detach.holds());
         assert_eq!(detach.give_up(), b"\x1b");
         // Behind it a sequence is not one any more.
-        assert_eq!(detach.find(b"[93;5u"), (b"[93;5u".to_vec(), false));
+        assert_eq!(detach.find(b"[93;5u"), (b"[93;5u".to_vec(), None));
     }
 }

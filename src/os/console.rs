@@ -18,7 +18,10 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 #[cfg(target_os = "linux")]
 use nix::sys::stat::{fstat, major, minor};
-use nix::sys::termios::{LocalFlags, OutputFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
+use nix::sys::termios::{
+    FlushArg, LocalFlags, OutputFlags, SetArg, Termios, cfmakeraw, tcflush, tcgetattr, tcsetattr,
+};
+use nix::unistd::{getpgrp, tcgetpgrp};
 
 use super::pty::Size;
 
@@ -58,7 +61,8 @@ impl Modes {
     }
 
     /// Brings them back, if the terminal still is as [`Console::take`] has left it: a shell that has
-    /// it again by now may have made it its own. What has not been read yet stays to be read.
+    /// it again by now may have made it its own. What has not been read yet is discarded: it was not typed for what
+    /// reads next.
     pub fn restore(&self) {
         let ours = LocalFlags::ICANON | LocalFlags::ECHO | LocalFlags::ISIG;
         let is_raw = |now: Termios| {
@@ -79,13 +83,22 @@ impl Modes {
 /// From the background the terminal would stop us with TTOU (tcsetattr(3)), and whoever ends there
 /// has to give it back all the same.
 fn set(modes: &Termios) -> io::Result<()> {
-    let mut ttou = SigSet::empty();
-    ttou.add(Signal::SIGTTOU);
+    without(Signal::SIGTTOU, || {
+        // Not TCSAFLUSH, which waits until all output is out: the terminal may be stopped.
+        let _ = tcflush(io::stdin(), FlushArg::TCIFLUSH);
+        Ok(tcsetattr(io::stdin(), SetArg::TCSANOW, modes)?)
+    })
+}
+
+/// Does something with this signal blocked.
+fn without<T>(signal: Signal, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let mut blocked = SigSet::empty();
+    blocked.add(signal);
     let mut former = SigSet::empty();
-    pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&ttou), Some(&mut former))?;
-    let result = tcsetattr(io::stdin(), SetArg::TCSANOW, modes);
+    pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&blocked), Some(&mut former))?;
+    let result = act();
     pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&former), None)?;
-    Ok(result?)
+    result
 }
 
 /// Opens the terminal behind `out` once more to write to it, so that whoever shares `out` is not affected
@@ -109,9 +122,7 @@ pub fn open_again(out: &OwnedFd) -> io::Result<File> {
     match of_device() {
         // As another user, after `su`. `/dev/tty` may be opened all the same; it is the same terminal if
         // `out` is the one that controls us, which only then has a foreground group (tcgetpgrp(3)).
-        Err(error)
-            if error.kind() == io::ErrorKind::PermissionDenied && nix::unistd::tcgetpgrp(out).is_ok() =>
-        {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && tcgetpgrp(out).is_ok() => {
             own.open("/dev/tty")
         }
         other => other,
@@ -159,6 +170,23 @@ impl Console {
     /// Reads what was typed; nothing at the end of the terminal.
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         Ok(nix::unistd::read(&self.input, buffer)?)
+    }
+
+    /// Returns whether this process may read: it is in the foreground.
+    pub fn is_in_front(&self) -> bool {
+        tcgetpgrp(&self.input).is_ok_and(|group| group == getpgrp())
+    }
+
+    /// Reads what is typed within this time; nothing if nothing is, or at the end of the terminal.
+    pub fn read_within(&self, buffer: &mut [u8], patience: Duration) -> io::Result<usize> {
+        let mut fds = [PollFd::new(self.input.as_fd(), PollFlags::POLLIN)];
+        let patience = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
+        match poll(&mut fds, patience) {
+            Ok(0) | Err(nix::errno::Errno::EINTR) => Ok(0),
+            // In the background it would stop us.
+            Ok(_) => without(Signal::SIGTTIN, || self.read(buffer)),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Writes as much as the terminal takes now.

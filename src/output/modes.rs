@@ -8,9 +8,11 @@
 mod answers;
 mod cursor;
 mod replay;
+mod reports;
 mod sequences;
 
 pub use answers::{Answers, Colors};
+pub use reports::Reports;
 
 use super::look::NO_LINK;
 use sequences::{ESC, Item, Sequences};

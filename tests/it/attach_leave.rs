@@ -142,6 +142,58 @@ fn everything_a_process_has_set_is_undone() {
     }
 }
 
+#[test]
+fn what_the_terminal_sends_by_itself_is_not_left_to_the_shell() {
+    let script =
+        "stty raw -echo; printf 'ready\\n\\033[?1003h\\033[?1006h\\033[?1004h'; head -c 1 >/dev/null; exit 3";
+    for way in ["key", "process", "client"] {
+        let test = app(script);
+        let running = start(&test);
+        let mut window = attach(&test);
+        window.wait_for("ready\r\n\x1b[?1003h\x1b[?1006h\x1b[?1004h");
+        match way {
+            // More than is read at once.
+            "key" => {
+                window.type_text(&format!("\x1d{}\x1b[0n", "\x1b[<35;10;1M\x1b[I".repeat(600)));
+            }
+            "process" => window.type_text("x"),
+            _ => proc::send(client(&window), SIGTERM),
+        }
+        let left = window.wait_for("\x1b[5n");
+        assert!(left.contains("\x1b[?1003l") && left.contains("\x1b[?1004l"), "{way}: {left:?}");
+        window.wait_for("web.1");
+        window.wait_for("$ ");
+        window.type_text("echo all; echo is well\r");
+        window.wait_for("\nis well\r\n");
+        assert!(!window.text().contains("35;10"), "{way}: {:?}", window.text());
+        window.type_text("exit 0\r");
+        window.wait_beside();
+        if way == "process" {
+            running.wait();
+        } else {
+            running.stop_beside(SIGTERM);
+        }
+    }
+}
+
+#[test]
+fn an_answer_that_comes_while_a_client_leaves_reaches_the_process() {
+    let script = "stty raw -echo; printf 'ready\\n'; head -c 1 >/dev/null
+printf '\\033[6n'; printf 'got [%s]\\n' \"$(head -c 6 | tr '\\033' '^')\"; read -r x";
+    let test = app(script);
+    let running = start(&test);
+    let mut window = attach(&test);
+    window.wait_for("ready\r\n");
+    window.type_text("x");
+    window.wait_for("\x1b[6n");
+    window.type_text("\x1d\x1b[<35;10;1M\x1b[7;7R\x1b[0n");
+    running.wait_for(|line| line.text.ends_with("got [^[7;7R]"));
+    window.wait_for("detached from web.1");
+    window.type_text("exit 0\r");
+    window.wait_beside();
+    running.finish();
+}
+
 /// The state of a terminal that can change: the differences from its initial state.
 #[derive(Debug, Default)]
 struct Model {
