@@ -26,6 +26,7 @@ pub mod log;
 mod look;
 pub mod modes;
 mod pace;
+mod picture;
 mod prefix;
 mod printer;
 pub mod pump;

@@ -27,6 +27,7 @@ use memchr::memchr_iter;
 use super::cells::{self, Cells};
 use super::lines::MAX_LINE;
 use super::look::{Look, Pen, width};
+use super::picture::Picture;
 
 /// How much of a sequence is looked at. The rest of a longer one is only waited out.
 const MAX_SEQUENCE: usize = 8192;
@@ -71,6 +72,8 @@ pub struct Sanitizer {
     ground: bool,
     /// The first bytes of a character that is not complete yet.
     part: Vec<u8>,
+    /// What goes on after the end of its line.
+    picture: Picture,
     row: Row,
     rows: Rows,
 }
@@ -82,6 +85,7 @@ impl Sanitizer {
             parser: Parser::default(),
             ground: true,
             part: Vec::new(),
+            picture: Picture::default(),
             row: Row::new(allowed),
             rows: Rows::default(),
         }
@@ -115,6 +119,15 @@ impl Sanitizer {
         while let Some(byte) = rest.first().copied()
             && ends < most
         {
+            if self.picture.is_open() {
+                let taken = self.picture.take(rest);
+                rest = &rest[taken.count..];
+                self.text(&taken.text, &mut emit);
+                if taken.escape {
+                    self.one(ESC, &mut emit);
+                }
+                continue;
+            }
             let text = if self.ground { rest.iter().take_while(|byte| is_text(**byte)).count() } else { 0 };
             if text > 0 {
                 self.text(&rest[..text], &mut emit);
@@ -135,6 +148,8 @@ impl Sanitizer {
 
     /// Ends the output: a last line without newline is a line, if there is anything to see.
     pub fn finish(&mut self, mut emit: impl FnMut(&mut Row)) {
+        let text = self.picture.finish();
+        self.text(&text, &mut emit);
         self.end_part(&mut emit);
         self.settle(None, &mut emit);
         self.row.sync();
@@ -152,6 +167,7 @@ impl Sanitizer {
     fn end_line(&mut self, emit: &mut impl FnMut(&mut Row)) {
         // A sequence that was never finished ends with its line, or it would take all that follows.
         if !self.ground {
+            self.picture.begin(&self.row.sequence);
             self.parser = Parser::default();
             self.ground = true;
             self.row.sequence = Vec::new();
