@@ -60,6 +60,8 @@ pub(super) struct Sink {
     /// What is to be written. While stdout is stuck, what it has not taken is here, too.
     pub(super) buffer: Vec<u8>,
     out: File,
+    /// What a write fails with when nothing reads any more.
+    end: Errno,
     /// Stdout is a terminal, and a write does not block.
     is_patient: bool,
     /// The terminal has taken nothing for so long that it is not waited for.
@@ -105,9 +107,11 @@ pub(super) const FULL: usize = 512 * 1024;
 impl Sink {
     pub(super) fn new(out: OwnedFd, written: Arc<AtomicU64>, progress: Arc<Progress>) -> Self {
         // Where that fails, a write blocks as it does for a pipe.
-        let own = out.is_terminal().then(|| console::open_again(&out)).and_then(Result::ok);
+        let is_terminal = out.is_terminal();
+        let own = is_terminal.then(|| console::open_again(&out)).and_then(Result::ok);
         Self {
             buffer: Vec::with_capacity(FULL),
+            end: if is_terminal { Errno::EIO } else { Errno::EPIPE },
             is_patient: own.is_none(),
             out: own.unwrap_or_else(|| File::from(out)),
             is_stuck: false,
@@ -119,9 +123,9 @@ impl Sink {
         }
     }
 
-    /// Nobody reads any more. Answers what a write would have, if none has yet.
+    /// Nothing reads any more. Returns the error that a write would have, if none has had it yet.
     pub(super) fn reader_has_gone(&mut self) -> Option<io::Error> {
-        (!std::mem::replace(&mut self.gone, true)).then(|| Errno::EPIPE.into())
+        (!std::mem::replace(&mut self.gone, true)).then(|| self.end.into())
     }
 
     /// Writes what was collected and blocks until it is out. A terminal that takes nothing for too long is

@@ -45,14 +45,21 @@ const MAX_PIPE: usize = 1024 * 1024;
 const WAKER: Token = Token(usize::MAX);
 const STDOUT: Token = Token(usize::MAX - 1);
 
+/// Only that the terminal was closed, which is always reported (see EPOLLHUP in `epoll_ctl(2)`), and not what is typed.
+#[cfg(target_os = "linux")]
+const END_OF_TERMINAL: Option<Interest> = Some(Interest::PRIORITY);
+#[cfg(not(target_os = "linux"))]
+const END_OF_TERMINAL: Option<Interest> = None;
+
 /// What wakes the thread up: orders, and whoever reads `out`.
 pub(super) fn watch(out: &OwnedFd) -> io::Result<(Poll, Waker)> {
     let poll = Poll::new()?;
-    // A reader that goes is heard of, though nobody writes. A terminal says so by a signal; a
-    // file never does, and cannot be registered. Kernels without epoll may tell a pipe's
-    // writer nothing either: then the next write does.
-    if !out.is_terminal() {
-        let _ = poll.registry().register(&mut SourceFd(&out.as_raw_fd()), STDOUT, Interest::READABLE);
+    // A reader that goes is heard of, though nobody writes. A terminal says so by a signal, too, but in the
+    // background and in another session that comes to others. A file never does, and cannot be
+    // registered. Kernels without epoll may tell a pipe's writer nothing either: then the next write does.
+    let interest = if out.is_terminal() { END_OF_TERMINAL } else { Some(Interest::READABLE) };
+    if let Some(interest) = interest {
+        let _ = poll.registry().register(&mut SourceFd(&out.as_raw_fd()), STDOUT, interest);
     }
     let waker = Waker::new(poll.registry(), WAKER)?;
     Ok((poll, waker))
@@ -206,7 +213,8 @@ impl Worker {
             return self.go_on();
         }
         if event.token() == STDOUT {
-            // Without a reader a pipe has an error (pipe_poll in the kernel's fs/pipe.c).
+            // Without a reader a pipe has an error (pipe_poll in the kernel's fs/pipe.c), and a terminal that was
+            // closed has been hung up (hung_up_tty_poll in tty_io.c).
             if event.is_write_closed()
                 && let Some(error) = self.printer.sink.reader_has_gone()
             {

@@ -226,3 +226,17 @@ fn ctrl_z_where_no_shell_could_continue_it_stops_nothing() {
     window.wait_for("web.1 was stopped by SIGTERM");
     window.wait();
 }
+
+#[test]
+fn in_another_session_the_end_of_the_terminal_ends_it_at_once() {
+    // It gets no HUP, and its process writes nothing.
+    for command in ["setsid ganger start", "(trap '' HUP; exec ganger start) & disown"] {
+        let test = Test::new().procfile("web: exec gangling --wait\n");
+        let mut shell = Terminal::with_shell(&test);
+        shell.type_text(&format!("{command}\r"));
+        shell.wait_for("ready pid=");
+        shell.close();
+        eventually("all have ended", || test.world().alive().is_empty());
+        shell.wait();
+    }
+}
