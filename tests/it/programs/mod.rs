@@ -10,6 +10,7 @@ mod node;
 mod queues;
 mod servers;
 mod shells;
+mod terminals;
 
 use std::cell::Cell;
 use std::io::Write as _;
