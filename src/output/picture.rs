@@ -1,8 +1,9 @@
 //! Pictures and files that a process sends to its terminal within a sequence, and that go on in further lines: OSC 1337
 //! with wrapped base64, sixel with line ends, kitty's pictures. Pure.
 //!
-//! A part of the `Sanitizer`, which ends every sequence with its line, so that one that is never finished does not hide all
-//! that follows. After one of these, lines that have only characters of its data are part of it, up to its end.
+//! A part of the `Sanitizer`, which ends every sequence with its line, so that one that is never finished does not
+//! hide all that follows. After one of these, lines that have only characters of its data are part of it, up to its
+//! end.
 
 /// How much of a picture is left out at most.
 const MAX_PICTURE: usize = 4 * 1024 * 1024;

@@ -3,7 +3,8 @@
 //! A program that asks waits for the answer: some for seconds, some for good. So whatever gives it a terminal has
 //! to answer, and ganger answers as a plain xterm of the size that the pty has. It claims no ability
 //! that a client that attaches later may not have. What is not listed here gets no answer: programs that ask
-//! for more than every terminal knows ask for the device attributes (DA1) behind that, and stop to wait when these come.
+//! for more than every terminal knows ask for the device attributes (DA1) behind that, and stop waiting when
+//! these come.
 //!
 //! No answer contains anything that the process has sent, since an answer is typed into the process, and what it
 //! prints may be somebody else's text.
@@ -315,7 +316,8 @@ mod tests {
         fn what_is_replayed_asks_nothing(
             pieces in proptest::collection::vec(
                 proptest::sample::select(vec![
-                    &b"a"[..], b"\x1b", b"\x1b[", b"\x1b]", b"\x1bP", b"\x1b\\", b"\x07", b"6", b"5", b"n", b"?", b"c", b">", b"$",
+                    &b"a"[..], b"\x1b", b"\x1b[", b"\x1b]", b"\x1bP", b"\x1b\\", b"\x07", b"6", b"5", b"n", b"?",
+                    b"c", b">", b"$",
                     b"p", b"11;?", b"4;1;?", b"h", b"18", b"t", b"Z", b"\xc2", b"\x9b", b"$q", b"+q", b";", b"\x18",
                 ]),
                 0..60,
@@ -330,8 +332,10 @@ mod tests {
         fn chunking_does_not_change_the_answers(
             pieces in proptest::collection::vec(
                 proptest::sample::select(vec![
-                    &b"a"[..], b"\x1b", b"\x1b[", b"\x1b]", b"\x1bP", b"\x1b\\", b"\x07", b"6n", b"?", b"5n", b"c", b">", b"$p",
-                    b"11;?", b"4;", b"h", b"l", b"25", b"\n", b"\r", b"\t", b"\x08", b"\xc2", b"\x9b", b"\x9c", b"\xe6\xbc\xa2",
+                    &b"a"[..], b"\x1b", b"\x1b[", b"\x1b]", b"\x1bP", b"\x1b\\", b"\x07", b"6n", b"?", b"5n",
+                    b"c", b">", b"$p",
+                    b"11;?", b"4;", b"h", b"l", b"25", b"\n", b"\r", b"\t", b"\x08", b"\xc2", b"\x9b",
+                    b"\x9c", b"\xe6\xbc\xa2",
                     b"\xe2", b"\x18", b"A", b"H", b"3;", b"7", b"8", b"$q", b"\xff", b"\x7f",
                 ]),
                 0..60,
@@ -347,7 +351,8 @@ mod tests {
         fn the_modes_are_those_that_are_replayed(
             pieces in proptest::collection::vec(
                 proptest::sample::select(vec![
-                    &b"a"[..], b"\x1b[", b"\x1b]", b"\x1bc", b"\x07", b"\xc2", b"\x9b", b"?", b">", b"=", b"25", b"1049", b"4;", b"1",
+                    &b"a"[..], b"\x1b[", b"\x1b]", b"\x1bc", b"\x07", b"\xc2", b"\x9b", b"?", b">", b"=", b"25",
+                    b"1049", b"4;", b"1",
                     b"h", b"l", b"m", b"u", b"r", b"q", b"\x1b=", b"\n", b"\xe6\xbc\xa2",
                 ]),
                 0..60,

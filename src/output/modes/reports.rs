@@ -65,7 +65,8 @@ mod tests {
             "\x1b_Gi=31;OK\x1b\\",
         ]
         .concat();
-        let keys = "a\x1bx\x1b[A\x1b[1;5C\x1b[93;5u\x1b[27;5;93~\x1b[200~\x1bOP\x1b[<35;10;1M\x1b[<0;1;1m\x1b[I\x1b[O\x1b[M !!\r\x04";
+        let keys = "a\x1bx\x1b[A\x1b[1;5C\x1b[93;5u\x1b[27;5;93~\x1b[200~\x1bOP\x1b[<35;10;1M\x1b[<0;1;1m\x1b[I\x1b[O\
+                    \x1b[M !!\r\x04";
         let sent = format!("{keys}{answers}{keys}\x1b[0n{answers}");
         for size in [1, 2, 7, 10_000] {
             let (mut reports, mut kept) = (Reports::default(), Vec::new());

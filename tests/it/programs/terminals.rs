@@ -1,11 +1,11 @@
-//! Programs that ask their terminal: debuggers, prompts and those that draw. Each comes to its prompt while no client is
-//! attached, works in the window of one that attaches then, and leaves no warning in the log.
+//! Programs that ask their terminal: debuggers, prompts and those that draw. Each comes to its prompt while no client
+//! is attached, works in the window of one that attaches then, and leaves no warning in the log.
 
 use super::{App, savers};
 use crate::kit::{Terminal, eventually};
 
-/// Asks as termenv does, which many programs in Go use at their start: for the background color, then for the cursor, as
-/// every terminal answers that. It waits for 5 s.
+/// Asks as termenv does, which many programs in Go use at their start: for the background color, then for the cursor,
+/// as every terminal answers that. It waits for 5 s.
 const LIKE_TERMENV: &str = r"
 import os, select, sys, termios, tty
 before = termios.tcgetattr(0)
