@@ -511,7 +511,8 @@ fn unreadable(path: &Path, error: &Unread) -> Error {
 /// Variables of ganger's that are probably misspelled; it would ignore them.
 fn unknown_variables(env: &Env) -> Vec<(String, String)> {
     let ours = env.vars.iter().filter_map(|(key, _)| key.to_str().filter(|it| it.starts_with("GANGER_")));
-    let strangers: Vec<&str> = ours.filter(|it| !is_option_variable(it) && *it != SOCKET).collect();
+    let is_known = |name: &str| is_option_variable(name) || [SOCKET, keep::VARIABLE].contains(&name);
+    let strangers: Vec<&str> = ours.filter(|it| !is_known(it)).collect();
     if strangers.is_empty() {
         return Vec::new();
     }

@@ -130,17 +130,17 @@ pub const OF_PROCESS: &[Key] = &[
 ];
 
 /// Variables that are options of other commands than `start`.
-const OF_COMMANDS: &[&str] = &["GANGER_DETACH_KEY"];
+const OF_COMMANDS: &[&str] = &["GANGER_DETACH_KEY", "GANGER_NAME"];
 
 /// The variables that ganger reads for itself, as options.
 pub fn option_variables() -> impl Iterator<Item = String> {
-    OPTIONS.iter().map(Key::variable).chain(OF_COMMANDS.iter().map(|name| (*name).to_owned()))
+    OPTIONS.iter().filter_map(Key::variable).chain(OF_COMMANDS.iter().map(|name| (*name).to_owned()))
 }
 
 /// Returns whether a variable of this name is an option of ganger. Such a variable is not passed on: a
 /// ganger in a process would take it for its own option.
 pub fn is_option_variable(name: &str) -> bool {
-    let of_key = |name: &str| Key::option(&name.to_lowercase().replace('_', "-")).map(Key::variable);
+    let of_key = |name: &str| Key::option(&name.to_lowercase().replace('_', "-")).and_then(Key::variable);
     let rest = name.strip_prefix("GANGER_");
     rest.and_then(of_key).is_some_and(|known| known == name) || OF_COMMANDS.contains(&name)
 }
@@ -193,9 +193,10 @@ impl Key {
         }
     }
 
-    /// The variable that an option can be given as.
-    pub fn variable(&self) -> String {
-        format!("GANGER_{}", self.name.to_uppercase().replace('-', "_"))
+    /// The variable that an option can be given as. `keep` has none: `GANGER_KEEP` is the mark of programs that
+    /// are left running.
+    pub fn variable(&self) -> Option<String> {
+        (self.name != "keep").then(|| format!("GANGER_{}", self.name.to_uppercase().replace('-', "_")))
     }
 
     /// The other option of the same wish.

@@ -58,7 +58,8 @@ impl<C: Children> Driver<C> {
                     let message = {
                         let member = &self.members[run.slot.0];
                         error(member.id.clone(), member.port_is_pinned).to_string()
-                    }.into();
+                    }
+                    .into();
                     let error = StartError { message, hint: None };
                     self.one(run.slot, machine::Input::SpawnFailed(run, error));
                 }
