@@ -145,8 +145,8 @@ pub struct Expected {
 }
 
 /// Returns for each of these whether a process of ours listens on the port: the one with the pid `leader`,
-/// one below it, or one that has left it and was started with `PS=name`. By the system's tables, so that no
-/// connection is made: a server that takes one at a time is not disturbed.
+/// one below it, or one below us that has left it and was started with `PS=name`. By the system's tables, so
+/// that no connection is made: a server that takes one at a time is not disturbed.
 ///
 /// A listener whose owner cannot be seen counts: what another user's program has open is hidden (one that
 /// `sudo` runs, a container's proxy), and the port was free before the process was started.
@@ -166,7 +166,7 @@ pub fn own_listening(all: &[Expected]) -> Vec<bool> {
         let port = it.port.get();
         let mut owners = owners.iter().filter(|(its, _)| *its == port).peekable();
         sockets.values().any(|its| *its == port)
-            && (owners.peek().is_none() || owners.any(|(_, pid)| proc::is_below(*pid, it.leader, &it.name)))
+            && (owners.peek().is_none() || owners.any(|(_, pid)| proc::is_own(*pid, it)))
     };
     all.iter().map(is_there).collect()
 }
@@ -188,8 +188,7 @@ pub fn listened_by(expected: &Expected) -> Vec<Port> {
     }
     let owners = if sockets.is_empty() { Vec::new() } else { proc::owners_by_port(&sockets) };
     let mut is_own = std::collections::HashMap::new();
-    let mut own =
-        |pid| *is_own.entry(pid).or_insert_with(|| proc::is_below(pid, expected.leader, &expected.name));
+    let mut own = |pid| *is_own.entry(pid).or_insert_with(|| proc::is_own(pid, expected));
     let ports: std::collections::BTreeSet<u16> =
         owners.into_iter().filter(|(_, pid)| own(*pid)).map(|(port, _)| port).collect();
     ports.into_iter().filter_map(|port| Port::new(port.into())).collect()
@@ -314,17 +313,24 @@ mod proc {
         str::from_utf8(&stat[behind..]).ok()?.split_ascii_whitespace().nth(1)?.parse().ok()
     }
 
-    /// Whether `pid` is that of `leader` or of one below it, or was started as `name`.
-    pub(super) fn is_below(pid: u32, leader: i32, name: &str) -> bool {
+    /// Returns whether `pid` belongs to what is expected. Every ganger on this machine may have a process of this
+    /// name, so what has left the leader counts only if it is below us.
+    pub(super) fn is_own(pid: u32, expected: &super::Expected) -> bool {
+        is_below(pid, expected.leader.unsigned_abs())
+            || is_below(pid, std::process::id()) && has_name(pid, &expected.name)
+    }
+
+    /// Returns whether `pid` is `leader` or below it.
+    fn is_below(pid: u32, leader: u32) -> bool {
         let above = std::iter::successors(Some(pid), |pid| parent(*pid).filter(|parent| *parent > 1));
         // A process that ends meanwhile may make a circle of what is read.
-        let mut above = above.take(1000);
-        above.any(|pid| i32::try_from(pid) == Ok(leader)) || {
-            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            environment
-                .split(|byte| *byte == 0)
-                .any(|item| item.strip_prefix(b"PS=") == Some(name.as_bytes()))
-        }
+        above.take(1000).any(|pid| pid == leader)
+    }
+
+    /// Returns whether `pid` was started as the process `name` of some ganger.
+    fn has_name(pid: u32, name: &str) -> bool {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|item| item.strip_prefix(b"PS=") == Some(name.as_bytes()))
     }
 
     /// The owner whose parent is no owner; of several the one with the lowest number.
