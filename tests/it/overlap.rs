@@ -272,6 +272,8 @@ fn every_one_of_many_overlapping_commands_is_answered() {
         }
     }
     let test = test.procfile(files(99, true));
+    // A worker that a reload starts waits for it.
+    test.beside(["up", "web"]).code(0);
     test.beside(["reload"]).code(0);
     test.beside(["scale", "all=1"]).code(0);
     test.beside(["up", "web,worker,clock"]).code(0);
