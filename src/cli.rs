@@ -41,8 +41,8 @@ use crate::plan::PortWish;
     max_term_width = 100,
     propagate_version = true,
     args_override_self = true,
-    after_help = "Each option but --keep can be given as a variable too: GANGER_PORT for --port. A flag is taken back with \
-                  its opposite: --no-daemon. See `ganger man`."
+    after_help = "Each option but --keep can be given as a variable too: GANGER_PORT for --port. A flag is taken \
+                  back with its opposite: --no-daemon. See `ganger man`."
 )]
 pub struct Cli {
     /// What every command needs to know of the app.

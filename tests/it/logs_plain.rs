@@ -16,7 +16,7 @@ fn read(test: &Test, name: &str) -> String {
 const FANCY: &[u8] = b"\x1b[1;31mred\x1b[0m \xc3\xa9\tend\r\n\x1b]8;;http://a/\x1b\\link\x1b]8;;\x1b\\\n\
     10%\r50%\r\x1b[K100% done\r\n\x1b]0;title\x07\x1b[?25lhidden\x1b[?25h\x07\n\n\nbuil\x08\x08ld\nhalf";
 
-const PLAIN: &str = "red \u{e9}\tend\nlink\n100% done\nhidden\n\n\nbuld\nhalf\n";
+const PLAIN: &str = "red \u{e9}   end\nlink\n100% done\nhidden\n\n\nbuld\nhalf\n";
 
 #[test]
 fn they_have_text_alone_and_each_line_as_it_was_last() {
