@@ -73,7 +73,7 @@ pub struct AppArgs {
     /// The folder the app is in and every process runs in
     #[arg(short = 'd', long, global = true, value_name = "DIR", env = "GANGER_ROOT", hide_env = true)]
     pub root: Option<PathBuf>,
-    /// The name of this instance: one for each may run in the same folder, with a socket and ports of its own
+    /// Name this instance, to run several in the same directory; each has its own socket and ports
     // Some commands have an argument with the id `name`.
     #[arg(
         id = "instance",
@@ -85,7 +85,7 @@ pub struct AppArgs {
         value_parser = parse_instance_name
     )]
     pub name: Option<String>,
-    /// The base port: that of web, else of the first type; or `auto` for a free block of ports
+    /// The base port, of web or, without a web, of the first type but release; `auto` picks a free block of ports
     /// [default: PORT of the env files, of the shell, or 5000]
     #[arg(
         short,
@@ -165,14 +165,14 @@ pub enum Command {
     Up(UpArgs),
     /// Read the Procfile and the env files again, and restart what they change
     Reload(ReloadArgs),
-    /// Send a signal to processes, such as HUP to have a server read its configuration again
+    /// Send a signal to processes, e.g. HUP to reload a server's configuration
     Signal(SignalArgs),
     /// Show what the processes of the running instance wrote last
     Logs(LogsArgs),
     /// Have the terminal of a process: for its debugger or prompt
     #[command(alias = "connect")]
     Attach(AttachArgs),
-    /// Type text on the terminal of a process, as if on its keyboard
+    /// Type text into the terminal of a process
     Send(SendArgs),
     /// Open a process in the browser, once it listens on its port
     Open(OpenArgs),
@@ -305,8 +305,8 @@ pub struct ShowOptions {
     /// Append what each process writes to a file of its own in this folder: web.1.log
     #[arg(long, value_name = "DIR", env = "GANGER_LOG_DIR", hide_env = true)]
     pub log_dir: Option<PathBuf>,
-    /// What is in these files: `raw` every byte as it comes, `plain` text without escape sequences, each line
-    /// as it was last [default: raw]
+    /// Contents of the log files: `raw` for every byte, or `plain` for lines of text without escape sequences,
+    /// each in its final state [default: raw]
     #[arg(
         long,
         value_name = "FORMAT",
@@ -418,7 +418,7 @@ pub struct SignalArgs {
     /// Types or instances: `web`, `worker.2`
     #[arg(value_name = "NAME", required = true)]
     pub names: Vec<String>,
-    /// What gets it: every process of the `group`, or only the `program` that the command line runs
+    /// Where to send it: every process in the `group`, or only the `program` that the command line runs
     #[arg(long, value_name = "WHICH", default_value = "group", hide_possible_values = true)]
     pub to: Recipients,
 }

@@ -158,7 +158,7 @@ impl Error {
 
     /// The working directory was removed, and its path is not known.
     pub fn no_directory() -> Self {
-        let refusal = Refusal::failed("the working directory does not exist any more");
+        let refusal = Refusal::failed("the working directory no longer exists");
         Self::Refused(
             refusal.hint("change to another directory with `cd`, or give the app's with `-d /PATH`"),
         )
@@ -220,7 +220,7 @@ impl Error {
                 let others = others.iter().take(MOST_NAMES).map(command).collect::<Vec<_>>().join(", ");
                 let mut hint = refused.iter().fold(String::new(), |hint, place| hint + place + "; ");
                 if !others.is_empty() {
-                    hint = hint + "what does run there is shown by " + &others + "; ";
+                    hint = hint + "running there: " + &others + "; ";
                 }
                 let start = name.as_ref().map_or("ganger".to_owned(), |name| format!("ganger --name {name}"));
                 Some(format!("{hint}start it with `{start}`, or name its folder with -d"))

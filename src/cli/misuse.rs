@@ -67,7 +67,7 @@ fn with_its_variable(mut error: clap::Error, words: &[OsString]) -> clap::Error 
     // Arguments have no text before.
     whole.build();
     if let Some(variable) = variable_of(&whole, &option) {
-        tip(&mut error, format!("the value is that of the variable {}", variable.display()));
+        tip(&mut error, format!("the value comes from the variable {}", variable.display()));
     }
     error
 }
@@ -108,7 +108,7 @@ fn with_start(mut error: clap::Error, words: &[OsString]) -> clap::Error {
     let rest: Vec<_> = words[at..].iter().map(|word| word.to_string_lossy()).collect();
     if words[at - 1] == "--" {
         error.remove(ContextKind::SuggestedSubcommand);
-        tip(&mut error, format!("to run it beside the processes: `ganger start -- {}`", rest.join(" ")));
+        tip(&mut error, format!("to run it alongside the processes: `ganger start -- {}`", rest.join(" ")));
     } else if Formation::parse([word]).is_ok() {
         let is_name = |it: &&str| !it.starts_with('-') && Formation::parse([it]).is_ok();
         let names: Vec<_> = rest.iter().map(AsRef::as_ref).take_while(is_name).collect();

@@ -103,7 +103,11 @@ fn unescape(text: &[u8]) -> Result<Vec<u8>, Error> {
                 digit(digits[0]).unwrap_or(0) * 16 + digit(digits[1]).unwrap_or(0)
             }
             b' '..=b'~' => return Err(wrong(format!("unknown escape `\\{}`", char::from(*name)))),
-            _ => return Err(wrong("a backslash is followed by a character that is no escape".to_owned())),
+            _ => {
+                return Err(wrong(
+                    "unknown escape: a backslash before a character that is not a valid escape".to_owned(),
+                ));
+            }
         });
     }
     Ok(out)
@@ -129,7 +133,7 @@ mod tests {
             (r"hunter2\", "the text ends with a single backslash"),
             (r"hunter2\x4", r"`\x` is not followed by two hexadecimal digits"),
             (r"hunter2\xg0", r"`\x` is not followed by two hexadecimal digits"),
-            ("hunter2\\é", "a backslash is followed by a character that is no escape"),
+            ("hunter2\\é", "unknown escape: a backslash before a character that is not a valid escape"),
         ] {
             let error = unescape(text.as_bytes()).expect_err(text);
             assert_eq!(error.to_string(), message);

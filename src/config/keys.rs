@@ -121,7 +121,7 @@ pub const OF_PROCESS: &[Key] = &[
     key("cwd", Shape::One, Value::Path, r#""frontend""#)
         .about("The folder it runs in, from the root of the app"),
     key("port", Shape::One, Value::PinnedPort, "3000")
-        .about("Its port, instead of the one of its place; the second instance has one more"),
+        .about("Its port, instead of the one assigned by its place; the second instance gets the next one"),
     key("color", Shape::One, Value::Color, r#""magenta""#)
         .about("The colour of its name before its lines, or `none`"),
     key("mute", Shape::Flag, Value::Text, "true").about("Show none of its lines"),

@@ -135,11 +135,13 @@ impl Desk {
         let types: Vec<ProcessName> = formation.into_iter().map(|(name, _)| name).collect();
         let (id, pid) = target::which(name, &types, &all)?;
         let Some(keyboard) = self.about.seats.keyboard(&id) else {
-            return Err(target::without_terminal(&id, "to type on"));
+            return Err(target::without_terminal(&id, "to type into"));
         };
         match keyboard.type_in(bytes).await {
             Ok(taken) => Ok(Sent { name: id.to_string(), pid, taken }),
-            Err(NotTyped::Ended) => Err(Refusal::failed(format!("{id} ended before all of it was typed"))),
+            Err(NotTyped::Ended) => {
+                Err(Refusal::failed(format!("{id} exited before all of the text was typed")))
+            }
             Err(NotTyped::System(error)) => {
                 Err(Refusal::failed(format!("cannot type on the terminal of {id}: {error}")))
             }

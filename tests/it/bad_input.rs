@@ -425,7 +425,7 @@ fn steps_that_are_none() {
 #[test]
 fn a_bad_value_of_a_variable_names_the_variable() {
     for (variable, value) in [("GANGER_PORT", "abc"), ("GANGER_PORT_STEP", "0"), ("GANGER_COLOR", "blue")] {
-        let tip = format!("\n  tip: the value is that of the variable {variable}\n");
+        let tip = format!("\n  tip: the value comes from the variable {variable}\n");
         refused(&app().var(variable, value)).stderr_has(&tip);
         refused(&app().var(variable, value).args(["check"])).stderr_has(&tip);
     }

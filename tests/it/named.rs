@@ -68,7 +68,7 @@ fn every_command_takes_the_name() {
         test.clone().var("GANGER_NAME", "test").beside(command).code(0).stdout_has(says);
         let not_running = test.beside(command).code(1).stdout("");
         not_running.stderr(
-            "ganger: error: ganger does not run in DIR\n  hint: what does run there is shown by \
+            "ganger: error: ganger does not run in DIR\n  hint: running there: \
              `ganger --name test ps`; start it with `ganger`, or name its folder with -d\n",
         );
     }

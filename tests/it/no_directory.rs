@@ -50,7 +50,7 @@ fn without_any_path_the_message_says_what_to_do() {
         let finished =
             in_removed_directory(&test, &format!("unset PWD; \"$@\" {command}")).code(1).stdout("");
         finished.stderr(
-            "ganger: error: the working directory does not exist any more\n  hint: change to another directory with \
+            "ganger: error: the working directory no longer exists\n  hint: change to another directory with \
              `cd`, or give the app's with `-d /PATH`\n",
         );
     }

@@ -116,7 +116,7 @@ fn what_is_said_of_words_that_are_not_understood() {
         ),
         (
             &["-p", "7000", "--", "pytest", "-x"],
-            "error: unrecognized subcommand 'pytest'\n\n  tip: to run it beside the processes: `ganger start -- pytest -x`",
+            "error: unrecognized subcommand 'pytest'\n\n  tip: to run it alongside the processes: `ganger start -- pytest -x`",
         ),
         (&["a/b"], "error: unrecognized subcommand 'a/b'"),
     ] {
@@ -124,7 +124,7 @@ fn what_is_said_of_words_that_are_not_understood() {
     }
     let of_variable = test.var("GANGER_DETACH_KEY", "x");
     let finished = of_variable.clone().args(["attach", "web"]).run().code(2);
-    finished.stderr_has("\n  tip: the value is that of the variable GANGER_DETACH_KEY\n");
+    finished.stderr_has("\n  tip: the value comes from the variable GANGER_DETACH_KEY\n");
     let same = of_variable.var("GANGER_COLOR", "x").args(["--color", "x", "check"]).run().code(2);
     assert!(!same.tidy(&same.stderr).contains("variable"), "{same}");
 }

@@ -109,7 +109,7 @@ fn a_process_on_a_pipe_has_no_terminal_to_type_on() {
     let running = test.start();
     running.wait_for_lines(2, |line| line.text.starts_with("ready "));
     test.beside(["send", "web.1", "x"]).code(1).stderr(
-        "ganger: error: web.1 has no terminal (pty) to type on\n  hint: start ganger with `--pty always`, or write \
+        "ganger: error: web.1 has no terminal (pty) to type into\n  hint: start ganger with `--pty always`, or write \
          `pty = \"always\"` below `[process.web]` in ganger.toml\n",
     );
     test.beside(["send", "web", "x"])
@@ -225,7 +225,7 @@ fn an_end_of_the_process_ends_the_wait() {
     client.read_line(&mut line).expect("an answer");
     assert_eq!(
         line,
-        "{\"v\":1,\"error\":{\"message\":\"web.1 ended before all of it was typed\",\"status\":1}}\n"
+        "{\"v\":1,\"error\":{\"message\":\"web.1 exited before all of the text was typed\",\"status\":1}}\n"
     );
     running.finish();
 }
