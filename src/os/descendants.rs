@@ -349,12 +349,15 @@ mod linux {
         found
     }
 
-    /// It is empty for a moment during an exec, so that is looked at again.
+    /// It is empty for a moment during an exec, so that is looked at again. The command line is empty then too,
+    /// and only then: a process that has no environment is not waited for.
     pub(super) fn environment(pid: i32) -> Vec<u8> {
         for _ in 0..5 {
             let environment = environment_now(pid);
-            if !environment.is_empty() {
-                return environment;
+            let is_in_exec =
+                || std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.is_empty());
+            if !environment.is_empty() || !is_in_exec() {
+                break;
             }
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
