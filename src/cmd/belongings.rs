@@ -86,12 +86,13 @@ impl Belongings {
 
     /// See [`Children::ask`](crate::supervisor::driver::Children::ask).
     pub(super) fn ask(&mut self, slot: Slot, pgid: Pgid, sig: Sig, whom: Whom) {
+        let keep = &self.keep;
         let Some(it) = self.runs.get_mut(&slot).filter(|it| it.claim.pgid == pgid.0) else { return };
         it.sig = sig;
         match (whom, descendants::look_at(pgid.0)) {
             (Whom::First, Some(leader)) => {
                 // The shell comes first, so that it does not go on to its next program.
-                for process in shells::through(leader, sig) {
+                for process in shells::through(leader, sig, |process| keep.why(process).is_some()) {
                     it.ask(process);
                 }
             }

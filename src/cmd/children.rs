@@ -163,7 +163,8 @@ impl Children for OsChildren {
     fn signal_program(&mut self, pgid: Pgid, sig: Sig) {
         match descendants::look_at(pgid.0) {
             Some(leader) => {
-                for process in shells::programs(leader, sig) {
+                let keep = self.link.keep();
+                for process in shells::programs(leader, sig, |process| keep.why(process).is_some()) {
                     descendants::signal(process, sig);
                 }
             }

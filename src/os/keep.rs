@@ -23,7 +23,8 @@ use nix::unistd::getsid;
 use super::descendants::{self, Process};
 use crate::supervisor::event::KeptBy;
 
-/// The variable with which a program asks to be left running. ganger gives it to no process.
+/// The variable with which a program asks to be left running. ganger takes it out of the environment that all
+/// processes share.
 pub const VARIABLE: &str = "GANGER_KEEP";
 
 /// The same, as it is in an environment.

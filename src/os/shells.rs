@@ -13,14 +13,15 @@ const MULTI_CALL: [&str; 2] = ["busybox", "toybox"];
 /// to get `sig` itself. Each comes after its parent.
 ///
 /// A shell that runs a command line (`sh -c`) is passed through whatever it does with the signal. One that runs
-/// a script is not if it catches the signal: such a script stops what it has started by itself.
-pub fn through(leader: Process, sig: Sig) -> Vec<Process> {
+/// a script is not if it catches the signal: such a script stops what it has started by itself. What is to be left
+/// running gets no signal, nor does what it has started.
+pub fn through(leader: Process, sig: Sig, is_kept: impl Fn(&Process) -> bool) -> Vec<Process> {
     let mut found = vec![leader];
     let mut next = 0;
     while let Some(process) = found.get(next) {
         if hides_programs(process.pid, sig) {
             let children = descendants::children_of(process.pid);
-            found.extend(children);
+            found.extend(children.into_iter().filter(|child| !is_kept(child)));
         }
         next += 1;
     }
@@ -29,9 +30,9 @@ pub fn through(leader: Process, sig: Sig) -> Vec<Process> {
 
 /// Returns the processes that a signal is for which asks nothing to stop: as [`through`], without the shells
 /// that run these programs and do not catch it. Most signals would end such a shell.
-pub fn programs(leader: Process, sig: Sig) -> Vec<Process> {
+pub fn programs(leader: Process, sig: Sig, is_kept: impl Fn(&Process) -> bool) -> Vec<Process> {
     let runs_program = |pid: i32| is_shell(pid) && !descendants::children_of(pid).is_empty();
-    let mut all = through(leader, sig);
+    let mut all = through(leader, sig, is_kept);
     all.retain(|process| catches(process.pid, sig) || !runs_program(process.pid));
     all
 }
@@ -97,7 +98,7 @@ mod tests {
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
         let pid = i32::try_from(child.id()).expect("a pid");
-        let found = through(descendants::look_at(pid).expect("alive"), Sig::TERM);
+        let found = through(descendants::look_at(pid).expect("alive"), Sig::TERM, |_| false);
         group::signal(pid, Sig::KILL);
         child.wait().expect("waited");
         found.len() - 1

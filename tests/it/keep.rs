@@ -88,6 +88,51 @@ fn what_is_marked_survives_a_signal() {
     }
 }
 
+/// The shell is the process, and its children are the first that are asked to stop.
+#[test]
+fn what_a_shell_has_started_in_the_background_survives() {
+    let procfile = "web: env GANGER_KEEP=1 gangling --setsid --wait & gangling --wait; true\n";
+    for pty in ON {
+        for ends in [
+            ["stop", "web"].as_slice(),
+            &["restart", "web"],
+            &["signal", "USR1", "web", "--to", "program"],
+            &[],
+        ] {
+            let test = Test::without_ports().procfile(procfile).args(["--pty", pty, "-t", "5"]);
+            let test = test.args(["--on-exit", "ignore"]).var("GANGER_SOCKET", "socket");
+            let running = test.start();
+            let ready =
+                running.wait_for_lines(2, |line| line.name == "web.1" && line.text.starts_with("ready "));
+            let is_kept = |text: &&str| field(text, "pid") == field(text, "sid");
+            let kept: Vec<i32> = ready
+                .iter()
+                .map(|line| line.text.as_str())
+                .filter(is_kept)
+                .map(|text| field(text, "pid"))
+                .collect();
+            assert_eq!(kept.len(), 1, "{ready:?}");
+            if ends.is_empty() {
+                let finished = running.stop_beside(SIGTERM).killed_by(SIGTERM);
+                assert_told(&finished, &kept);
+            } else {
+                test.beside(ends).code(0);
+                eventually("the program has ended", || !proc::is_alive(other(&ready, kept[0])));
+                assert!(proc::is_alive(kept[0]), "{ends:?}");
+                // With a restart there are two of them.
+                drop(running.stop_beside(SIGTERM));
+                assert!(proc::is_alive(kept[0]), "{ends:?}");
+            }
+            test.world().kill_all();
+        }
+    }
+}
+
+/// The pid of the other one of two.
+fn other(ready: &[crate::kit::Line], pid: i32) -> i32 {
+    ready.iter().map(|line| field(&line.text, "pid")).find(|it| *it != pid).expect("two processes")
+}
+
 #[test]
 fn what_is_marked_survives_a_second_signal() {
     for pty in ON {
