@@ -3,7 +3,7 @@
 //! The column is that of the text since the last line end or movement. The row is as good as can be known
 //! without the text of the screen: lines that were wrapped count once.
 
-use memchr::{memchr_iter, memrchr2};
+use memchr::{memchr3_iter, memrchr2};
 
 use super::{Csi, ESC};
 use crate::os::pty::Size;
@@ -44,7 +44,8 @@ impl Cursor {
         let mut rest = text;
         if let Some(last) = memrchr2(b'\n', b'\r', text) {
             if self.at.row < MAX_ROW {
-                self.down(memchr_iter(b'\n', text).count());
+                // VT and FF too, which move down and leave the column.
+                self.down(memchr3_iter(b'\n', 0x0b, 0x0c, &text[..=last]).count());
             }
             self.at.column = 0;
             rest = &text[last + 1..];
@@ -174,6 +175,7 @@ mod tests {
             ("abc\rx", (1, 2)),
             ("abc\x08x\x08\x08", (1, 2)),
             ("a\tb", (1, 10)),
+            ("a\x0bb\x0cc\rd", (3, 2)),
             ("é漢", (1, 4)),
             ("\n\n\n\n\n\n\nab", (5, 3)),
             ("\n\n\n\n\n\n\n\x1b[2A", (3, 1)),
