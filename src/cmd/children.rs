@@ -31,7 +31,7 @@ use crate::output::log::LogFile;
 use crate::output::pump::{Kind, Pump};
 use crate::plan::ProcessSpec;
 use crate::supervisor::driver::{Act, Children, Message};
-use crate::supervisor::event::{Ended, Event, Kept, Left, Pgid, Run, Slot, StartError};
+use crate::supervisor::event::{Ended, Epoch, Event, Kept, Left, Pgid, Run, Slot, StartError};
 use crate::supervisor::machine::Whom;
 use crate::supervisor::watch::{Watch, WatchId};
 
@@ -310,11 +310,11 @@ impl Children for OsChildren {
         }
     }
 
-    fn suspended(&mut self) {
+    fn suspended(&mut self, epoch: Epoch) {
         let (outbox, keep) = (self.outbox.clone(), self.link.keep().clone());
         self.scanner.run(move || {
             sweep::signal_all(Sig::STOP, &keep);
-            let _ = outbox.send(Message::Suspended);
+            let _ = outbox.send(Message::Suspended(epoch));
         });
     }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::event::{Ended, Event, Kept, Left, Pgid, Run, Slot, StartError};
+use super::event::{Ended, Epoch, Event, Kept, Left, Pgid, Run, Slot, StartError};
 use super::machine::Whom;
 use super::watch::{Watch, WatchId};
 use crate::config::environment::Environment;
@@ -77,8 +77,9 @@ pub trait Children {
     fn killing(&mut self);
     /// The guard is dead, so that nothing else will ask what belongs to none of these.
     fn alone(&mut self, running: &[Slot]);
-    /// All groups are stopped. Begins to stop what left them; [`Message::Suspended`](super::driver::Message::Suspended) reports the end of that.
-    fn suspended(&mut self);
+    /// All groups are stopped. Begins to stop what left them; [`Message::Suspended`](super::driver::Message::Suspended) reports the end of that
+    /// with `epoch`.
+    fn suspended(&mut self, epoch: Epoch);
     /// Everything is stopped. Now ganger itself may stop.
     fn stop_ganger(&mut self);
     /// All groups continue; so does what left them.

@@ -64,8 +64,8 @@ pub enum Message {
     ClientGone,
     /// A look at what belongs to runs is over.
     Looked,
-    /// Everything is stopped, also what has left its group.
-    Suspended,
+    /// Everything is stopped, also what has left its group. Which suspension asked for it.
+    Suspended(Epoch),
     /// The program that has this port, its pid and command, where the system says.
     PortHolder(Port, Option<(u32, String)>),
     /// A search has shown something.
@@ -135,6 +135,8 @@ pub struct Driver<C> {
     /// Something has happened since it was last looked at which jobs are done and what is to be looked for.
     pub(super) changed: bool,
     pub(super) timers: Timers,
+    /// The last suspension.
+    suspension: Epoch,
     /// What fails since a port is in use.
     pub(super) busy: Vec<Busy>,
     pub(super) leaders: HashMap<i32, Run>,
@@ -177,6 +179,7 @@ impl<C: Children> Driver<C> {
             queue: Queue::new(inbox),
             changed: true,
             timers: Timers::default(),
+            suspension: Epoch::default(),
             busy: Vec::new(),
             leaders: HashMap::new(),
             times: HashMap::new(),
@@ -273,9 +276,11 @@ impl<C: Children> Driver<C> {
             }
             Message::ClientGone => self.changed = true,
             Message::Looked => self.looked(),
-            // It may have been continued since.
-            Message::Suspended if self.timers.is_paused() => self.children.stop_ganger(),
-            Message::Suspended => {}
+            // It may have been continued since, and even suspended again: what that one stops is not stopped yet.
+            Message::Suspended(epoch) if self.timers.is_paused() && epoch == self.suspension => {
+                self.children.stop_ganger();
+            }
+            Message::Suspended(_) => {}
             Message::PortHolder(port, holder) => self.port_holder(port, holder.as_ref()),
             Message::Found(id, finding) => self.found(id, finding),
             Message::Ready(run) => self.step(fleet::Input::Ready(run)),
@@ -301,7 +306,8 @@ impl<C: Children> Driver<C> {
             Decision::Suspend => {
                 self.signal_everyone(Sig::STOP);
                 self.timers.pause();
-                self.children.suspended();
+                self.suspension.0 += 1;
+                self.children.suspended(self.suspension);
             }
             Decision::Resume => {
                 self.signal_everyone(Sig::CONT);

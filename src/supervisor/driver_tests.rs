@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::command::{Command, What};
 use super::driver::{Act, Children, Driver, Member, Message};
-use super::event::{Ended, Event, Left, Pgid, Policy, Run, Slot, StartError};
+use super::event::{Ended, Epoch, Event, Left, Pgid, Policy, Run, Slot, StartError};
 use super::fleet::{Fleet, Outcome, Via};
 use super::machine::Whom;
 use super::signals::Signal;
@@ -58,6 +58,8 @@ pub(super) struct Record {
     pub(super) looks_are_slow: bool,
     /// Neither do searches for the holders of ports.
     pub(super) searches_are_slow: bool,
+    /// How long each suspension takes to stop what left its group.
+    pub(super) stops_take: VecDeque<Duration>,
     /// The ports whose holders were looked for.
     pub(super) sought: Vec<Port>,
     /// What is looked for.
@@ -235,8 +237,13 @@ impl Children for Fake {
         self.record.borrow_mut().told.push(event);
     }
 
-    fn suspended(&mut self) {
-        let _ = self.outbox.send(Message::Suspended);
+    fn suspended(&mut self, epoch: Epoch) {
+        let delay = self.record.borrow_mut().stops_take.pop_front().unwrap_or_default();
+        let outbox = self.outbox.clone();
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(delay).await;
+            let _ = outbox.send(Message::Suspended(epoch));
+        });
     }
 
     fn stop_ganger(&mut self) {
@@ -462,6 +469,29 @@ fn grace_stands_still_while_suspended() {
         assert_eq!(signals(&record, Sig::STOP), [(4, 1)]);
         assert!(record.did.iter().any(|(_, did)| *did == Did::Suspended));
         assert_eq!(signals(&record, Sig::KILL), [(110, 1)], "6 s were left at the stop");
+    });
+}
+
+#[test]
+fn ganger_stops_only_when_what_the_last_suspension_stops_is_stopped() {
+    on_paused_clock(async {
+        let stage = stage(&[Temper::Tame], &Policy::default());
+        let (outbox, record) = (stage.outbox.clone(), stage.record.clone());
+        record.borrow_mut().stops_take = [3, 5].map(Duration::from_secs).into();
+        tokio::task::spawn_local(async move {
+            for sig in [Sig::TSTP, Sig::CONT, Sig::TSTP] {
+                outbox.send(signal(sig, Via::Guard)).expect("heard");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            outbox.send(signal(Sig::CONT, Via::Guard)).expect("heard");
+            outbox.send(signal(Sig::TERM, Via::Guard)).expect("heard");
+        });
+        stage.driver.run().await;
+        let record = stage.record.borrow();
+        let stops = record.did.iter().filter(|(_, did)| *did == Did::Suspended);
+        // The first, at 3 s, is of a suspension that is over.
+        assert_eq!(stops.map(|(at, _)| at.as_secs()).collect::<Vec<_>>(), [7]);
     });
 }
 

@@ -27,7 +27,7 @@ impl fmt::Debug for Run {
 }
 
 /// One setting of a process's timer. A timer of an older epoch changes nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Epoch(pub u32);
 
 /// A process group, which is also the pid of its leader.

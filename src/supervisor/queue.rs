@@ -83,7 +83,7 @@ fn can_wait(message: &Message) -> bool {
         | Message::OutputClosed(_)
         | Message::OutputGone(_)
         | Message::Looked
-        | Message::Suspended
+        | Message::Suspended(_)
         | Message::Resized
         | Message::GuardGone => false,
     }

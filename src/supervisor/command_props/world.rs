@@ -9,7 +9,7 @@ use crate::config::environment::Environment;
 use crate::model::{Port, Sig};
 use crate::plan::{Planner, ProcessSpec};
 use crate::supervisor::driver::{Act, Children, Message};
-use crate::supervisor::event::{Ended, Event, Left, Pgid, Run, Slot, StartError};
+use crate::supervisor::event::{Ended, Epoch, Event, Left, Pgid, Run, Slot, StartError};
 use crate::supervisor::machine::Whom;
 use crate::supervisor::watch::{Watch, WatchId};
 
@@ -279,7 +279,7 @@ impl Children for Fake {
         }
     }
 
-    fn suspended(&mut self) {}
+    fn suspended(&mut self, _: Epoch) {}
 
     fn stop_ganger(&mut self) {}
 
