@@ -37,8 +37,10 @@ pub(super) fn send(app: &AppArgs, args: SendArgs, env: &Env) -> Result<u8, Error
         taken += sent.taken.min(piece.len());
         if sent.taken < piece.len() {
             let all = text.len();
-            let message =
-                format!("{} does not read its terminal: {taken} of {all} bytes were sent", sent.name);
+            let message = format!(
+                "{} does not read its terminal fast enough: {taken} of {all} bytes were sent",
+                sent.name
+            );
             let refusal = Refusal::failed(message).hint("what was sent waits in the terminal until it reads");
             return Err(Error::Refused(refusal));
         }

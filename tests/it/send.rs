@@ -148,7 +148,8 @@ fn a_process_that_does_not_read_delays_nothing_and_the_error_says_how_much_it_to
     test.beside(["ps"]).code(0).stdout_has("web.1: up");
     let finished = sends.wait_beside().code(1).stdout("");
     let told = String::from_utf8_lossy(&finished.stderr).into_owned();
-    let rest = told.strip_prefix("ganger: error: web.1 does not read its terminal: ").expect(&told);
+    let rest =
+        told.strip_prefix("ganger: error: web.1 does not read its terminal fast enough: ").expect(&told);
     let count: usize = rest.split(' ').next().and_then(|count| count.parse().ok()).expect(&told);
     assert!(count > 0 && rest.contains(" of 200000 bytes were sent\n  hint: "), "{told}");
     let_go(&test);
