@@ -131,7 +131,28 @@ impl<'a> FirstPorts<'a> {
 /// What to do about a process that listens on `port`, which is not its own.
 pub fn pin_hint(id: &InstanceId, port: Port, is_main: bool) -> String {
     let InstanceId { name, number } = id;
-    let first = port.get().saturating_sub(number - 1).max(1);
-    let base = if is_main { format!(", or start with -p {first}") } else { String::new() };
-    format!("write `port = {first}` under `[process.{name}]` in ganger.toml{base}")
+    if *number > 1 {
+        // A program that ignores PORT listens on the same port in each instance: that of the first says nothing.
+        return format!(
+            "each instance of `{name}` needs a port of its own: its command has to listen on $PORT"
+        );
+    }
+    let base = if is_main { format!(", or start with -p {port}") } else { String::new() };
+    format!("write `port = {port}` under `[process.{name}]` in ganger.toml{base}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_port_of_a_first_instance_is_one_to_pin() {
+        let hint = |number| {
+            let id = InstanceId::new("web".parse().expect("a name"), number);
+            pin_hint(&id, Port::new(3000).expect("a port"), true)
+        };
+        assert!(hint(1).starts_with("write `port = 3000` under `[process.web]`"), "{}", hint(1));
+        assert!(hint(1).ends_with("or start with -p 3000"), "{}", hint(1));
+        assert!(hint(2).ends_with("its command has to listen on $PORT"), "{}", hint(2));
+    }
 }
