@@ -209,6 +209,12 @@ pub(super) fn check_free(path: &Path) -> Result<(), NotLocked> {
     }
 }
 
+/// Returns whether an instance runs at `socket`: a killed one has left its lock file, and by now another program may
+/// have its pid. Only then is the lock tried, so that an instance that is starting finds it free.
+pub(super) fn is_running(socket: &Path) -> bool {
+    holder(socket).is_some_and(is_alive) && matches!(check_free(&lock_path(socket)), Err(NotLocked::Held(_)))
+}
+
 /// Returns whether there is a process with this pid.
 pub(super) fn is_alive(pid: u32) -> bool {
     i32::try_from(pid).is_ok_and(|pid| pid > 0 && group::exists(pid))
@@ -260,5 +266,22 @@ impl Holder {
                 Ok(()) | Err(TryLockError::Error(_)) => true,
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_killed_instance_whose_pid_another_program_has_does_not_run() {
+        let directory = tempfile::tempdir().expect("made");
+        let socket = directory.path().join("x");
+        let mut lock = take(&lock_path(&socket)).expect("free");
+        sign(&mut lock, std::process::id(), None).expect("written");
+        assert!(is_running(&socket));
+        drop(lock);
+        assert_eq!(holder(&socket), Some(std::process::id()));
+        assert!(!is_running(&socket));
     }
 }

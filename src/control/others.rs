@@ -22,7 +22,7 @@ pub fn names(root: &Path, env: &Env) -> Vec<Option<String>> {
         let Some(directory) = own.parent().filter(|it| place::is_own_directory(it).unwrap_or(false)) else {
             continue;
         };
-        let is_running = |socket: &Path| lock::holder(socket).is_some_and(lock::is_alive);
+        let is_running = |socket: &Path| lock::is_running(socket);
         if is_running(own) {
             found.insert(None);
         }
