@@ -88,7 +88,7 @@ fn ganger(group: &mut BenchmarkGroup<'_, WallTime>, case: &Case) {
 
 /// The same on a terminal, where what a process writes is sanitized first.
 fn terminal(group: &mut BenchmarkGroup<'_, WallTime>, case: &Case) {
-    let mut sanitizer = Sanitizer::new(Allowed { sgr: true, links: true, utf8: true });
+    let mut sanitizer = Sanitizer::of_blocks(Allowed { sgr: true, links: true, utf8: true });
     let mut out = Vec::with_capacity(2 * FULL);
     group.bench_function("terminal", |bencher| {
         bencher.iter(|| {

@@ -19,7 +19,7 @@ use crate::error::{Error, FAILURE};
 use crate::model::{InstanceId, ProcessName, sentence, visible};
 use crate::os::daemon::{Side, Teller, detach};
 use crate::output::history::History;
-use crate::output::sanitize::{Allowed, Sanitizer};
+use crate::output::sanitize::{Allowed, Row, Sanitizer};
 use crate::output::words::describe;
 use crate::supervisor::command::{Answer, Command, Formation, Stage, Status, What};
 use crate::supervisor::driver::Message;
@@ -209,15 +209,21 @@ async fn gone(caller: &UnixStream) {
 /// The last lines of a process, as they may stand on any terminal.
 fn last_words(history: &History, id: &InstanceId) -> Vec<String> {
     let plain = |line: Vec<u8>| {
-        let mut text = Vec::new();
-        let mut sanitizer = Sanitizer::new(Allowed::TEXT);
+        let mut lines = Vec::new();
+        let mut emit = |row: &mut Row| {
+            let mut text = Vec::new();
+            row.write(&mut text);
+            // A traceback may be indented by tabs.
+            lines.push(visible(&String::from_utf8_lossy(&text).replace('\t', "    ")).into_owned());
+        };
+        let mut sanitizer = Sanitizer::of_lines(Allowed::TEXT);
         for part in [&line[..], b"\n"] {
-            sanitizer.push(part, |row| row.write(&mut text));
+            sanitizer.push(part, &mut emit);
         }
-        // A traceback may be indented by tabs.
-        visible(&String::from_utf8_lossy(&text).replace('\t', "    ")).into_owned()
+        sanitizer.finish(emit);
+        lines
     };
-    history.last_words(id).into_iter().flat_map(|(_, lines)| lines).map(plain).collect()
+    history.last_words(id).into_iter().flat_map(|(_, lines)| lines).flat_map(plain).collect()
 }
 
 async fn ask(driver: &UnboundedSender<Message>, what: What) -> Option<Answer> {

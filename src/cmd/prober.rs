@@ -219,7 +219,7 @@ struct Search {
 
 impl Search {
     fn new(outputs: Vec<Bytes>, pattern: Pattern) -> Self {
-        let plain = |bytes| (bytes, Sanitizer::new(Allowed::TEXT));
+        let plain = |bytes| (bytes, Sanitizer::of_lines(Allowed::TEXT));
         Self { outputs: outputs.into_iter().map(plain).collect(), pattern }
     }
 

@@ -122,7 +122,7 @@ fn let_out(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn lines_of(chunks: &[&[u8]]) -> Vec<Vec<u8>> {
-    let (mut sanitizer, mut lines) = (Sanitizer::new(ALL), Vec::new());
+    let (mut sanitizer, mut lines) = (Sanitizer::of_blocks(ALL), Vec::new());
     sanitizer.set_columns(COLUMNS);
     let mut emit = |row: &mut Row| {
         lines.push(Vec::new());

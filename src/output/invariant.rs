@@ -28,12 +28,37 @@ pub type Chunk<'a> = (usize, &'a [u8], bool);
 ///
 /// On failure, returns a description of the problem.
 pub fn check(allowed: Allowed, chunks: &[Chunk<'_>]) -> Result<(), String> {
+    check_kind(allowed, chunks, Sanitizer::of_blocks)?;
+    check_kind(allowed, chunks, Sanitizer::of_lines)?;
+    check_newlines(allowed, chunks)
+}
+
+/// Without blocks, nothing is left behind a newline but blank lines.
+fn check_newlines(allowed: Allowed, chunks: &[Chunk<'_>]) -> Result<(), String> {
+    let mut sanitizers: HashMap<usize, Sanitizer> = HashMap::new();
+    for (who, chunk, _) in chunks {
+        let sanitizer = sanitizers.entry(*who).or_insert_with(|| Sanitizer::of_lines(allowed));
+        for part in chunk.split_inclusive(|byte| *byte == b'\n') {
+            sanitizer.push(part, |_| {});
+            if sanitizer.is_block() || (part.ends_with(b"\n") && sanitizer.row().is_half()) {
+                return Err(format!("not all is shown after {}", part.escape_ascii()));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_kind(
+    allowed: Allowed,
+    chunks: &[Chunk<'_>],
+    make: impl Fn(Allowed) -> Sanitizer,
+) -> Result<(), String> {
     let mut shown: HashMap<usize, (Sanitizer, Vec<Cell>)> = HashMap::new();
     let mut whole: HashMap<usize, Vec<u8>> = HashMap::new();
     let mut lines: HashMap<usize, (Sanitizer, Vec<Vec<u8>>)> = HashMap::new();
     let now = Instant::now();
     for (who, chunk, show) in chunks {
-        let new = || (Sanitizer::new(allowed), Vec::new());
+        let new = || (make(allowed), Vec::new());
         let (sanitizer, cells) = shown.entry(*who).or_insert_with(new);
         let mut result = Ok(());
         sanitizer.push(chunk, |row| {
@@ -63,7 +88,7 @@ pub fn check(allowed: Allowed, chunks: &[Chunk<'_>]) -> Result<(), String> {
             }
         }
         whole.entry(*who).or_default().extend_from_slice(chunk);
-        let (sanitizer, lines) = lines.entry(*who).or_insert_with(|| (Sanitizer::new(allowed), Vec::new()));
+        let (sanitizer, lines) = lines.entry(*who).or_insert_with(|| (make(allowed), Vec::new()));
         sanitizer.push(chunk, |row| lines.push(text(row)));
     }
     for (who, (mut sanitizer, mut lines)) in lines {
@@ -72,7 +97,7 @@ pub fn check(allowed: Allowed, chunks: &[Chunk<'_>]) -> Result<(), String> {
             line(allowed, bytes)?;
         }
         for size in [1, usize::MAX] {
-            let (mut sanitizer, mut same) = (Sanitizer::new(allowed), Vec::new());
+            let (mut sanitizer, mut same) = (make(allowed), Vec::new());
             let all = whole.get(&who).map_or(&[][..], Vec::as_slice);
             all.chunks(size).for_each(|chunk| sanitizer.push(chunk, |row| same.push(text(row))));
             sanitizer.finish(|row| same.push(text(row)));

@@ -340,7 +340,7 @@ impl Logs {
     /// The log of a process, if it has one.
     pub(super) fn of(&self, id: &InstanceId) -> Option<Log> {
         let place = *self.places.get(id)?;
-        let sanitizer = || RefCell::new(Box::new(Sanitizer::new(Allowed::TEXT)));
+        let sanitizer = || RefCell::new(Box::new(Sanitizer::of_lines(Allowed::TEXT)));
         let plain = (self.format == LogFormat::Plain).then(sanitizer);
         Some(Log { shared: self.shared.clone(), place, plain })
     }

@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     fn lines(bytes: &[u8], size: usize) -> Vec<String> {
-        let (mut sanitizer, mut lines) = (Sanitizer::new(Allowed::TEXT), Vec::new());
+        let (mut sanitizer, mut lines) = (Sanitizer::of_lines(Allowed::TEXT), Vec::new());
         for chunk in bytes.chunks(size) {
             sanitizer.push(chunk, |row| {
                 let mut line = Vec::new();

@@ -63,7 +63,7 @@ impl Replay {
         self.voices.line(&mut self.format, line, out);
     }
 
-    /// Appends what was held back: blank lines, which wait for what comes behind them.
+    /// Appends what was held back, such as blank lines, which wait for what comes behind them.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         self.voices.finish(&self.format, out);
     }
@@ -84,7 +84,7 @@ impl Voices {
         let key = (line.id.clone(), line.stream);
         let new = || Voice {
             prefix: format.prefix(&line.id, line.stream),
-            sanitizer: self.terminal.map(|(allowed, _)| Box::new(Sanitizer::new(allowed))),
+            sanitizer: self.terminal.map(|(allowed, _)| Box::new(Sanitizer::of_lines(allowed))),
         };
         let Voice { prefix, sanitizer } = self.voices.entry(key).or_insert_with(new);
         match (&*format, sanitizer) {
@@ -104,7 +104,7 @@ impl Voices {
         let Format::Text(renderer) = format else { return };
         for Voice { prefix, sanitizer } in self.voices.values_mut() {
             if let Some(sanitizer) = sanitizer {
-                sanitizer.flush(|row| show(renderer, prefix, row, out));
+                sanitizer.finish(|row| show(renderer, prefix, row, out));
             }
         }
     }

@@ -75,18 +75,32 @@ pub struct Sanitizer {
     /// What goes on after the end of its line.
     picture: Picture,
     row: Row,
+    /// The rows are followed: what changes in them is shown when somebody settles it.
+    has_blocks: bool,
     rows: Rows,
 }
 
 impl Sanitizer {
-    /// At the begin of a line.
-    pub fn new(allowed: Allowed) -> Self {
+    /// At the begin of a line. Each line comes out at its newline, wherever the process goes: for all who
+    /// do not look at the clock.
+    pub fn of_lines(allowed: Allowed) -> Self {
+        Self::new(allowed, false)
+    }
+
+    /// The same, but the rows that the process writes again come out only when they are settled. Whoever
+    /// uses this calls `note` after each chunk and `settle` when it says so.
+    pub fn of_blocks(allowed: Allowed) -> Self {
+        Self::new(allowed, true)
+    }
+
+    fn new(allowed: Allowed, has_blocks: bool) -> Self {
         Self {
             parser: Parser::default(),
             ground: true,
             part: Vec::new(),
             picture: Picture::default(),
             row: Row::new(allowed),
+            has_blocks,
             rows: Rows::default(),
         }
     }
@@ -188,7 +202,10 @@ impl Sanitizer {
                 self.row.blank_lines(emit);
             }
         }
-        self.rows.keep(&mut self.row);
+        // Where none is kept, there is none to go up to.
+        if self.has_blocks {
+            self.rows.keep(&mut self.row);
+        }
         self.row.next();
     }
 

@@ -9,7 +9,7 @@ const LATER: Duration = Duration::from_secs(1);
 /// Shows what is written as the main view does it, with a clock of its own. Returns the lines.
 fn shown(frames: &[(&str, Duration)]) -> Vec<String> {
     let allowed = Allowed { sgr: true, links: true, utf8: true };
-    let (mut sanitizer, mut now, mut lines) = (Sanitizer::new(allowed), Instant::now(), Vec::new());
+    let (mut sanitizer, mut now, mut lines) = (Sanitizer::of_blocks(allowed), Instant::now(), Vec::new());
     let mut emit = |row: &mut Row| {
         let mut line = Vec::new();
         row.write(&mut line);
@@ -85,7 +85,7 @@ fn nested_bars_are_shown_when_they_are_still() {
 
 #[test]
 fn lines_after_a_block_come_at_once() {
-    let (mut sanitizer, now) = (Sanitizer::new(Allowed::TEXT), Instant::now());
+    let (mut sanitizer, now) = (Sanitizer::of_blocks(Allowed::TEXT), Instant::now());
     sanitizer.push(b"a\nb\n\x1b[2A\x1b[Jc\nd\n", |_| {});
     assert!(sanitizer.is_block());
     sanitizer.note(now);
@@ -98,7 +98,7 @@ fn lines_after_a_block_come_at_once() {
 
 #[test]
 fn a_block_is_bounded() {
-    let (mut sanitizer, mut lines) = (Sanitizer::new(Allowed::TEXT), 0);
+    let (mut sanitizer, mut lines) = (Sanitizer::of_blocks(Allowed::TEXT), 0);
     sanitizer.push(b"a\nb\n\x1b[A", |_| {});
     for _ in 0..1000 {
         sanitizer.push(b"text\n", |_| lines += 1);
@@ -112,7 +112,7 @@ fn a_block_is_bounded() {
 
 #[test]
 fn kept_rows_take_little_memory() {
-    let mut sanitizer = Sanitizer::new(Allowed::TEXT);
+    let mut sanitizer = Sanitizer::of_blocks(Allowed::TEXT);
     let long = [&vec![b'x'; 200_000][..], b"\n"].concat();
     for _ in 0..2 * MAX_ROWS {
         sanitizer.push(&long, |_| {});

@@ -8,7 +8,7 @@ use super::super::invariant::{Chunk, check};
 const ALL: Allowed = Allowed { sgr: true, links: true, utf8: true };
 
 fn lines_of(allowed: Allowed, chunks: &[&[u8]]) -> Vec<Vec<u8>> {
-    let (mut sanitizer, mut lines) = (Sanitizer::new(allowed), Vec::new());
+    let (mut sanitizer, mut lines) = (Sanitizer::of_blocks(allowed), Vec::new());
     let mut emit = |row: &mut Row| {
         let mut line = Vec::new();
         row.write(&mut line);
@@ -143,7 +143,7 @@ fn long_lines_and_sequences_stay_bounded() {
     assert_eq!(sizes, [MAX_LINE, MAX_LINE, 5]);
     let image = [b"\x1b]1337;", &line[..], b"\x07text"].concat();
     assert_eq!(lines_of(ALL, &[&image]), [b"text"]);
-    let mut sanitizer = Sanitizer::new(ALL);
+    let mut sanitizer = Sanitizer::of_blocks(ALL);
     for chunk in image.chunks(4096) {
         sanitizer.push(chunk, |_| {});
         assert!(sanitizer.row.sequence.len() <= MAX_SEQUENCE);
@@ -199,7 +199,8 @@ fn a_link_that_is_too_long_ends_the_one_before() {
 #[test]
 fn pushing_some_lines_at_a_time_gives_the_same_lines() {
     let text = b"\x1b[31ma\n\n\nb\r\nc\n\xe2\x82";
-    let (mut sanitizer, mut lines, mut rest, mut steps) = (Sanitizer::new(ALL), Vec::new(), &text[..], 0);
+    let (mut sanitizer, mut lines, mut rest, mut steps) =
+        (Sanitizer::of_blocks(ALL), Vec::new(), &text[..], 0);
     while !rest.is_empty() {
         let taken = sanitizer.push_some(rest, 2, |row| {
             lines.push(Vec::new());

@@ -69,14 +69,16 @@ impl Screen {
     /// Lines of a process that are shown once more, made harmless.
     pub(super) fn harmless<'a>(&self, lines: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
         let mut harmless = Vec::new();
-        let mut sanitizer = Sanitizer::new(self.abilities.allowed);
+        let mut sanitizer = Sanitizer::of_lines(self.abilities.allowed);
+        let mut emit = |row: &mut Row| {
+            let mut line = Vec::new();
+            row.write(&mut line);
+            harmless.push(line);
+        };
         for part in lines.flat_map(|line| [line, b"\n"]) {
-            sanitizer.push(part, |row| {
-                let mut line = Vec::new();
-                row.write(&mut line);
-                harmless.push(line);
-            });
+            sanitizer.push(part, &mut emit);
         }
+        sanitizer.finish(emit);
         harmless
     }
 
@@ -127,5 +129,20 @@ impl Screen {
             row.write(out);
         }
         Some(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_behind_a_move_up_are_in_the_report() {
+        let abilities = Abilities { allowed: Allowed::TEXT, rewrites: true, columns: 80 };
+        let harmless = |lines: &[&[u8]]| Screen::new(abilities).harmless(lines.iter().copied());
+        let lines = harmless(&[b"building", b"\x1b[1A\x1b[2Kbuilt", b"served", b"", b"failed"]);
+        assert_eq!(lines, [&b"building"[..], b"built", b"served", b"", b"failed"]);
+        // A picture that has no end is none.
+        assert!(harmless(&[b"a", b"\x1b_Gf=100;AAAA"]).starts_with(&[b"a".to_vec()]));
     }
 }

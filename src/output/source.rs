@@ -134,7 +134,7 @@ impl Source {
     ) -> Self {
         let lines = match screen {
             None => Lines::Whole(LineBuffer::default()),
-            Some(screen) => Lines::Screen(Box::new(Sanitizer::new(screen.abilities.allowed)), None),
+            Some(screen) => Lines::Screen(Box::new(Sanitizer::of_blocks(screen.abilities.allowed)), None),
         };
         let (kept, readiness) = ((history.clone(), history.begin(&id, stream)), Readiness::Readable);
         Self {
@@ -296,7 +296,7 @@ impl Source {
                 sanitizer.settle(None, |row| screen.line(&mut place, row, out));
                 // Blank lines that wait for what comes behind them.
                 sanitizer.flush(|row| screen.line(&mut place, row, out));
-                **sanitizer = Sanitizer::new(screen.abilities.allowed);
+                **sanitizer = Sanitizer::of_blocks(screen.abilities.allowed);
                 *due = None;
             }
             (lines, _, _) => *lines = Lines::Whole(LineBuffer::default()),

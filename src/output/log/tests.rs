@@ -147,3 +147,12 @@ fn special_files_are_named_in_the_error() {
     let device = |path: &Path| symlink("/dev/null", path).expect("linked");
     assert_eq!(opened(0o700, device), Ok(()));
 }
+
+#[test]
+fn a_plain_line_is_handed_on_at_its_newline() {
+    let mut stage = Stage::new(NEVER);
+    stage.logs.format = LogFormat::Plain;
+    let log = stage.log("a.1");
+    log.push(b"building\n\x1b[1A\x1b[2Kbuilt\nserved\n");
+    assert_eq!(stage.logs.shared.lock().pending.bytes, b"building\nbuilt\nserved\n");
+}
