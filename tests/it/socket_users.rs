@@ -11,6 +11,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
@@ -60,7 +61,10 @@ struct Users {
 
 /// Runs `check` where there are two users.
 fn with_two_users(check: impl FnOnce(&Users)) {
+    // All of them are about the app in `/`, and an instance of another user there is named in every message.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     if nix::unistd::geteuid().is_root() {
+        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         return check(&Users::new());
     }
     let root = ["--user", "--map-root-user", "--map-auto"];
@@ -91,11 +95,12 @@ pub(crate) fn not_tested(why: &str) {
 impl Users {
     fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        // Two uids that no other test uses: nothing is at the first place.
+        // Two uids that no other test uses: nothing is at the first place. They are above all ports of tests, as
+        // those are replaced in messages.
         let victim = loop {
-            let number = (std::process::id() % 1000) * 40 + NEXT.fetch_add(2, Ordering::Relaxed) % 40;
-            if fs::symlink_metadata(default_place(20_000 + number)).is_err() {
-                break 20_000 + number;
+            let number = (std::process::id() % 800) * 40 + NEXT.fetch_add(2, Ordering::Relaxed) % 40;
+            if fs::symlink_metadata(default_place(33_000 + number)).is_err() {
+                break 33_000 + number;
             }
         };
         let test = Test::new().procfile("web: exec gangling --wait\n");
