@@ -78,7 +78,7 @@ pub fn kill_all(keep: &Keep) -> Left {
 
 /// Returns whether all that is left below this process is kept.
 ///
-/// The list of our children is looked at first. It is whole, as long as nobody else in this process reaps, and
+/// The list of our children is looked at first. It is complete as long as nothing else in this process reaps, and
 /// what a living child of ours has started is its own; so nothing that runs away is overlooked.
 pub fn is_only_kept_left(keep: &Keep) -> bool {
     let is_kept = |pid: i32| {

@@ -47,7 +47,7 @@ struct Seen {
 }
 
 fn seen(cell: &Cell) -> Seen {
-    // A tab only moves. This terminal notes where, for whoever copies the row.
+    // A tab only moves. This terminal notes where, so that a copied row has it.
     let mut text = String::from(if cell.c == '\t' { ' ' } else { cell.c });
     text.extend(cell.zerowidth().unwrap_or_default());
     let mut flags = cell.flags & !(Flags::WRAPLINE | Flags::LEADING_WIDE_CHAR_SPACER);

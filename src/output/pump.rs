@@ -66,7 +66,7 @@ pub struct Setup {
     pub log_format: LogFormat,
     /// What stdout can do as a terminal, if it is one and the format is text.
     pub screen: Option<Abilities>,
-    /// The colors that a process on a pty is told if it asks.
+    /// The colors that are reported to a process on a pty if it asks.
     pub colors: Colors,
 }
 

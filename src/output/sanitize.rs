@@ -75,7 +75,7 @@ pub struct Sanitizer {
     /// What goes on after the end of its line.
     picture: Picture,
     row: Row,
-    /// The rows are followed: what changes in them is shown when somebody settles it.
+    /// The rows are followed: what changes in them is shown once it is settled.
     has_blocks: bool,
     rows: Rows,
 }

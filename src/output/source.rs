@@ -383,7 +383,7 @@ impl Source {
     }
 }
 
-/// What stands in place of a display that takes the whole terminal.
+/// What is shown in place of a display that takes the whole terminal.
 fn full_screen(id: &InstanceId, kind: Kind) -> String {
     match kind {
         Kind::Pty => format!("{id} uses the full screen; see it with `ganger attach {id}`"),

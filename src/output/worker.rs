@@ -54,7 +54,7 @@ const END_OF_TERMINAL: Option<Interest> = None;
 /// What wakes the thread up: orders, and whoever reads `out`.
 pub(super) fn watch(out: &OwnedFd) -> io::Result<(Poll, Waker)> {
     let poll = Poll::new()?;
-    // A reader that goes is heard of, though nobody writes. A terminal says so by a signal, too, but in the
+    // A reader that goes is noticed even while nothing is written. A terminal sends a signal, too, but in the
     // background and in another session that comes to others. A file never does, and cannot be
     // registered. Kernels without epoll may tell a pipe's writer nothing either: then the next write does.
     let interest = if out.is_terminal() { END_OF_TERMINAL } else { Some(Interest::READABLE) };

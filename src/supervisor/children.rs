@@ -59,7 +59,7 @@ pub trait Children {
     fn watch(&mut self, id: WatchId, watch: &Watch);
     /// Looks no longer, and ends what looks.
     fn unwatch(&mut self, id: WatchId);
-    /// Whether nobody is left in the group.
+    /// Returns whether the group is empty.
     fn group_is_empty(&mut self, pgid: Pgid) -> bool;
     /// The next dead child of any kind, not yet reaped: its pid and its end.
     fn next_dead(&mut self) -> Option<(i32, Ended)>;

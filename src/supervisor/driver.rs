@@ -127,7 +127,7 @@ pub struct Driver<C> {
     pub(super) chores: Chores,
     /// What is left of the dead.
     pub(super) leftovers: Leftovers,
-    /// What those have left that ended by themselves, until their ends are told.
+    /// What those have left that ended by themselves, until their ends are reported.
     pub(super) background: HashMap<Run, Vec<Leftover>>,
     /// What is looked for outside.
     pub(super) watching: Watching,

@@ -1,4 +1,4 @@
-//! How processes end: what their deaths lead to, and what is told of it. A part of the [`Driver`].
+//! How processes end: what their deaths lead to, and what is reported. A part of the [`Driver`].
 
 use std::time::Duration;
 

@@ -28,7 +28,7 @@ impl<C: Children> Driver<C> {
         runs
     }
 
-    /// Starts these in order, and returns what the fleet wants in response. It is told of all that were
+    /// Starts these in order, and returns what the fleet wants in response. It learns of all that were
     /// started together before any of that is done: what is done then finds every process that runs known.
     ///
     /// After a failure the others are started only if the fleet still wants them. A process that was being

@@ -7,7 +7,7 @@
 //! these come.
 //!
 //! No answer contains anything that the process has sent, since an answer is typed into the process, and what it
-//! prints may be somebody else's text.
+//! prints may be text from elsewhere.
 
 use std::ffi::OsStr;
 
@@ -29,7 +29,7 @@ const DEVICE_VERSION: &[u8] = b"\x1b[>1;10;0c";
 const NO_SETTING: &[u8] = b"\x1bP0$r\x1b\\";
 const NO_CAPABILITY: &[u8] = b"\x1bP0+r\x1b\\";
 
-/// Private modes that are tracked but that a plain xterm does not have. A program that is told of such a mode
+/// Private modes that are tracked but that a plain xterm does not have. A program that learns of such a mode
 /// relies on it.
 const NOT_PLAIN: [u16; 4] = [2026, 2031, 2048, 5522];
 
